@@ -1,0 +1,252 @@
+//! Where calls come in: an address, its limits, and whom it believes.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+
+/// One listener as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub bind: Bind,
+    /// Peers whose `X-Forwarded-*`, `Forwarded` and deadlines are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What one client, and all of them, may take.
+    pub limits: Limits,
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Bind {
+    /// A TCP address; port 0 picks one.
+    Tcp(SocketAddr),
+    /// A unix socket's path; a stale socket file is replaced.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// What clients of a listener may take. Every default is safe on an open network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Connections at once, over all workers; one more is answered 503 and closed.
+    pub connections: usize,
+    /// Connections at once from one address; `None`: no bound of its own (a load balancer in front is one address).
+    pub connections_per_client: Option<usize>,
+    /// Bytes of a request's head; beyond: 431 (414 for the target).
+    pub header_bytes: usize,
+    /// Fields of a head or of a trailer section; beyond: 431.
+    pub headers: usize,
+    /// From a head's first byte to its last; beyond: 408.
+    pub header_timeout: Duration,
+    /// Bytes of a request body; `None`: unlimited; beyond: 413.
+    pub body_bytes: Option<u64>,
+    /// Between two reads of a request body; beyond: 408.
+    pub body_idle: Duration,
+    /// Bytes per second that a request body must keep up on average after its first five seconds; 0: no floor.
+    pub body_rate: u64,
+    /// How long a write to the client may make no progress; beyond: the connection is closed.
+    pub write_stall: Duration,
+    /// How long a kept connection may stay without a request.
+    pub idle: Duration,
+    /// Requests of one connection, after which it is closed; 0: no bound.
+    pub requests_per_connection: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            connections_per_client: None,
+            header_bytes: 32 * 1024,
+            headers: 100,
+            header_timeout: Duration::from_secs(10),
+            body_bytes: None,
+            body_idle: Duration::from_secs(30),
+            body_rate: 240,
+            write_stall: Duration::from_secs(30),
+            idle: Duration::from_secs(60),
+            requests_per_connection: 0,
+        }
+    }
+}
+
+/// A listener of a running plan.
+pub struct Listener {
+    /// What it was built from.
+    pub settings: Settings,
+    /// Shared by every plan that has a listener of this name on this address.
+    pub(crate) census: Arc<Census>,
+}
+
+/// Who is connected, over all workers.
+#[derive(Default)]
+pub(crate) struct Census {
+    open: AtomicUsize,
+    by_client: std::sync::Mutex<rustc_hash::FxHashMap<IpAddr, usize>>,
+}
+
+impl Listener {
+    pub(crate) fn build(settings: &Settings, previous: Option<Arc<Self>>) -> Arc<Self> {
+        match previous {
+            Some(previous) if previous.settings == *settings => previous,
+            Some(previous) if previous.settings.bind == settings.bind => Arc::new(Self {
+                settings: settings.clone(),
+                census: Arc::clone(&previous.census),
+            }),
+            _ => Arc::new(Self { settings: settings.clone(), census: Arc::default() }),
+        }
+    }
+
+    /// Connections open now.
+    pub fn connections(&self) -> usize {
+        self.census.open.load(Ordering::Relaxed)
+    }
+
+    /// Whether what `peer` says of the client before it is believed.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        !self.settings.trusted_proxies.is_empty()
+            && self.settings.trusted_proxies.iter().any(|net| net.contains(&peer.to_canonical()))
+    }
+
+    /// Counts a connection in, if there is room for it.
+    pub(crate) fn admit(&self, client: Option<IpAddr>) -> Option<Seat> {
+        let limits = &self.settings.limits;
+        let open = self.census.open.fetch_add(1, Ordering::Relaxed);
+        let mut seat = Seat { census: Arc::clone(&self.census), client: None };
+        if open >= limits.connections {
+            return None;
+        }
+        if let (Some(most), Some(client)) = (limits.connections_per_client, client) {
+            let mut by_client = lock(&self.census.by_client);
+            let count = by_client.entry(client).or_default();
+            if *count >= most {
+                return None;
+            }
+            *count += 1;
+            seat.client = Some(client);
+        }
+        Some(seat)
+    }
+}
+
+/// A connection's place in the census; dropping it counts the connection out.
+pub(crate) struct Seat {
+    census: Arc<Census>,
+    client: Option<IpAddr>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.census.open.fetch_sub(1, Ordering::Relaxed);
+        let Some(client) = self.client else { return };
+        let mut by_client = lock(&self.census.by_client);
+        if let Some(count) = by_client.get_mut(&client) {
+            *count -= 1;
+            if *count == 0 {
+                by_client.remove(&client);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Opens one listening socket per worker for `bind`, all on the same address.
+///
+/// TCP workers get a socket each (`SO_REUSEPORT`: the kernel spreads connections, no lock between
+/// workers); a unix socket is one socket that the workers share.
+///
+/// # Errors
+///
+/// The address is taken, not ours to take, or not of this machine.
+pub(crate) fn open(bind: &Bind, workers: usize) -> io::Result<(Bind, Vec<Socket>)> {
+    match bind {
+        Bind::Tcp(address) => open_tcp(*address, workers),
+        Bind::Unix(path) => {
+            remove_stale(path)?;
+            let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+            socket.bind(&SockAddr::unix(path)?)?;
+            socket.listen(BACKLOG)?;
+            let sockets = (0..workers).map(|_| socket.try_clone()).collect::<io::Result<_>>()?;
+            Ok((bind.clone(), sockets))
+        }
+    }
+}
+
+fn open_tcp(address: SocketAddr, workers: usize) -> io::Result<(Bind, Vec<Socket>)> {
+    // SO_REUSEPORT would let us share the port with a stranger of the same user and lose half the
+    // connections to it, so first make sure that nobody else listens there.
+    let probe = tcp_socket(address)?;
+    probe.bind(&address.into())?;
+    let address = probe.local_addr()?.as_socket().unwrap_or(address);
+    drop(probe);
+
+    let mut sockets = Vec::with_capacity(workers);
+    for _ in 0..workers {
+        let socket = tcp_socket(address)?;
+        socket.set_reuse_port(true)?;
+        // Accepted sockets inherit these, so they cost no system call a connection.
+        socket.set_tcp_nodelay(true)?;
+        socket.set_keepalive(true)?;
+        socket.set_tcp_keepalive(&keepalive())?;
+        socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+        socket.bind(&address.into())?;
+        sockets.push(socket);
+    }
+    for socket in &sockets {
+        socket.listen(BACKLOG)?;
+    }
+    Ok((Bind::Tcp(address), sockets))
+}
+
+fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    Ok(socket)
+}
+
+/// A socket file that nobody listens on is left from a process that was killed.
+fn remove_stale(path: &std::path::Path) -> io::Result<()> {
+    match std::os::unix::net::UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        _ => Ok(()),
+    }
+}
+
+/// Finds peers that vanished without a word.
+pub(crate) fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(10))
+        .with_retries(3)
+}
+
+const USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The kernel caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;

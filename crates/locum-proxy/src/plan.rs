@@ -1,0 +1,173 @@
+//! What runs: every name resolved, every number checked, nothing left to go wrong.
+//!
+//! A [`Plan`] is built whole from [`Settings`] and then never changes; a reload builds a new one and
+//! swaps a pointer. What a reload did not change is taken over from the previous plan, so its state
+//! (breakers, buckets, pools, counters) lives on.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use locum_policy::{Bound, Policy, policy};
+
+use crate::listener::{self, Listener};
+use crate::route::{self, Route, Router};
+use crate::upstream::{self, Upstream};
+
+/// What a plan is built from: plain values, references by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Where calls come in.
+    pub listeners: Vec<listener::Settings>,
+    /// Where they go.
+    pub upstreams: Vec<upstream::Settings>,
+    /// How they are tried, by name.
+    pub policies: Vec<(String, policy::Settings)>,
+    /// Which goes where, in the order of the file.
+    pub routes: Vec<route::Settings>,
+    /// How long a drain may take before what is left is cut off.
+    pub drain: Duration,
+}
+
+/// Everything that runs, resolved.
+pub struct Plan {
+    /// What it was built from.
+    pub settings: Settings,
+    /// Where calls come in.
+    pub listeners: Vec<Arc<Listener>>,
+    /// Where they go.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// How they are tried.
+    pub policies: Vec<Arc<Policy>>,
+    pub(crate) routers: HashMap<String, Router>,
+}
+
+/// Why settings make no plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Error {
+    /// The place, as a path of configuration keys: `policies.careful.breaker.failure_rate`.
+    pub path: String,
+    /// What is wrong with it.
+    pub reason: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Error {
+    pub(crate) fn new(
+        path: impl Into<String>,
+        reason: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self { path: path.into(), reason: reason.into(), remedy: remedy.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.path, self.reason, self.remedy)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Plan {
+    /// Resolves `settings`; what `previous` has unchanged is taken over with its state.
+    ///
+    /// # Errors
+    ///
+    /// The first reference or value that does not hold.
+    pub fn build(settings: Settings, previous: Option<&Self>) -> Result<Self, Error> {
+        let policies = build_policies(&settings, previous)?;
+        let policy_named = |name: &str| policies.iter().find(|policy| policy.name() == name);
+
+        let mut upstreams = Vec::with_capacity(settings.upstreams.len());
+        for wanted in &settings.upstreams {
+            let kept = previous.and_then(|plan| plan.upstream(&wanted.name));
+            let guard = match &wanted.endpoint_policy {
+                None => None,
+                Some(name) => Some(policy_named(name).ok_or_else(|| {
+                    let path = format!("upstreams.{}.endpoint_policy", wanted.name);
+                    missing("policy", "policies", name, path)
+                })?),
+            };
+            upstreams.push(Upstream::build(wanted, guard, kept)?);
+        }
+
+        let listeners: Vec<_> = settings
+            .listeners
+            .iter()
+            .map(|wanted| {
+                let kept = previous.and_then(|plan| plan.listener(&wanted.name));
+                Listener::build(wanted, kept.cloned())
+            })
+            .collect();
+
+        let mut routes = Vec::with_capacity(settings.routes.len());
+        for (index, wanted) in settings.routes.iter().enumerate() {
+            let path = |key: &str| format!("routes.{index}.{key}");
+            if let Some(name) = &wanted.listener
+                && !listeners.iter().any(|listener| listener.settings.name == *name)
+            {
+                return Err(missing("listener", "listeners", name, path("listener")));
+            }
+            let policy = match &wanted.policy {
+                None => None,
+                Some(name) => Some(
+                    policy_named(name)
+                        .ok_or_else(|| missing("policy", "policies", name, path("policy")))?,
+                ),
+            };
+            let bind = |name: &str| {
+                let upstream = upstreams
+                    .iter()
+                    .find(|upstream| upstream.settings.name == name)
+                    .ok_or_else(|| missing("upstream", "upstreams", name, path("upstream")))?;
+                let bound = policy.map_or_else(Bound::open, |policy| policy.bind(name));
+                Ok((Arc::clone(upstream), bound))
+            };
+            routes.push(Arc::new(Route::build(wanted, index, bind)?));
+        }
+        let routers = listeners
+            .iter()
+            .map(|listener| {
+                let name = &listener.settings.name;
+                (name.clone(), Router::new(routes.iter().filter(|route| route.serves(name))))
+            })
+            .collect();
+
+        Ok(Self { settings, listeners, upstreams, policies, routers })
+    }
+
+    /// The listener of that name.
+    pub fn listener(&self, name: &str) -> Option<&Arc<Listener>> {
+        self.listeners.iter().find(|listener| listener.settings.name == name)
+    }
+
+    /// The upstream of that name.
+    pub fn upstream(&self, name: &str) -> Option<&Arc<Upstream>> {
+        self.upstreams.iter().find(|upstream| upstream.settings.name == name)
+    }
+}
+
+fn build_policies(
+    settings: &Settings,
+    previous: Option<&Plan>,
+) -> Result<Vec<Arc<Policy>>, Error> {
+    let mut policies: Vec<Arc<Policy>> = Vec::with_capacity(settings.policies.len());
+    for (name, wanted) in &settings.policies {
+        let kept =
+            previous.and_then(|plan| plan.policies.iter().find(|policy| policy.name() == name));
+        let seed = crate::random::seed();
+        let policy = Policy::build(name, wanted, seed, kept.map(Arc::as_ref)).map_err(|error| {
+            Error::new(format!("policies.{name}.{}", error.path), error.reason, error.remedy)
+        })?;
+        policies.push(Arc::new(policy));
+    }
+    Ok(policies)
+}
+
+fn missing(kind: &str, section: &str, name: &str, path: String) -> Error {
+    Error::new(path, format!("{kind} `{name}` is not defined"), format!("add `[{section}.{name}]`"))
+}

@@ -1,0 +1,213 @@
+//! Which call goes where.
+
+use std::sync::Arc;
+
+use locum_policy::Bound;
+
+use crate::plan::Error;
+use crate::upstream::Upstream;
+
+pub use matcher::{HostPattern, PathPattern};
+pub(crate) use router::Router;
+
+mod matcher;
+mod router;
+
+/// One route as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Its name, in metrics, logs and rejections.
+    pub name: String,
+    /// The one listener it serves; `None`: all.
+    pub listener: Option<String>,
+    /// What a request must be like.
+    pub matches: Match,
+    /// What happens to it.
+    pub action: Action,
+    /// How its calls are tried; `None`: once, without any limit.
+    pub policy: Option<String>,
+    /// Which Host the upstream sees.
+    pub host: Host,
+    /// What becomes of the path.
+    pub rewrite: Option<Rewrite>,
+    /// Edits of the request's fields, after hop-by-hop fields are gone and ours are added.
+    pub request_headers: HeaderEdits,
+    /// Edits of the answer's fields.
+    pub response_headers: HeaderEdits,
+    /// Bytes of a request body; narrows the listener's limit.
+    pub max_body: Option<u64>,
+}
+
+/// What a request must be like; an absent part matches everything.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Match {
+    /// `example.com`, or `*.example.com` for every name below it.
+    pub host: Option<String>,
+    /// `/exact`, `/prefix/*`, `/users/{id}`, `~regex`.
+    pub path: Option<String>,
+    /// One of these methods; empty: any.
+    pub methods: Vec<String>,
+    /// Each of these fields with exactly this value.
+    pub headers: Vec<(String, String)>,
+    /// Each of these query parameters with exactly this value.
+    pub query: Vec<(String, String)>,
+}
+
+/// What happens to a request that matches.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// It goes to one of these upstreams, as often as the weights say. Weights of 0 get nothing.
+    Forward(Vec<(String, u32)>),
+    /// The client is sent elsewhere. `{name}` stands for a part of a template path.
+    Redirect {
+        /// 301, 302, 303, 307 or 308.
+        status: u16,
+        /// The `Location`.
+        to: String,
+    },
+}
+
+/// Which Host the upstream sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Host {
+    /// The client's.
+    #[default]
+    Preserve,
+    /// The endpoint's address, as configured.
+    Upstream,
+    /// This one.
+    Name(String),
+}
+
+/// What becomes of the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rewrite {
+    /// On a prefix route the prefix is replaced by this; on others this is put before the path.
+    Prefix(String),
+    /// The path becomes this; `{name}` stands for a part of a template path.
+    Path(String),
+}
+
+/// Edits of header fields: `remove`, then `set`, then `add`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderEdits {
+    /// Replaces every field of that name.
+    pub set: Vec<(String, String)>,
+    /// Adds a field beside those of that name.
+    pub add: Vec<(String, String)>,
+    /// Removes every field of that name.
+    pub remove: Vec<String>,
+}
+
+/// A route of a running plan.
+pub struct Route {
+    /// What it was built from.
+    pub settings: Settings,
+    /// Its place in the file.
+    pub index: usize,
+    pub(crate) matcher: matcher::Matcher,
+    pub(crate) target: Target,
+    pub(crate) request_edits: Edits,
+    pub(crate) response_edits: Edits,
+}
+
+pub(crate) enum Target {
+    Forward(Split),
+    Redirect { status: u16, to: String },
+}
+
+/// Upstreams of a route, each with the route's policy bound to it.
+pub(crate) struct Split {
+    choices: Vec<Choice>,
+    total: u64,
+}
+
+pub(crate) struct Choice {
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) policy: Bound,
+    weight: u32,
+}
+
+impl Split {
+    /// The choice that `random` falls on.
+    pub(crate) fn choose(&self, random: u64) -> &Choice {
+        if let [only] = &*self.choices {
+            return only;
+        }
+        let mut ticket = random % self.total;
+        for choice in &self.choices {
+            let weight = u64::from(choice.weight);
+            if ticket < weight {
+                return choice;
+            }
+            ticket -= weight;
+        }
+        unreachable!("invariant: `total` is the sum of the weights")
+    }
+}
+
+/// Header edits made ready: lower-case names to drop, lines to append.
+#[derive(Debug, Default)]
+pub(crate) struct Edits {
+    pub(crate) dropped: Vec<Box<[u8]>>,
+    pub(crate) lines: Box<[u8]>,
+}
+
+impl Edits {
+    fn build(edits: &HeaderEdits) -> Self {
+        let lower = |name: &String| name.to_ascii_lowercase().into_bytes().into_boxed_slice();
+        let dropped = edits.remove.iter().chain(edits.set.iter().map(|(name, _)| name));
+        let lines = edits.set.iter().chain(&edits.add);
+        Self {
+            dropped: dropped.map(lower).collect(),
+            lines: lines.flat_map(|(name, value)| format!("{name}: {value}\r\n").into_bytes()).collect(),
+        }
+    }
+
+    pub(crate) fn drops(&self, name: &[u8]) -> bool {
+        self.dropped.iter().any(|dropped| dropped.eq_ignore_ascii_case(name))
+    }
+}
+
+impl Route {
+    pub(crate) fn build(
+        settings: &Settings,
+        index: usize,
+        bind: impl Fn(&str) -> Result<(Arc<Upstream>, Bound), Error>,
+    ) -> Result<Self, Error> {
+        let target = match &settings.action {
+            Action::Redirect { status, to } => Target::Redirect { status: *status, to: to.clone() },
+            Action::Forward(names) => {
+                let mut choices = Vec::with_capacity(names.len());
+                for (name, weight) in names {
+                    let (upstream, policy) = bind(name)?;
+                    choices.push(Choice { upstream, policy, weight: *weight });
+                }
+                let total = choices.iter().map(|choice| u64::from(choice.weight)).sum();
+                if total == 0 {
+                    return Err(Error::new(
+                        format!("routes.{index}.split"),
+                        "all weights are 0, so no call could go anywhere",
+                        "give one upstream a weight above 0",
+                    ));
+                }
+                Target::Forward(Split { choices, total })
+            }
+        };
+        Ok(Self {
+            settings: settings.clone(),
+            index,
+            matcher: matcher::Matcher::build(&settings.matches)
+                .map_err(|(key, reason, remedy)| {
+                    Error::new(format!("routes.{index}.match.{key}"), reason, remedy)
+                })?,
+            target,
+            request_edits: Edits::build(&settings.request_headers),
+            response_edits: Edits::build(&settings.response_headers),
+        })
+    }
+
+    pub(crate) fn serves(&self, listener: &str) -> bool {
+        self.settings.listener.as_deref().is_none_or(|name| name == listener)
+    }
+}
