@@ -1,1 +1,29 @@
-//! placeholder
+//! Real peers for end-to-end tests: the program as a child process, upstreams that misbehave in
+//! one named way each, clients that send exactly the bytes they are given, and a reader of
+//! HTTP/1.1 that forgives nothing.
+//!
+//! Everything here is blocking: threads and `std::net`. A test reads top to bottom, and nothing
+//! of the program's own code judges the program.
+//!
+//! - [`Locum`] starts the built binary and speaks to its admin API.
+//! - [`Upstream`] accepts connections and plays a [`script`] on each, recording what it was sent.
+//! - [`Client`] is one client connection; [`Load`] is many, counted.
+//! - [`corpus`] holds the cases of malformed and ambiguous messages.
+//! - [`eventually`] waits for a state by looking at it, never by sleeping for it.
+
+pub mod clock;
+pub mod corpus;
+pub mod http;
+pub mod script;
+
+mod client;
+mod load;
+mod locum;
+mod upstream;
+
+pub use client::{Client, Pieces, get};
+pub use clock::eventually;
+pub use http::{Broken, Headers, Reader, Request, Response};
+pub use load::{Load, Report};
+pub use locum::{Finished, Launch, Locum, Signal, run_to_end};
+pub use upstream::{BlackHole, Connection, Received, Upstream, refused};

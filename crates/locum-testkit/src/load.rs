@@ -1,0 +1,192 @@
+//! Many clients at once, counted.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::client::Client;
+use crate::clock::now;
+use crate::http::Broken;
+
+/// Clients that each send one request after the other on a kept connection, until so many were
+/// sent, or so much time has passed, or they are told to stop.
+#[derive(Debug)]
+pub struct Load {
+    address: SocketAddr,
+    request: Vec<u8>,
+    method: String,
+    clients: usize,
+    requests: u64,
+    time: Duration,
+    new_connections: bool,
+    stop: AtomicBool,
+    sent: AtomicU64,
+}
+
+/// What became of the requests.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// How many were answered, by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Why the others were not, with how often. Being cut in an answer is a failure; so is a
+    /// refused connection.
+    pub failures: BTreeMap<String, u64>,
+    /// How often the peer closed a kept connection without having said `Connection: close`.
+    /// The request that met it was sent again, as every client does.
+    pub closed_idle: u64,
+}
+
+impl Report {
+    /// How many requests were answered 200.
+    pub fn ok(&self) -> u64 {
+        self.statuses.get(&200).copied().unwrap_or(0)
+    }
+
+    /// How many got anything but a 200.
+    pub fn failed(&self) -> u64 {
+        self.failures.values().sum::<u64>() + self.statuses.values().sum::<u64>() - self.ok()
+    }
+
+    fn add(&mut self, other: Self) {
+        for (status, count) in other.statuses {
+            *self.statuses.entry(status).or_default() += count;
+        }
+        for (why, count) in other.failures {
+            *self.failures.entry(why).or_default() += count;
+        }
+        self.closed_idle += other.closed_idle;
+    }
+}
+
+impl Load {
+    /// Four clients that GET the target for at most 30 seconds.
+    pub fn get(address: SocketAddr, target: &str) -> Self {
+        Self::of(address, "GET", format!("GET {target} HTTP/1.1\r\nHost: a.test\r\n\r\n"))
+    }
+
+    /// Four clients that send these bytes, one request of that method.
+    pub fn of(address: SocketAddr, method: &str, request: impl Into<Vec<u8>>) -> Self {
+        Self {
+            address,
+            request: request.into(),
+            method: method.to_owned(),
+            clients: 4,
+            requests: u64::MAX,
+            time: Duration::from_secs(30),
+            new_connections: false,
+            stop: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+        }
+    }
+
+    /// How many clients.
+    pub fn clients(self, clients: usize) -> Self {
+        Self { clients, ..self }
+    }
+
+    /// How many requests, all clients together.
+    pub fn requests(self, requests: u64) -> Self {
+        Self { requests, ..self }
+    }
+
+    /// A connection for every request.
+    pub fn new_connections(self) -> Self {
+        Self { new_connections: true, ..self }
+    }
+
+    /// Runs to its end.
+    pub fn run(&self) -> Report {
+        let mut report = Report::default();
+        thread::scope(|scope| {
+            let clients: Vec<_> =
+                (0..self.clients).map(|_| scope.spawn(|| self.client())).collect();
+            for client in clients {
+                report.add(client.join().expect("a client of the load does not panic"));
+            }
+        });
+        report
+    }
+
+    /// Runs while the other thing happens, and stops after it.
+    pub fn during<T>(&self, other: impl FnOnce() -> T) -> (Report, T) {
+        thread::scope(|scope| {
+            let load = scope.spawn(|| self.run());
+            // The stop comes even if the other thing panics; else the scope would never end.
+            let stop = StopOnDrop(&self.stop);
+            let done = other();
+            drop(stop);
+            (load.join().expect("the load does not panic"), done)
+        })
+    }
+
+    /// How many requests were begun so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    fn client(&self) -> Report {
+        let mut report = Report::default();
+        let begin = now();
+        let mut kept: Option<Client> = None;
+        while !self.stop.load(Ordering::Relaxed)
+            && begin.elapsed() < self.time
+            && self.sent.fetch_add(1, Ordering::Relaxed) < self.requests
+        {
+            if let Some(client) = &mut kept {
+                match self.exchange(client) {
+                    Err(Broken::Closed) => report.closed_idle += 1,
+                    ended => {
+                        if self.count(&mut report, ended) {
+                            kept = None;
+                        }
+                        continue;
+                    }
+                }
+            }
+            kept = match Client::try_connect(self.address) {
+                Ok(mut client) => {
+                    let ended = self.exchange(&mut client);
+                    let over = self.count(&mut report, ended);
+                    (!over && !self.new_connections).then_some(client)
+                }
+                Err(error) => {
+                    *report.failures.entry(error.to_string()).or_default() += 1;
+                    None
+                }
+            };
+        }
+        report
+    }
+
+    /// One request and the status of its answer, and whether the connection ends with it.
+    fn exchange(&self, client: &mut Client) -> Result<(u16, bool), Broken> {
+        client.reader().forget();
+        client.send(&self.request);
+        let response = client.response(&self.method)?;
+        Ok((response.status, response.closes()))
+    }
+
+    /// Counts; says whether the connection is over.
+    fn count(&self, report: &mut Report, ended: Result<(u16, bool), Broken>) -> bool {
+        match ended {
+            Ok((status, closes)) => {
+                *report.statuses.entry(status).or_default() += 1;
+                closes
+            }
+            Err(broken) => {
+                *report.failures.entry(broken.to_string()).or_default() += 1;
+                true
+            }
+        }
+    }
+}
+
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
