@@ -208,6 +208,15 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// Reads one interim answer: its status and its header lines.
+    pub fn interim(&mut self) -> Result<(u16, Headers), Broken> {
+        let line = self.first_line()?;
+        match status(&line)? {
+            status @ 100..200 => Ok((status, self.fields()?)),
+            status => invalid(format!("{status} where an interim answer should come")),
+        }
+    }
+
     /// Reads a whole response to a request of that method.
     pub fn response(&mut self, method: &str) -> Result<Response, Broken> {
         let (mut response, framing) = self.response_head(method)?;

@@ -9,6 +9,7 @@
 //! - [`Upstream`] accepts connections and plays a [`script`] on each, recording what it was sent.
 //! - [`Client`] is one client connection; [`Load`] is many, counted.
 //! - [`corpus`] holds the cases of malformed and ambiguous messages.
+//! - [`Gate`] holds a script back until the test lets it go on.
 //! - [`eventually`] waits for a state by looking at it, never by sleeping for it.
 
 pub mod clock;
@@ -17,12 +18,14 @@ pub mod http;
 pub mod script;
 
 mod client;
+mod gate;
 mod load;
 mod locum;
 mod upstream;
 
 pub use client::{Client, Pieces, get};
 pub use clock::eventually;
+pub use gate::Gate;
 pub use http::{Broken, Headers, Reader, Request, Response};
 pub use load::{Load, Report};
 pub use locum::{Finished, Launch, Locum, Signal, run_to_end};

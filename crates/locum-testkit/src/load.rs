@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::clock::now;
@@ -20,7 +20,7 @@ pub struct Load {
     clients: usize,
     requests: u64,
     time: Duration,
-    new_connections: bool,
+    connections: Connections,
     stop: AtomicBool,
     sent: AtomicU64,
 }
@@ -75,7 +75,7 @@ impl Load {
             clients: 4,
             requests: u64::MAX,
             time: Duration::from_secs(30),
-            new_connections: false,
+            connections: Connections::Kept,
             stop: AtomicBool::new(false),
             sent: AtomicU64::new(0),
         }
@@ -93,7 +93,12 @@ impl Load {
 
     /// A connection for every request.
     pub fn new_connections(self) -> Self {
-        Self { new_connections: true, ..self }
+        Self { connections: Connections::New, ..self }
+    }
+
+    /// One connection for each client, which ends with it: nobody comes again.
+    pub fn one_connection_each(self) -> Self {
+        Self { connections: Connections::One, ..self }
     }
 
     /// Runs to its end.
@@ -129,35 +134,53 @@ impl Load {
     fn client(&self) -> Report {
         let mut report = Report::default();
         let begin = now();
-        let mut kept: Option<Client> = None;
-        while !self.stop.load(Ordering::Relaxed)
-            && begin.elapsed() < self.time
-            && self.sent.fetch_add(1, Ordering::Relaxed) < self.requests
-        {
-            if let Some(client) = &mut kept {
-                match self.exchange(client) {
-                    Err(Broken::Closed) => report.closed_idle += 1,
-                    ended => {
-                        if self.count(&mut report, ended) {
-                            kept = None;
-                        }
-                        continue;
-                    }
-                }
+        while self.goes_on(begin) {
+            self.connection(begin, &mut report);
+            if self.connections == Connections::One {
+                break;
             }
-            kept = match Client::try_connect(self.address) {
-                Ok(mut client) => {
-                    let ended = self.exchange(&mut client);
-                    let over = self.count(&mut report, ended);
-                    (!over && !self.new_connections).then_some(client)
-                }
-                Err(error) => {
-                    *report.failures.entry(error.to_string()).or_default() += 1;
-                    None
-                }
-            };
         }
         report
+    }
+
+    /// Sends one request after the other over one connection, until it is over.
+    fn connection(&self, begin: Instant, report: &mut Report) {
+        let mut client = match Client::try_connect(self.address) {
+            Ok(client) => client,
+            Err(error) => {
+                self.sent.fetch_add(1, Ordering::Relaxed);
+                *report.failures.entry(error.to_string()).or_default() += 1;
+                return;
+            }
+        };
+        let mut fresh = true;
+        while self.goes_on(begin) && self.sent.fetch_add(1, Ordering::Relaxed) < self.requests {
+            match self.exchange(&mut client) {
+                Ok((status, closes)) => {
+                    *report.statuses.entry(status).or_default() += 1;
+                    if closes || self.connections == Connections::New {
+                        return;
+                    }
+                }
+                Err(Broken::Closed) if !fresh => {
+                    report.closed_idle += 1;
+                    // It is sent again over the next connection.
+                    self.sent.fetch_sub(1, Ordering::Relaxed);
+                    return;
+                }
+                Err(broken) => {
+                    *report.failures.entry(broken.to_string()).or_default() += 1;
+                    return;
+                }
+            }
+            fresh = false;
+        }
+    }
+
+    fn goes_on(&self, begin: Instant) -> bool {
+        !self.stop.load(Ordering::Relaxed)
+            && begin.elapsed() < self.time
+            && self.sent.load(Ordering::Relaxed) < self.requests
     }
 
     /// One request and the status of its answer, and whether the connection ends with it.
@@ -167,20 +190,17 @@ impl Load {
         let response = client.response(&self.method)?;
         Ok((response.status, response.closes()))
     }
+}
 
-    /// Counts; says whether the connection is over.
-    fn count(&self, report: &mut Report, ended: Result<(u16, bool), Broken>) -> bool {
-        match ended {
-            Ok((status, closes)) => {
-                *report.statuses.entry(status).or_default() += 1;
-                closes
-            }
-            Err(broken) => {
-                *report.failures.entry(broken.to_string()).or_default() += 1;
-                true
-            }
-        }
-    }
+/// How many connections a client makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Connections {
+    /// One after the other, each kept as long as the peer keeps it.
+    Kept,
+    /// One a request.
+    New,
+    /// One.
+    One,
 }
 
 struct StopOnDrop<'a>(&'a AtomicBool);

@@ -17,7 +17,7 @@ use crate::client::{Client, get};
 use crate::clock::{PATIENCE, now, pause};
 use crate::http::Response;
 
-/// A running `locum run`. Dropping it kills it.
+/// A running program. Dropping it kills it.
 #[derive(Debug)]
 pub struct Locum {
     child: Child,
@@ -29,6 +29,7 @@ pub struct Locum {
 #[derive(Debug)]
 pub struct Launch {
     binary: PathBuf,
+    command: &'static str,
     config: Option<String>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
@@ -36,12 +37,17 @@ pub struct Launch {
 }
 
 impl Launch {
+    /// Another command than `run` that serves until it is stopped.
+    pub fn command(self, command: &'static str) -> Self {
+        Self { command, ..self }
+    }
+
     /// With this configuration; without one, the embedded default.
     pub fn config(self, config: impl Into<String>) -> Self {
         Self { config: Some(config.into()), ..self }
     }
 
-    /// With these arguments after `locum run`.
+    /// With these arguments after the command.
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(|&a| a.to_owned()));
         self
@@ -76,7 +82,7 @@ impl Launch {
             }
             None => Command::new(&self.binary),
         };
-        command.arg("run").arg("--ready-file").arg(&ready_file);
+        command.arg(self.command).arg("--ready-file").arg(&ready_file);
         if let Some(config) = &self.config {
             let file = directory.path().join(CONFIG);
             fs::write(&file, config).expect("a writable temporary directory");
@@ -102,6 +108,7 @@ impl Locum {
     pub fn at(binary: impl Into<PathBuf>) -> Launch {
         Launch {
             binary: binary.into(),
+            command: "run",
             config: None,
             arguments: Vec::new(),
             environment: Vec::new(),

@@ -324,5 +324,5 @@ impl BlackHole {
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no script panics while it holds the record")
+    mutex.lock().expect("no script panics while it holds a lock")
 }

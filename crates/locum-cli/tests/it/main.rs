@@ -1,0 +1,12 @@
+//! End-to-end tests: the built binary, real sockets, peers of our own making. What they know of
+//! the program is its command line, its configuration file and its admin API.
+
+mod config;
+mod corpus;
+mod faults;
+mod lifecycle;
+mod limits;
+mod policies;
+mod routing;
+mod setup;
+mod streaming;

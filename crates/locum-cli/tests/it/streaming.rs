@@ -1,0 +1,232 @@
+//! Bodies, trailers, interim answers and the order of things.
+
+use locum_testkit::{Gate, Upstream, eventually, script};
+
+use crate::setup::Config;
+
+#[test]
+fn large_bodies_arrive_unchanged_both_ways() {
+    let body: Vec<u8> =
+        (0..3 << 20).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let upstream = Upstream::start(|peer| {
+        while let Some(request) = peer.request() {
+            peer.answer(&request, &request.body);
+        }
+    });
+    let locum = Config::to(&upstream).start();
+    let mut client = locum.client();
+    for _ in 0..3 {
+        assert!(client.post("/", &body).unwrap().body == body);
+    }
+}
+
+#[test]
+fn chunks_arrive_as_one_body_both_ways() {
+    let upstream = Upstream::start(|peer| {
+        while let Some(request) = peer.request() {
+            peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            for piece in request.body.chunks(1000) {
+                peer.send(format!("{:x}\r\n", piece.len()).as_bytes());
+                peer.send(piece);
+                peer.send(b"\r\n");
+            }
+            peer.send(b"0\r\n\r\n");
+        }
+    });
+    let locum = Config::to(&upstream).start();
+    let mut client = locum.client();
+    let body = vec![b'x'; 100_000];
+    let mut message =
+        b"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    for piece in body.chunks(777) {
+        message.extend(format!("{:X}\r\n", piece.len()).bytes());
+        message.extend(piece);
+        message.extend(b"\r\n");
+    }
+    message.extend(b"0\r\n\r\n");
+    for _ in 0..3 {
+        client.send(&message);
+        assert!(client.response("POST").unwrap().body == body);
+    }
+    assert_eq!(upstream.violations(), [""; 0]);
+}
+
+#[test]
+fn server_sent_events_arrive_as_they_are_sent() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let upstream = Upstream::start(move |peer| {
+        if peer.request().is_some() {
+            peer.send(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+                  Transfer-Encoding: chunked\r\n\r\n",
+            );
+            for event in ["data: 1\n\n", "data: 2\n\n", "data: 3\n\n"] {
+                peer.send(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes());
+                held.wait();
+            }
+            peer.send(b"0\r\n\r\n");
+        }
+    });
+    let locum = Config::to(&upstream).start();
+    let mut client = locum.client();
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let (head, _) = client.reader().response_head("GET").unwrap();
+    assert_eq!(head.headers.get("content-type"), Some("text/event-stream"));
+    for n in 1..=3 {
+        // The next event is not even written before this one was read.
+        let event = client.reader().chunk().unwrap().unwrap();
+        assert_eq!(event, format!("data: {n}\n\n").into_bytes());
+        gate.open(1);
+    }
+    assert_eq!(client.reader().chunk().unwrap(), None);
+}
+
+#[test]
+fn the_head_arrives_before_the_body_is_there() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let upstream = Upstream::start(move |peer| {
+        if peer.request().is_some() {
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+            held.wait();
+            peer.send(b"ok");
+        }
+    });
+    let locum = Config::to(&upstream).start();
+    let mut client = locum.client();
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let (mut answer, framing) = client.reader().response_head("GET").unwrap();
+    gate.open(1);
+    client.reader().body(framing, &mut answer.body).unwrap();
+    assert_eq!(answer.text(), "ok");
+}
+
+#[test]
+fn a_request_body_arrives_as_it_is_sent() {
+    let upstream = Upstream::start(|peer| {
+        if peer.request_head().is_some() {
+            peer.wait_for_close();
+        }
+    });
+    let locum = Config::to(&upstream).start();
+    let mut client = locum.client();
+    client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1000000\r\n\r\nthe beginning");
+    eventually("the head arrives while the body is far from whole", || {
+        upstream.received().len() == 1
+    });
+}
+
+#[test]
+fn expect_100_continue_is_honoured() {
+    let upstream = Upstream::start(script::continues());
+    let locum = Config::to(&upstream).start();
+    let mut client = locum.client();
+    for _ in 0..3 {
+        client.send(
+            "POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+        );
+        assert_eq!(client.reader().interim().unwrap().0, 100);
+        client.send("hello");
+        let answer = client.response("POST").unwrap();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "5"));
+    }
+}
+
+#[test]
+fn a_refused_expectation_needs_no_body() {
+    let upstream = Upstream::start(script::answers_before_the_body("417 Expectation Failed"));
+    let locum = Config::to(&upstream).start();
+    let mut client = locum.client();
+    client.send(
+        "POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    );
+    assert_eq!(client.response("POST").unwrap().status, 417);
+}
+
+#[test]
+fn head_204_and_304_have_no_body_and_keep_the_connection() {
+    let upstream = Upstream::start(|peer| {
+        while let Some(request) = peer.request() {
+            match request.target.as_str() {
+                "/204" => peer.send(b"HTTP/1.1 204 No Content\r\n\r\n"),
+                "/304" => peer.send(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"),
+                _ => peer.answer(&request, b"the body!"),
+            }
+        }
+    });
+    let locum = Config::to(&upstream).start();
+    let mut client = locum.client();
+    for _ in 0..3 {
+        client.send("HEAD / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        let head = client.response("HEAD").unwrap();
+        assert_eq!(head.headers.get("content-length"), Some("9"));
+        assert_eq!(client.get("/204").unwrap().status, 204);
+        assert_eq!(client.get("/304").unwrap().status, 304);
+        assert_eq!(client.get("/").unwrap().text(), "the body!");
+    }
+    assert_eq!(upstream.received()[0].request.method, "HEAD");
+    assert_eq!(upstream.accepted(), 1, "nothing was left on the upstream's connection");
+}
+
+#[test]
+fn trailers_pass_both_ways_and_framing_in_them_does_not() {
+    let upstream = Upstream::start(script::sends_raw(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
+         2\r\nok\r\n0\r\nX-Sum: 7\r\nContent-Length: 99\r\nConnection: close\r\n\r\n",
+    ));
+    let locum = Config::to(&upstream).start();
+    let mut client = locum.client();
+    for _ in 0..2 {
+        client.send(
+            "POST / HTTP/1.1\r\nHost: a.test\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n\
+             5\r\nhello\r\n0\r\nX-Sum: 5\r\nHost: b.test\r\nTransfer-Encoding: gzip\r\n\r\n",
+        );
+        let answer = client.response("POST").unwrap();
+        assert_eq!(answer.text(), "ok");
+        assert_eq!(answer.trailers.get("x-sum"), Some("7"));
+        assert_eq!(answer.trailers.0.len(), 1, "{:?}", answer.trailers);
+    }
+    for received in upstream.received() {
+        assert_eq!(received.request.trailers.get("x-sum"), Some("5"));
+        assert_eq!(received.request.trailers.0.len(), 1, "{:?}", received.request.trailers);
+    }
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let upstream = Upstream::start(script::names_the_target());
+    let locum = Config::to(&upstream).start();
+    let mut client = locum.client();
+    let requests: String =
+        (0..50).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a.test\r\n\r\n")).collect();
+    client.send(requests);
+    for n in 0..50 {
+        assert_eq!(client.response("GET").unwrap().text(), format!("/{n}"));
+    }
+}
+
+#[test]
+fn an_http_1_0_client_gets_a_length_or_a_close() {
+    let upstream = Upstream::start(script::sends_raw(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ));
+    let locum = Config::to(&upstream).start();
+    let mut client = locum.client();
+    client.send("GET / HTTP/1.0\r\nHost: a.test\r\n\r\n");
+    let answer = client.response("GET").unwrap();
+    assert_eq!(answer.text(), "hello");
+    assert!(!answer.headers.has("transfer-encoding"), "HTTP/1.0 knows no chunks");
+    assert!(client.is_closed());
+}
+
+#[test]
+fn upstream_connections_are_kept() {
+    let upstream = Upstream::start(script::answers("ok"));
+    let locum = Config::to(&upstream).start();
+    let mut client = locum.client();
+    for _ in 0..100 {
+        assert_eq!(client.get("/").unwrap().text(), "ok");
+    }
+    assert_eq!(upstream.accepted(), 1);
+}
