@@ -1,1 +1,11 @@
-//! placeholder
+//! Bytes to messages and back, without I/O, clock or async.
+//!
+//! The caller owns the buffers and feeds them; what comes back are indices into them. Everything
+//! here is a plain struct with plain methods, so that a proxy, a test and a fuzzer drive the very
+//! same code.
+//!
+//! [`http1`] is HTTP/1.1: begin at [`http1::Head`].
+
+#![warn(missing_docs)]
+
+pub mod http1;
