@@ -1,1 +1,56 @@
-fn main() {}
+//! What a person or CI calls: `cargo xtask run`, `test`, `bench`. It sets up what is missing,
+//! says what it does, and needs nothing but the standard library.
+
+mod bench;
+mod check;
+mod fuzz;
+mod process;
+mod setup;
+
+use std::env;
+use std::process::ExitCode;
+
+use process::{Step, cargo};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  run [ARGUMENTS]   build the program and run `locum run` with the arguments
+  test              format, lints, documentation, dependencies, every test, a short fuzz
+  bench proxy       the data path beside nginx and HAProxy; writes bench/results/
+  bench run         what the policies around one call cost";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["run", rest @ ..] => run(rest),
+        ["test"] => check::everything(),
+        ["bench", "proxy"] => bench::proxy(),
+        ["bench", "run"] => bench_run(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds the program and runs it with these arguments.
+fn run(arguments: &[&str]) -> Result<(), String> {
+    setup::need_c_compiler()?;
+    let build =
+        ["run", "--profile", "fast", "--package", "locum-cli", "--bin", "locum", "--", "run"];
+    Step::new("build and run the program").run(cargo(&build).args(arguments))
+}
+
+fn bench_run() -> Result<(), String> {
+    setup::need_c_compiler()?;
+    Step::new("policies around one call").run(&mut cargo(&["bench", "--package", "locum-policy"]))
+}

@@ -1,0 +1,64 @@
+//! `cargo xtask test`: everything that says whether a change may go in.
+
+use crate::process::{Step, cargo, output, skipped};
+use crate::{fuzz, setup};
+
+/// Runs every step, also after one has failed, and ends with what the runners said last.
+pub(crate) fn everything() -> Result<(), String> {
+    setup::need_c_compiler()?;
+    let mut failures = Vec::new();
+    let mut closing = Vec::new();
+    let mut note = |result: Result<(), String>| failures.extend(result.err());
+
+    note(Step::new("format").run(&mut cargo(&["fmt", "--all", "--check"])));
+    note(Step::new("lints").run(&mut cargo(&[
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ])));
+    note(
+        Step::new("documentation").run(
+            cargo(&["doc", "--quiet", "--workspace", "--no-deps", "--locked"])
+                .env("RUSTDOCFLAGS", "-D warnings"),
+        ),
+    );
+    note(dependencies());
+    let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    let (lines, tested) = Step::new("tests").run_and_keep(&mut tests, is_closing);
+    closing.extend(lines);
+    note(tested);
+    let (lines, fuzzed) = fuzz::smoke();
+    closing.extend(lines);
+    note(fuzzed);
+
+    println!("==> the runners' last lines");
+    for line in &closing {
+        println!("{line}");
+    }
+    match failures.as_slice() {
+        [] => {
+            println!("==> all is well");
+            Ok(())
+        }
+        _ => Err(format!("{} failed:\n  {}", failures.len(), failures.join("\n  "))),
+    }
+}
+
+/// Licences, sources and duplicates, by deny.toml; advisories need a database from the network.
+fn dependencies() -> Result<(), String> {
+    const CHECK: [&str; 6] = ["deny", "--offline", "check", "bans", "licenses", "sources"];
+    if output("cargo", &["deny", "--version"]).is_none() {
+        skipped("dependencies", "cargo-deny is missing; `cargo install cargo-deny --locked`");
+        return Ok(());
+    }
+    Step::new("dependencies").run(&mut cargo(&CHECK))
+}
+
+fn is_closing(line: &str) -> bool {
+    line.starts_with("test result:") || (line.starts_with("test ") && line.ends_with("FAILED"))
+}

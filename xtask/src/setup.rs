@@ -1,0 +1,37 @@
+//! Installs what is missing, where it may, and says what to install where it may not.
+
+use std::process::Command;
+
+use crate::process::{Step, installed, output};
+
+/// The allocator is C.
+pub(crate) fn need_c_compiler() -> Result<(), String> {
+    need(&[("cc", "gcc")])
+}
+
+/// Makes sure that these programs are there; each comes with the Debian package that has it.
+pub(crate) fn need(programs: &[(&str, &str)]) -> Result<(), String> {
+    let missing: Vec<_> = programs
+        .iter()
+        .filter(|(program, _)| !installed(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let install = format!("apt-get install {}", missing.join(" "));
+    if output("id", &["-u"]).as_deref() != Some("0") || !installed("apt-get") {
+        return Err(format!("needs {}; run `sudo {install}`", missing.join(", ")));
+    }
+    let step = Step::new(&install);
+    // An old index names packages that are gone. If it cannot be renewed, the install will tell.
+    drop(apt(&["update", "-q"]).status());
+    // Debian starts a server that it installs; ours are started by hand, on ports of their own.
+    step.run(apt(&["install", "-q", "-y", "--no-install-recommends"]).args(&missing))
+}
+
+fn apt(arguments: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").args(arguments);
+    command
+}
