@@ -37,6 +37,19 @@ pub(super) fn text_len(bytes: &[u8]) -> usize {
     checked + rest.iter().position(|&byte| byte.is_ascii_control()).unwrap_or(rest.len())
 }
 
+/// Finds the first colon, which is never far.
+pub(super) fn find_colon(bytes: &[u8]) -> Option<usize> {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let colons = zeros(u64::from_le_bytes(*word) ^ (ONES * b':' as u64));
+        if colons != 0 {
+            return Some(at * 8 + (colons.trailing_zeros() / 8) as usize);
+        }
+    }
+    let checked = words.len() * 8;
+    rest.iter().position(|&byte| byte == b':').map(|at| checked + at)
+}
+
 /// The error that a byte is by itself, or `otherwise`.
 pub(super) fn refusal(byte: u8, otherwise: Error) -> Error {
     match byte {
@@ -59,15 +72,19 @@ pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+const HIGH: u64 = ONES << 7;
+
 /// Sets the high bit of the first byte that is below 0x20 or equal to 0x7f; bits above it may be
 /// set by the borrow and mean nothing.
 const fn controls(word: u64) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    let below = word.wrapping_sub(ONES * 0x20) & !word;
-    let delete = word ^ (ONES * 0x7f);
-    let equal = delete.wrapping_sub(ONES) & !delete;
-    (below | equal) & HIGH
+    let below = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+    below | zeros(word ^ (ONES * 0x7f))
+}
+
+/// Sets the high bit of the first byte that is zero, with the same reservation.
+const fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGH
 }
 
 const fn classes() -> [u8; 256] {
@@ -122,6 +139,18 @@ mod tests {
                 bytes[before] = byte;
                 let stops = byte < 0x20 || byte == 0x7f;
                 assert_eq!(text_len(&bytes), if stops { before } else { 24 }, "{byte} at {before}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_colon_is_found_wherever_it_is() {
+        for length in 0..30 {
+            for at in 0..length {
+                let mut bytes = vec![b';'; length];
+                assert_eq!(find_colon(&bytes), None);
+                bytes[at..].fill(b':');
+                assert_eq!(find_colon(&bytes), Some(at));
             }
         }
     }

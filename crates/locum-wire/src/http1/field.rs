@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::byte::{self, CLASS, TOKEN, UNDERSCORE};
+use super::name::is_underscore_twin;
 use super::{Error, Name};
 
 /// One field line.
@@ -47,8 +48,9 @@ pub(super) struct Section {
     checked: usize,
     /// Where the current line's colon is; none is at 0, which belongs to the name.
     colon: usize,
-    /// The classes of the current name's bytes, added up.
-    classes: u8,
+    kind: Name,
+    /// Whether the name of the last field that is not known has an underscore.
+    has_underscore: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -70,7 +72,8 @@ impl Section {
             line: 0,
             checked: 0,
             colon: 0,
-            classes: 0,
+            kind: Name::Other,
+            has_underscore: false,
         }
     }
 
@@ -84,20 +87,30 @@ impl Section {
     /// Reads on. `buf` is the same as before, or longer.
     #[inline]
     pub(super) fn next_line(&mut self, buf: &[u8], most: usize) -> Result<Line, Error> {
-        if self.colon == 0 && !self.read_name(buf)? {
-            return self.end_or_partial(buf);
+        if self.colon == 0 {
+            match buf[self.line..] {
+                [b'\r', b'\n', ..] => return Ok(Line::End(self.line + 2)),
+                [] | [b'\r'] => return Ok(Line::Partial),
+                [b'\r', ..] => return Err(Error::BareCr),
+                // RFC 9112 §5.2 and §2.2: no folded lines, no white space before the first field.
+                [b' ' | b'\t', ..] => return Err(Error::FoldedLine),
+                [b':', ..] => return Err(Error::FieldName),
+                _ if !self.read_name(buf)? => return Ok(Line::Partial),
+                _ => {}
+            }
         }
-        let Some(value_end) = self.read_value(buf)? else { return Ok(Line::Partial) };
+        let Some(line_end) = self.read_value(buf)? else { return Ok(Line::Partial) };
         if self.entries.len() >= most.min(usize::from(u16::MAX) - 1) {
             return Err(Error::TooManyFields);
         }
-        Ok(Line::Field(self.push(buf, value_end)))
+        self.push(buf, line_end);
+        Ok(Line::Field(self.kind))
     }
 
-    /// Whether the name of the last field could pass for another with underscores.
+    /// Whether the name of the last field, which is not known, could pass for one that is.
     pub(super) fn is_underscore_twin(&self, buf: &[u8]) -> bool {
-        self.classes & UNDERSCORE != 0
-            && self.entries.last().is_some_and(|it| super::name::is_underscore_twin(it.name(buf)))
+        self.has_underscore
+            && self.entries.last().is_some_and(|it| is_underscore_twin(it.name(buf)))
     }
 
     /// The value of the last field.
@@ -158,43 +171,24 @@ impl Section {
         self.entries.get(at)
     }
 
-    /// Reads the name up to its colon. False: the section ends here, or the bytes do.
+    /// Reads the name up to its colon. False: it is not there yet.
     #[inline]
     fn read_name(&mut self, buf: &[u8]) -> Result<bool, Error> {
-        let mut classes = self.classes;
-        let unread = buf.get(self.checked..).unwrap_or_default();
-        let stop = unread.iter().position(|&byte| {
-            let class = CLASS[usize::from(byte)];
-            classes |= class;
-            class & TOKEN == 0
-        });
-        self.classes = classes;
-        let Some(stop) = stop else {
+        let unread = &buf[self.checked..];
+        let Some(colon) = byte::find_colon(unread) else {
+            check_name(unread)?;
             self.checked = buf.len();
             return Ok(false);
         };
-        self.checked += stop;
-        match buf[self.checked] {
-            b':' if self.checked > self.line => {
-                self.colon = self.checked;
-                self.checked += 1;
-                Ok(true)
-            }
-            b'\r' if self.checked == self.line => Ok(false),
-            // RFC 9112 §5.2 and §2.2: neither folded lines nor white space before the first field.
-            b' ' | b'\t' if self.checked == self.line => Err(Error::FoldedLine),
-            // RFC 9112 §5.1: a server must refuse it, so that nobody reads another name.
-            b' ' | b'\t' => Err(Error::SpaceBeforeColon),
-            byte => Err(byte::refusal(byte, Error::FieldName)),
+        let name = &buf[self.line..self.checked + colon];
+        self.kind = Name::of(name);
+        // A name that is known has only bytes that names may have.
+        if self.kind == Name::Other {
+            self.has_underscore = check_name(name)?;
         }
-    }
-
-    fn end_or_partial(&self, buf: &[u8]) -> Result<Line, Error> {
-        match buf.get(self.line..) {
-            Some([b'\r', b'\n', ..]) => Ok(Line::End(self.line + 2)),
-            Some([b'\r', _, ..]) => Err(Error::BareCr),
-            _ => Ok(Line::Partial),
-        }
+        self.colon = self.checked + colon;
+        self.checked = self.colon + 1;
+        Ok(true)
     }
 
     /// Reads the value; returns where its line's CRLF begins.
@@ -212,9 +206,7 @@ impl Section {
     }
 
     #[inline]
-    fn push(&mut self, buf: &[u8], line_end: usize) -> Name {
-        let name = &buf[self.line..self.colon];
-        let kind = Name::of(name);
+    fn push(&mut self, buf: &[u8], line_end: usize) {
         let mut value = self.colon + 1;
         let mut value_end = line_end;
         while value < value_end && matches!(buf[value], b' ' | b'\t') {
@@ -229,25 +221,20 @@ impl Section {
             value: value as u32,
             value_end: value_end as u32,
             line_end: line_end as u32 + 2,
-            kind,
-            hop: kind.stops_here(),
+            kind: self.kind,
+            hop: self.kind.stops_here(),
         });
-        let first = &mut self.first[kind as usize];
+        let first = &mut self.first[self.kind as usize];
         if *first == 0 {
             *first = self.entries.len() as u16;
         }
-        let classes = self.classes;
         self.begin_line(line_end + 2);
-        // The name just read may still be asked about.
-        self.classes = classes;
-        kind
     }
 
     fn begin_line(&mut self, line: usize) {
         self.line = line;
         self.checked = line;
         self.colon = 0;
-        self.classes = 0;
     }
 }
 
@@ -259,4 +246,21 @@ impl Entry {
     fn value<'a>(&self, buf: &'a [u8]) -> &'a [u8] {
         &buf[self.value as usize..self.value_end as usize]
     }
+}
+
+/// Checks (a part of) a name; says whether it has an underscore.
+fn check_name(name: &[u8]) -> Result<bool, Error> {
+    let (all, any) = name.iter().fold((TOKEN, 0), |(all, any), &byte| {
+        let class = CLASS[usize::from(byte)];
+        (all & class, any | class)
+    });
+    if all == TOKEN {
+        return Ok(any & UNDERSCORE != 0);
+    }
+    Err(match name.iter().find(|it| !byte::is(**it, TOKEN)) {
+        // RFC 9112 §5.1: a server must refuse it, so that nobody reads another name.
+        Some(b' ' | b'\t') => Error::SpaceBeforeColon,
+        Some(b'\r') | None => Error::FieldName,
+        Some(&byte) => byte::refusal(byte, Error::FieldName),
+    })
 }

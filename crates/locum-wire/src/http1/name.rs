@@ -75,7 +75,7 @@ impl Name {
             0 => Self::Other,
             at => {
                 let (candidate, text) = NAMES[usize::from(at) - 1];
-                if name.eq_ignore_ascii_case(text) { candidate } else { Self::Other }
+                if is_same(name, text) { candidate } else { Self::Other }
             }
         }
     }
@@ -108,6 +108,25 @@ impl Name {
                 | Self::XRewriteUrl
         )
     }
+}
+
+/// Whether `name` is `text`, which is lower case, in any case: eight bytes at a time, because this
+/// is asked for every field line.
+fn is_same(name: &[u8], text: &[u8]) -> bool {
+    // Of the bytes in the list only letters have the bit 0x40; in them 0x20 is the case.
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    let same_word = |name, text| {
+        let case = (word(text) & u64::from_le_bytes([0x40; 8])) >> 1;
+        word(name) | case == word(text)
+    };
+    if name.len() != text.len() {
+        return false;
+    }
+    let (Some(name_end), Some(text_end)) = (name.last_chunk(), text.last_chunk()) else {
+        return name.eq_ignore_ascii_case(text);
+    };
+    let mut words = name.as_chunks().0.iter().zip(text.as_chunks().0);
+    words.all(|(name, text)| same_word(name, text)) && same_word(name_end, text_end)
 }
 
 /// Whether a Connection line can have the field `name` removed. What decides framing, routing and
@@ -203,6 +222,16 @@ mod tests {
             assert_eq!(Name::of(text), *name);
             assert_eq!(Name::of(&text.to_ascii_uppercase()), *name);
             assert_eq!(name.as_str().as_bytes(), *text);
+        }
+        for (_, text) in NAMES {
+            for at in 0..text.len() {
+                let mut other = text.to_vec();
+                other[at] ^= 0x20;
+                let is_letter = text[at].is_ascii_alphabetic();
+                assert_eq!(Name::of(&other) != Name::Other, is_letter, "{}", other.escape_ascii());
+                other[at] = b'!';
+                assert_eq!(Name::of(&other), Name::Other, "{}", other.escape_ascii());
+            }
         }
         for other in [&b""[..], b"x", b"hos", b"hoss", b"x-forwarded-port", b"content_length"] {
             assert_eq!(Name::of(other), Name::Other);
