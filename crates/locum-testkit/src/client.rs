@@ -137,11 +137,6 @@ impl Client {
     pub fn reader(&mut self) -> &mut Reader<TcpStream> {
         &mut self.reader
     }
-
-    /// The socket.
-    pub fn stream(&self) -> &TcpStream {
-        self.reader.stream()
-    }
 }
 
 /// One GET on a connection of its own.

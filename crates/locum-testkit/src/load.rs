@@ -15,8 +15,7 @@ use crate::http::Broken;
 #[derive(Debug)]
 pub struct Load {
     address: SocketAddr,
-    request: Vec<u8>,
-    method: String,
+    request: String,
     clients: usize,
     requests: u64,
     time: Duration,
@@ -63,15 +62,9 @@ impl Report {
 impl Load {
     /// Four clients that GET the target for at most 30 seconds.
     pub fn get(address: SocketAddr, target: &str) -> Self {
-        Self::of(address, "GET", format!("GET {target} HTTP/1.1\r\nHost: a.test\r\n\r\n"))
-    }
-
-    /// Four clients that send these bytes, one request of that method.
-    pub fn of(address: SocketAddr, method: &str, request: impl Into<Vec<u8>>) -> Self {
         Self {
             address,
-            request: request.into(),
-            method: method.to_owned(),
+            request: format!("GET {target} HTTP/1.1\r\nHost: a.test\r\n\r\n"),
             clients: 4,
             requests: u64::MAX,
             time: Duration::from_secs(30),
@@ -187,7 +180,7 @@ impl Load {
     fn exchange(&self, client: &mut Client) -> Result<(u16, bool), Broken> {
         client.reader().forget();
         client.send(&self.request);
-        let response = client.response(&self.method)?;
+        let response = client.response("GET")?;
         Ok((response.status, response.closes()))
     }
 }

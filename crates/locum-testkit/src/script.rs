@@ -189,21 +189,3 @@ pub fn fails_first(failures: usize, status: &'static str) -> impl Fn(&mut Connec
         }
     }
 }
-
-/// Answers a body of so many bytes, as fast as the peer takes it.
-pub fn floods(bytes: usize) -> impl Fn(&mut Connection) {
-    move |peer| {
-        while peer.request().is_some() {
-            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n").as_bytes());
-            let block = [b'x'; 64 * 1024];
-            let mut left = bytes;
-            while left > 0 {
-                let now = left.min(block.len());
-                if peer.try_send(&block[..now]).is_err() {
-                    return;
-                }
-                left -= now;
-            }
-        }
-    }
-}

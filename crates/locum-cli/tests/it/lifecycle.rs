@@ -40,6 +40,16 @@ fn a_hundred_reloads_under_load_fail_nothing_and_close_nothing() {
 }
 
 #[test]
+fn a_reload_refuses_no_new_connection() {
+    let upstream = Upstream::start(script::answers("ok"));
+    let config = Config::to(&upstream).to_string();
+    let locum = locum().config(config.clone()).start();
+    let load = Load::get(locum.address("web"), "/").clients(2).new_connections();
+    let (report, ()) = load.during(|| (0..20).for_each(|_| locum.reload(&config)));
+    assert_eq!(report.failed(), 0, "{report:?}");
+}
+
+#[test]
 fn a_reload_takes_effect_on_open_connections() {
     let (old, new) =
         (Upstream::start(script::answers("old")), Upstream::start(script::answers("new")));
