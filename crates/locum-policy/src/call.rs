@@ -1,6 +1,10 @@
 //! What a policy may know of one call.
 
+use std::fmt;
+use std::str::FromStr;
+
 use crate::Time;
+use crate::text::{Malformed, not_a_word};
 
 /// One call, as its policy sees it: no bytes, no types.
 pub struct Call<'a> {
@@ -19,7 +23,7 @@ pub struct Call<'a> {
     /// 1 for a first attempt of the layer above, more for its retries.
     pub attempt_above: u32,
     /// Where rate limits find their keys.
-    pub keys: &'a dyn Keys,
+    pub keys: &'a (dyn Keys + Sync),
     /// Feeds every random choice made for this call.
     pub seed: u64,
 }
@@ -37,6 +41,48 @@ pub enum Key {
     Route,
     /// Who authenticated.
     Identity,
+}
+
+impl FromStr for Key {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        match text {
+            "client-ip" => Ok(Self::ClientIp),
+            "method" => Ok(Self::Method),
+            "route" => Ok(Self::Route),
+            "identity" => Ok(Self::Identity),
+            _ => match text.strip_prefix("header:") {
+                // RFC 9110 §5.1: field names are tokens and case-insensitive.
+                Some(name) if !name.is_empty() && name.bytes().all(is_token) => {
+                    Ok(Self::Header(name.to_ascii_lowercase().into()))
+                }
+                _ => Err(not_a_word(
+                    text,
+                    &["client-ip", "header:NAME", "method", "route", "identity"],
+                    &[],
+                )),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClientIp => f.write_str("client-ip"),
+            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Method => f.write_str("method"),
+            Self::Route => f.write_str("route"),
+            Self::Identity => f.write_str("identity"),
+        }
+    }
+}
+
+// RFC 9110 §5.6.2
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 /// Tells the value of a key part of one call.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::Kind;
+
 /// A policy's refusal of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rejection {
@@ -19,31 +21,6 @@ pub struct Rejection {
     pub detail: String,
     /// The limit that refused, for the RateLimit headers.
     pub limit: Option<LimitState>,
-}
-
-/// The part of a policy that refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// A rate limit.
-    RateLimit,
-    /// The cap on calls in flight, or its queue.
-    Concurrency,
-    /// The circuit breaker.
-    Breaker,
-    /// The time the call has left.
-    Deadline,
-}
-
-impl Kind {
-    /// The part's key in a configuration, its label in metrics, its name in logs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::RateLimit => "rate_limit",
-            Self::Concurrency => "concurrency",
-            Self::Breaker => "breaker",
-            Self::Deadline => "deadline",
-        }
-    }
 }
 
 /// What a rate limit stands at, as told in `RateLimit-Policy` and `RateLimit`.

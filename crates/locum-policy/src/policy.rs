@@ -1,0 +1,357 @@
+//! A policy: settings that have become gates.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use crate::settings::{Error, Method, Mode, Settings};
+
+use crate::gates::breaker::{self, Breaker, Breakers, Numbers, Override, Per};
+use crate::gates::concurrency::Places;
+use crate::gates::deadline::Terms;
+use crate::gates::rate_limit::{self, Limits};
+use crate::gates::retry::Retry;
+use crate::outcome::Rules;
+use crate::seed::mix;
+use crate::{Observer, Time};
+
+/// The gates of one policy, shared by all who use it.
+#[derive(Clone)]
+pub struct Policy(Arc<Parts>);
+
+/// Invariant: the parts are in range, and no part is in mode off.
+pub(crate) struct Parts {
+    pub(crate) name: Box<str>,
+    settings: Settings,
+    version: u64,
+    timing: Timing,
+    methods: HashMap<Box<str>, Timing>,
+    pub(crate) limits: Limits,
+    pub(crate) shadow_limits: Limits,
+    pub(crate) places: Option<Part<Places>>,
+    pub(crate) retry: Option<Part<Retry>>,
+    pub(crate) fuses: Option<Fuses>,
+}
+
+/// A gate and how far it goes.
+pub(crate) struct Part<T> {
+    pub(crate) shadow: bool,
+    pub(crate) gate: Arc<T>,
+}
+
+/// The breakers of a policy and what it says of them.
+pub(crate) struct Fuses {
+    pub(crate) shadow: bool,
+    pub(crate) per: Per,
+    pub(crate) rules: Rules,
+    pub(crate) numbers: Arc<Numbers>,
+    slow: Option<Duration>,
+    pub(crate) table: Arc<Breakers>,
+}
+
+/// What is said of time, for one method.
+#[derive(Clone, Copy)]
+pub(crate) struct Timing {
+    pub(crate) terms: Terms,
+    /// What would be said if it were enforced.
+    pub(crate) shadow: Option<Terms>,
+}
+
+impl Policy {
+    /// Makes gates of `settings`. With `previous`, an earlier version of the same policy, parts whose
+    /// settings did not change keep their state, and breakers keep it whatever their numbers.
+    /// Nothing of `previous` changes: the new version may be thrown away.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that is out of range.
+    pub fn build(
+        name: &str,
+        settings: &Settings,
+        seed: u64,
+        previous: Option<&Self>,
+    ) -> Result<Self, Error> {
+        let previous = previous.map(|previous| &*previous.0);
+        let version = previous.map_or(1, |previous| previous.version + 1);
+        let limits = |wanted: Mode| {
+            let kept: Vec<_> =
+                previous.iter().flat_map(|old| [&old.limits, &old.shadow_limits]).collect();
+            let settings: Vec<_> = settings
+                .rate_limit
+                .iter()
+                .filter(|limit| limit.mode.unwrap_or(settings.mode) == wanted)
+                .collect();
+            Limits::build(&settings, mix(seed, LIMITS), &kept)
+        };
+        let methods = settings.methods.iter().map(|(method, differs)| {
+            let timing = Timing::of(settings, differs);
+            timing
+                .map(|timing| (method.as_str().into(), timing))
+                .map_err(|error| error.under(&format!("methods.\"{method}\"")))
+        });
+        Ok(Self(Arc::new(Parts {
+            name: name.into(),
+            settings: settings.clone(),
+            version,
+            timing: Timing::of(settings, &Method::default())?,
+            methods: methods.collect::<Result<_, _>>()?,
+            limits: limits(Mode::Enforce)?,
+            shadow_limits: limits(Mode::Shadow)?,
+            places: places(settings, previous)?,
+            retry: retry(settings, previous)?,
+            fuses: fuses(settings, seed, version, previous)?,
+        })))
+    }
+
+    /// A policy that does nothing but pass a caller's deadline on.
+    pub fn open() -> Self {
+        Self::build("open", &Settings::default(), 0, None).expect("the defaults are in range")
+    }
+
+    /// The name it was built with.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What it was built from.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Resolves once what the policy keeps for each upstream. Cheap to clone; best bound once for each
+    /// worker, so that their counts of it do not share a cache line.
+    pub fn bind(&self, upstream: &str) -> Bound {
+        let breaker = self.0.fuses.as_ref().filter(|fuses| fuses.per == Per::Upstream);
+        let breaker = breaker.map(|fuses| fuses.table.get(upstream, &fuses.numbers, Time::ZERO));
+        Bound(Some(Arc::new(Binding { policy: self.clone(), breaker })))
+    }
+
+    /// How its parts stand.
+    pub fn snapshot(&self, now: Time) -> Snapshot {
+        let parts = &*self.0;
+        let limits = parts.limits.snapshot(now).chain(parts.shadow_limits.snapshot(now));
+        Snapshot {
+            policy: parts.name.clone(),
+            breakers: self.breakers().iter().map(|breaker| breaker.snapshot(now)).collect(),
+            limits: limits.collect(),
+            retry_balance: parts.retry.as_ref().map(|retry| retry.gate.budget().balance(now)),
+            concurrency: parts.places.as_ref().map(|places| {
+                let (in_flight, waiting) = places.gate.load();
+                Concurrency { in_flight, waiting, limit: places.gate.settings().max }
+            }),
+        }
+    }
+
+    /// Throws the switch of the breaker of `target`, or of all breakers, until `expiry`; `None` takes
+    /// it back. Tells how many breakers that were.
+    pub fn force(
+        &self,
+        target: Option<&str>,
+        forced: Option<Override>,
+        expiry: Time,
+        now: Time,
+    ) -> usize {
+        let breakers = self.breakers();
+        let meant = breakers
+            .iter()
+            .filter(|breaker| target.is_none_or(|target| breaker.target() == target));
+        meant.inspect(|breaker| breaker.force(forced, expiry, now)).count()
+    }
+
+    /// Does what time alone brings about in breakers: lost probes, the end of a ramp. A breaker that is
+    /// called finds this out by itself; a clock that ticks finds it out on time.
+    pub fn tick(&self, now: Time, observer: &impl Observer) {
+        let Some(fuses) = &self.0.fuses else { return };
+        for breaker in self.breakers() {
+            let mut changes = Vec::new();
+            breaker.tick(now, &mut changes);
+            breaker::tell(&changes, self.name(), fuses.per, &breaker, observer);
+        }
+    }
+
+    /// When [`tick`](Self::tick) next has something to do.
+    pub fn due(&self) -> Option<Time> {
+        self.breakers().iter().filter_map(|breaker| breaker.due()).min()
+    }
+
+    fn breakers(&self) -> Vec<Arc<Breaker>> {
+        self.0.fuses.as_ref().map(|fuses| fuses.table.all()).unwrap_or_default()
+    }
+}
+
+/// A policy around the calls to one upstream (or one endpoint).
+#[derive(Clone, Default)]
+pub struct Bound(Option<Arc<Binding>>);
+
+struct Binding {
+    policy: Policy,
+    /// Of `per = "upstream"`.
+    breaker: Option<Arc<Breaker>>,
+}
+
+impl Bound {
+    /// No policy at all: only a caller's deadline is kept.
+    pub const fn open() -> Self {
+        Self(None)
+    }
+
+    /// The policy's name; empty where there is none.
+    pub fn name(&self) -> &str {
+        self.parts().map_or("", |parts| &parts.name)
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> Option<&Policy> {
+        self.0.as_deref().map(|binding| &binding.policy)
+    }
+
+    /// Bodies up to this size are worth keeping, to be sent again; 0 if nothing is sent twice.
+    pub fn replay_bytes(&self) -> u64 {
+        let retry =
+            self.parts().and_then(|parts| parts.retry.as_ref()).filter(|retry| !retry.shadow);
+        retry
+            .map(|retry| retry.gate.settings())
+            .filter(|retry| retry.attempts > 1)
+            .map_or(0, |retry| retry.replay_bytes)
+    }
+
+    pub(crate) fn parts(&self) -> Option<&Parts> {
+        self.0.as_deref().map(|binding| &*binding.policy.0)
+    }
+
+    pub(crate) fn breaker(&self) -> Option<&Arc<Breaker>> {
+        self.0.as_deref().and_then(|binding| binding.breaker.as_ref())
+    }
+
+    pub(crate) fn timing(&self, method: &str) -> Timing {
+        let Some(parts) = self.parts() else { return Timing { terms: Terms::OPEN, shadow: None } };
+        if parts.methods.is_empty() {
+            return parts.timing;
+        }
+        parts.methods.get(method).copied().unwrap_or(parts.timing)
+    }
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Bound").field(&self.name()).finish()
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("name", &self.name())
+            .field("version", &self.0.version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Timing {
+    fn of(settings: &Settings, method: &Method) -> Result<Self, Error> {
+        let said = Terms::of(settings)?.with(method)?;
+        let open = Terms::OPEN.licensed_as(&said);
+        Ok(match settings.mode {
+            Mode::Enforce => Self { terms: said, shadow: None },
+            Mode::Shadow => Self { terms: open, shadow: Some(said) },
+            Mode::Off => Self { terms: open, shadow: None },
+        })
+    }
+}
+
+impl Fuses {
+    /// What counts as what for a call with `terms`.
+    pub(crate) fn rules(&self, terms: &Terms) -> Rules {
+        let smaller = match (terms.attempt_timeout(), self.slow) {
+            (Some(attempt), Some(slow)) => Some(attempt.min(slow)),
+            (attempt, slow) => attempt.or(slow),
+        };
+        Rules { min_budget: self.rules.min_budget.or(smaller), ..self.rules }
+    }
+}
+
+fn places(settings: &Settings, previous: Option<&Parts>) -> Result<Option<Part<Places>>, Error> {
+    let Some(wanted) = &settings.concurrency else { return Ok(None) };
+    let Some(shadow) = in_shadow(wanted.mode, settings) else { return Ok(None) };
+    let kept = previous.and_then(|previous| previous.places.as_ref());
+    let gate = match kept.filter(|kept| kept.gate.settings().same_but_mode(wanted)) {
+        Some(kept) => Arc::clone(&kept.gate),
+        None => Arc::new(Places::build(wanted)?),
+    };
+    Ok(Some(Part { shadow, gate }))
+}
+
+fn retry(settings: &Settings, previous: Option<&Parts>) -> Result<Option<Part<Retry>>, Error> {
+    let Some(wanted) = &settings.retry else { return Ok(None) };
+    let Some(shadow) = in_shadow(wanted.mode, settings) else { return Ok(None) };
+    let kept = previous.and_then(|previous| previous.retry.as_ref());
+    let gate = match kept.filter(|kept| kept.gate.settings().same_but_mode(wanted)) {
+        Some(kept) => Arc::clone(&kept.gate),
+        None => Arc::new(Retry::build(wanted)?),
+    };
+    Ok(Some(Part { shadow, gate }))
+}
+
+fn fuses(
+    settings: &Settings,
+    seed: u64,
+    version: u64,
+    previous: Option<&Parts>,
+) -> Result<Option<Fuses>, Error> {
+    let Some(wanted) = &settings.breaker else { return Ok(None) };
+    let Some(shadow) = in_shadow(wanted.mode, settings) else { return Ok(None) };
+    let numbers = Arc::new(wanted.numbers(version)?);
+    let kept =
+        previous.and_then(|previous| previous.fuses.as_ref()).filter(|kept| kept.per == wanted.per);
+    let table = kept.map_or_else(
+        || Arc::new(Breakers::new(mix(seed, BREAKERS))),
+        |kept| Arc::clone(&kept.table),
+    );
+    let rules = Rules {
+        count_overload: wanted.count_overload,
+        count_app_errors: wanted.count_app_errors,
+        min_budget: wanted.min_budget,
+    };
+    let slow = wanted.slow.as_ref().map(|slow| slow.threshold);
+    Ok(Some(Fuses { shadow, per: wanted.per, rules, numbers, slow, table }))
+}
+
+/// Whether a part is in shadow; `None`: it is off.
+fn in_shadow(mode: Option<Mode>, settings: &Settings) -> Option<bool> {
+    match mode.unwrap_or(settings.mode) {
+        Mode::Enforce => Some(false),
+        Mode::Shadow => Some(true),
+        Mode::Off => None,
+    }
+}
+
+/// How a policy stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Its name.
+    pub policy: Box<str>,
+    /// Its breakers, by target.
+    pub breakers: Vec<breaker::Snapshot>,
+    /// Its rate limits.
+    pub limits: Vec<rate_limit::Snapshot>,
+    /// How many more retries there may be now.
+    pub retry_balance: Option<u64>,
+    /// The cap on calls in flight.
+    pub concurrency: Option<Concurrency>,
+}
+
+/// How a cap on calls in flight stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Concurrency {
+    /// Calls in flight.
+    pub in_flight: u32,
+    /// Calls that wait for a place.
+    pub waiting: u32,
+    /// The cap.
+    pub limit: u32,
+}
+
+/// What the seeds of the parts are for.
+const LIMITS: u64 = 1;
+const BREAKERS: u64 = 2;
