@@ -61,8 +61,9 @@ impl Bench {
         self.disturbed
     }
 
-    /// Measures one proxy.
+    /// Measures one proxy; if strangers disturb it, again, but not for ever.
     pub(super) fn run(&mut self, peer: &Peer, connections: u32) -> Result<Measured, String> {
+        let mut tries = 3;
         loop {
             let (measured, strangers) = self.once(peer, connections)?;
             println!(
@@ -75,7 +76,8 @@ impl Bench {
             if strangers <= DISTURBANCE {
                 return Ok(measured);
             }
-            if self.repeats == 0 {
+            tries -= 1;
+            if tries == 0 || self.repeats == 0 {
                 self.disturbed += 1;
                 return Ok(measured);
             }
