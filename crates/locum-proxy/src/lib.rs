@@ -1,1 +1,33 @@
-//! placeholder
+//! The data path: listen, route, try under a policy, forward, record.
+//!
+//! A [`Proxy`] runs a [`Plan`](plan::Plan) on one single-threaded worker per core. One request's way
+//! is told in `flow.rs`, top to bottom; begin there. This crate reads no files and no environment:
+//! whoever has settings builds a plan from them.
+
+mod access;
+mod body;
+mod buffer;
+mod caller;
+mod client;
+mod clock;
+mod exchange;
+mod flow;
+mod forward;
+mod label;
+pub mod listener;
+pub mod metrics;
+pub mod plan;
+mod proxy;
+mod random;
+mod record;
+mod refusal;
+mod relay;
+pub mod route;
+mod stream;
+mod tunnel;
+pub mod upstream;
+mod worker;
+
+pub use access::{Log as AccessLog, Target as AccessTarget};
+pub use clock::now;
+pub use proxy::{Options, Proxy, StartError};

@@ -11,6 +11,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
+use crate::label::Label;
+
 /// One listener as configured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -91,6 +93,7 @@ impl Default for Limits {
 pub struct Listener {
     /// What it was built from.
     pub settings: Settings,
+    pub(crate) label: Label,
     /// Shared by every plan that has a listener of this name on this address.
     pub(crate) census: Arc<Census>,
 }
@@ -108,9 +111,14 @@ impl Listener {
             Some(previous) if previous.settings == *settings => previous,
             Some(previous) if previous.settings.bind == settings.bind => Arc::new(Self {
                 settings: settings.clone(),
+                label: Label::of(&settings.name),
                 census: Arc::clone(&previous.census),
             }),
-            _ => Arc::new(Self { settings: settings.clone(), census: Arc::default() }),
+            _ => Arc::new(Self {
+                settings: settings.clone(),
+                label: Label::of(&settings.name),
+                census: Arc::default(),
+            }),
         }
     }
 
@@ -219,11 +227,8 @@ fn open_tcp(address: SocketAddr, workers: usize) -> io::Result<(Bind, Vec<Socket
 }
 
 fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking(),
-        Some(Protocol::TCP),
-    )?;
+    let socket =
+        Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
@@ -234,7 +239,9 @@ fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
 /// A socket file that nobody listens on is left from a process that was killed.
 fn remove_stale(path: &std::path::Path) -> io::Result<()> {
     match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)
+        }
         _ => Ok(()),
     }
 }

@@ -9,10 +9,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use locum_policy::{Bound, Policy, policy};
+use locum_policy::{Bound, Policy};
 
 use crate::listener::{self, Listener};
-use crate::route::{self, Route, Router};
+use crate::route::{self, Route, Router, Subject};
 use crate::upstream::{self, Upstream};
 
 /// What a plan is built from: plain values, references by name.
@@ -23,7 +23,7 @@ pub struct Settings {
     /// Where they go.
     pub upstreams: Vec<upstream::Settings>,
     /// How they are tried, by name.
-    pub policies: Vec<(String, policy::Settings)>,
+    pub policies: Vec<(String, locum_policy::Settings)>,
     /// Which goes where, in the order of the file.
     pub routes: Vec<route::Settings>,
     /// How long a drain may take before what is left is cut off.
@@ -40,7 +40,7 @@ pub struct Plan {
     pub upstreams: Vec<Arc<Upstream>>,
     /// How they are tried.
     pub policies: Vec<Arc<Policy>>,
-    pub(crate) routers: HashMap<String, Router>,
+    routers: HashMap<String, Router>,
 }
 
 /// Why settings make no plan.
@@ -145,16 +145,18 @@ impl Plan {
         self.listeners.iter().find(|listener| listener.settings.name == name)
     }
 
+    /// The route that a request on `listener` takes.
+    pub(crate) fn route(&self, listener: &str, subject: &Subject<'_>) -> Option<&Arc<Route>> {
+        self.routers.get(listener)?.find(subject)
+    }
+
     /// The upstream of that name.
     pub fn upstream(&self, name: &str) -> Option<&Arc<Upstream>> {
         self.upstreams.iter().find(|upstream| upstream.settings.name == name)
     }
 }
 
-fn build_policies(
-    settings: &Settings,
-    previous: Option<&Plan>,
-) -> Result<Vec<Arc<Policy>>, Error> {
+fn build_policies(settings: &Settings, previous: Option<&Plan>) -> Result<Vec<Arc<Policy>>, Error> {
     let mut policies: Vec<Arc<Policy>> = Vec::with_capacity(settings.policies.len());
     for (name, wanted) in &settings.policies {
         let kept =

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use locum_policy::Bound;
 
+use crate::label::Label;
 use crate::plan::Error;
 use crate::upstream::Upstream;
 
+pub(crate) use matcher::Subject;
 pub use matcher::{HostPattern, PathPattern};
 pub(crate) use router::Router;
 
@@ -105,6 +107,7 @@ pub struct Route {
     pub settings: Settings,
     /// Its place in the file.
     pub index: usize,
+    pub(crate) label: Label,
     pub(crate) matcher: matcher::Matcher,
     pub(crate) target: Target,
     pub(crate) request_edits: Edits,
@@ -125,6 +128,8 @@ pub(crate) struct Split {
 pub(crate) struct Choice {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) policy: Bound,
+    /// The policy's name.
+    pub(crate) label: Label,
     weight: u32,
 }
 
@@ -160,7 +165,9 @@ impl Edits {
         let lines = edits.set.iter().chain(&edits.add);
         Self {
             dropped: dropped.map(lower).collect(),
-            lines: lines.flat_map(|(name, value)| format!("{name}: {value}\r\n").into_bytes()).collect(),
+            lines: lines
+                .flat_map(|(name, value)| format!("{name}: {value}\r\n").into_bytes())
+                .collect(),
         }
     }
 
@@ -175,13 +182,14 @@ impl Route {
         index: usize,
         bind: impl Fn(&str) -> Result<(Arc<Upstream>, Bound), Error>,
     ) -> Result<Self, Error> {
+        let label = settings.policy.as_deref().map_or(Label::NONE, Label::of);
         let target = match &settings.action {
             Action::Redirect { status, to } => Target::Redirect { status: *status, to: to.clone() },
             Action::Forward(names) => {
                 let mut choices = Vec::with_capacity(names.len());
                 for (name, weight) in names {
                     let (upstream, policy) = bind(name)?;
-                    choices.push(Choice { upstream, policy, weight: *weight });
+                    choices.push(Choice { upstream, policy, label, weight: *weight });
                 }
                 let total = choices.iter().map(|choice| u64::from(choice.weight)).sum();
                 if total == 0 {
@@ -197,10 +205,12 @@ impl Route {
         Ok(Self {
             settings: settings.clone(),
             index,
-            matcher: matcher::Matcher::build(&settings.matches)
-                .map_err(|(key, reason, remedy)| {
+            label: Label::of(&settings.name),
+            matcher: matcher::Matcher::build(&settings.matches).map_err(
+                |(key, reason, remedy)| {
                     Error::new(format!("routes.{index}.match.{key}"), reason, remedy)
-                })?,
+                },
+            )?,
             target,
             request_edits: Edits::build(&settings.request_headers),
             response_edits: Edits::build(&settings.response_headers),

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use locum_policy::{Bound, Policy, Time};
+use locum_policy::{Bound, Policy};
 
+use crate::label::Label;
 use crate::plan::Error;
 
 pub use balance::Balance;
@@ -73,6 +74,7 @@ pub struct Upstream {
     pub settings: Settings,
     /// Its endpoints, in the order of the file.
     pub endpoints: Vec<Arc<Endpoint>>,
+    pub(crate) label: Label,
     /// The policy of each endpoint, in the same order; empty without one.
     guards: Vec<Bound>,
     balancer: balance::Balancer,
@@ -82,12 +84,12 @@ pub struct Upstream {
 pub struct Endpoint {
     /// What it was built from.
     pub settings: EndpointSettings,
-    /// Unique in the process: what pools and in-flight counts go by.
+    pub(crate) label: Label,
+    /// Unique in the process: what pools go by.
     pub(crate) uid: u32,
     in_flight: AtomicU32,
-    /// Connections held by all workers: in use and idle.
-    pub(crate) active: AtomicU32,
-    pub(crate) idle: AtomicU32,
+    /// Connections held by all workers, in use or idle.
+    pub(crate) open: AtomicU32,
 }
 
 impl Endpoint {
@@ -95,10 +97,10 @@ impl Endpoint {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         Self {
             settings: settings.clone(),
+            label: Label::of(&settings.name),
             uid: NEXT.fetch_add(1, Ordering::Relaxed),
             in_flight: AtomicU32::new(0),
-            active: AtomicU32::new(0),
-            idle: AtomicU32::new(0),
+            open: AtomicU32::new(0),
         }
     }
 
@@ -107,9 +109,9 @@ impl Endpoint {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Connections in use and idle, over all workers.
-    pub fn connections(&self) -> (u32, u32) {
-        (self.active.load(Ordering::Relaxed), self.idle.load(Ordering::Relaxed))
+    /// Connections over all workers, in use and idle.
+    pub fn connections(&self) -> u32 {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// Counts an attempt until the guard is dropped.
@@ -152,6 +154,7 @@ impl Upstream {
         });
         Ok(Arc::new(Self {
             settings: settings.clone(),
+            label: Label::of(&settings.name),
             endpoints: endpoints.collect(),
             guards,
             balancer: balance::Balancer::new(settings),
@@ -167,16 +170,3 @@ impl Upstream {
         self.guards.get(index as usize)
     }
 }
-
-/// Connections per endpoint that nobody uses go when they are older than this.
-pub(crate) fn is_stale(since: Time, now: Time, pool: &PoolSettings) -> bool {
-    now.since(since) >= pool.idle
-}
-
-/// How many calls an upstream has under way, for the status page.
-pub fn in_flight(upstream: &Upstream) -> u64 {
-    upstream.endpoints.iter().map(|endpoint| u64::from(endpoint.in_flight())).sum()
-}
-
-#[expect(unused, reason = "placeholder")]
-type Counter = AtomicU64;

@@ -1,0 +1,299 @@
+//! The client's side of one call: what it asks, what we know of it, how it is answered.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::task::Context;
+
+use locum_policy::gates::deadline;
+use locum_policy::{Call, Key, Keys, Time};
+use locum_wire::http1::encode::{self, field};
+use locum_wire::http1::{Name, Request, Version};
+
+use crate::body::Upload;
+use crate::client::{self, Next};
+use crate::clock::Alarm;
+use crate::forward::{self, Delivery, Origin, Persistence};
+use crate::listener::Listener;
+use crate::refusal::Refusal;
+use crate::route::{Edits, Route, Subject};
+use crate::stream::Stream;
+use crate::worker::Worker;
+
+/// One request and whoever sent it.
+pub(crate) struct Caller<'a> {
+    /// The request's head, byte for byte.
+    pub(crate) head: &'a [u8],
+    pub(crate) request: Request<'a>,
+    pub(crate) listener: &'a Listener,
+    pub(crate) peer: Option<IpAddr>,
+    pub(crate) stream: RefCell<&'a mut Stream>,
+    pub(crate) upload: RefCell<Upload<'a>>,
+    /// Watches over the client's pace.
+    pub(crate) alarm: &'a Alarm,
+    pub(crate) version: Version,
+    /// The request is HEAD, so no answer has a body.
+    pub(crate) head_only: bool,
+    /// Sending it twice does no harm.
+    pub(crate) idempotent: bool,
+    pub(crate) websocket: bool,
+    /// The connection may carry another request, as far as the request and the limits go.
+    pub(crate) keeps: bool,
+    /// The client has sent more after this request, so watching it for a close is no use.
+    pub(crate) pipelined: Cell<bool>,
+    trusted: bool,
+}
+
+impl<'a> Caller<'a> {
+    pub(crate) fn new(
+        head: &'a [u8],
+        request: Request<'a>,
+        listener: &'a Listener,
+        peer: Option<IpAddr>,
+        stream: &'a mut Stream,
+        upload: Upload<'a>,
+        alarm: &'a Alarm,
+        keeps: bool,
+    ) -> Self {
+        Self {
+            head,
+            listener,
+            peer,
+            stream: RefCell::new(stream),
+            upload: RefCell::new(upload),
+            alarm,
+            version: request.version(),
+            head_only: request.is_head(),
+            idempotent: is_idempotent(&request),
+            websocket: forward::is_websocket(&request),
+            keeps: keeps && request.keep_alive(),
+            pipelined: Cell::new(false),
+            trusted: peer.is_some_and(|peer| listener.trusts(peer)),
+            request,
+        }
+    }
+
+    /// What the routes look at.
+    pub(crate) fn subject<'s>(
+        &self,
+        path: &'s [u8],
+        has_field: &'s dyn Fn(&[u8], &[u8]) -> bool,
+    ) -> Subject<'s>
+    where
+        'a: 's,
+    {
+        Subject {
+            method: self.request.method(),
+            host: without_port(self.request.host().unwrap_or_default()),
+            path,
+            query: self.request.query(),
+            has_field,
+        }
+    }
+
+    /// Whether a field of that name has exactly that value.
+    pub(crate) fn has_field(&self, name: &[u8], value: &[u8]) -> bool {
+        let mut fields = self.request.fields();
+        fields.any(|field| field.name.eq_ignore_ascii_case(name) && field.value == value)
+    }
+
+    /// The call as policies see it. `client` holds the bytes of the client's address.
+    pub(crate) fn call<'c>(
+        &self,
+        route: &'c Route,
+        keys: &'c CallKeys<'_>,
+        arrived: Time,
+        seed: u64,
+    ) -> Call<'c> {
+        Call {
+            method: &route.settings.name,
+            arrived,
+            deadline: self.deadline(arrived),
+            idempotent: self.idempotent,
+            cost: 1,
+            priority: 1,
+            attempt_above: self.attempt_above(),
+            keys,
+            seed,
+        }
+    }
+
+    /// The time that a trusted peer gives the call.
+    fn deadline(&self, arrived: Time) -> Option<Time> {
+        if !self.trusted {
+            return None;
+        }
+        let names: [&[u8]; 2] = [b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms"];
+        names
+            .iter()
+            .filter_map(|name| self.request.get_other(name))
+            .filter_map(deadline::codec::parse_millis)
+            .map(|timeout| arrived + timeout)
+            .min()
+    }
+
+    /// Which attempt of the layer above this is.
+    pub(crate) fn attempt_above(&self) -> u32 {
+        let value = self.request.get_other(b"x-locum-attempt");
+        let value = value.and_then(|value| std::str::from_utf8(value).ok());
+        value.and_then(|value| value.parse().ok()).unwrap_or(1)
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        Origin { peer: self.peer, trusted: self.trusted }
+    }
+
+    /// The client's own address: the peer's, or, as far as peers are trusted, what they say of it.
+    /// The list is read from the right: only what a trusted hop wrote can be believed.
+    pub(crate) fn client_address(&self) -> Option<IpAddr> {
+        let peer = self.peer?;
+        if !self.trusted {
+            return Some(peer);
+        }
+        let mut client = peer;
+        let lines = self.request.fields().filter(|field| field.kind == Name::XForwardedFor);
+        let hops: Vec<&[u8]> =
+            lines.flat_map(|field| field.value.split(|byte| *byte == b',')).collect();
+        for hop in hops.iter().rev() {
+            let Some(address) = parse_address(hop) else { break };
+            client = address;
+            if !self.listener.trusts(client) {
+                break;
+            }
+        }
+        Some(client)
+    }
+
+    /// Bytes of the request's body that have arrived.
+    pub(crate) fn received(&self) -> u64 {
+        self.upload.borrow().received()
+    }
+
+    /// Whether the client closed its connection while it waits. One that only says that it will
+    /// send no more is taken as gone too, as common servers do: most that do so are.
+    pub(crate) fn has_left(&self, cx: &mut Context<'_>) -> bool {
+        if self.pipelined.get() || !self.upload.borrow().is_done() {
+            return false;
+        }
+        match self.stream.borrow().peek(cx) {
+            None => false,
+            Some(true) => {
+                self.pipelined.set(true);
+                false
+            }
+            Some(false) => true,
+        }
+    }
+
+    /// Whether and how the connection goes on after an answer whose body is delivered so.
+    pub(crate) fn persistence(&self, delivery: Delivery) -> Persistence {
+        // What is still to come of the request would be read as the next one.
+        let keeps =
+            self.keeps && delivery != Delivery::UntilClose && self.upload.borrow().is_done();
+        match (keeps, self.version) {
+            (false, _) => Persistence::Closed,
+            (true, Version::Http11) => Persistence::Kept,
+            (true, _) => Persistence::KeptAlive,
+        }
+    }
+
+    /// Tells the client why not. Gives the bytes written.
+    pub(crate) async fn refuse(&self, refusal: &Refusal, worker: &Worker) -> (u64, Next) {
+        self.upload.borrow_mut().skip_received();
+        let persistence = self.persistence(Delivery::Nothing);
+        let mut out = worker.scratch();
+        refusal.write(&mut out, self.head_only, persistence);
+        self.send(out, persistence, worker).await
+    }
+
+    /// Sends the client elsewhere. Gives the bytes written.
+    pub(crate) async fn redirect(
+        &self,
+        status: u16,
+        to: &[u8],
+        edits: &Edits,
+        worker: &Worker,
+    ) -> (u64, Next) {
+        self.upload.borrow_mut().skip_received();
+        let persistence = self.persistence(Delivery::Nothing);
+        let mut out = worker.scratch();
+        encode::status_line(&mut out, status);
+        field(&mut out, b"Date", crate::clock::http_date().as_bytes());
+        field(&mut out, b"Location", to);
+        encode::content_length(&mut out, 0);
+        persistence.write(&mut out);
+        out.extend_from_slice(&edits.lines);
+        out.extend_from_slice(b"\r\n");
+        self.send(out, persistence, worker).await
+    }
+
+    async fn send(&self, out: Vec<u8>, persistence: Persistence, worker: &Worker) -> (u64, Next) {
+        let stall = self.listener.settings.limits.write_stall;
+        let sent = client::send(&self.stream, self.alarm, stall, &out).await;
+        let written = out.len() as u64;
+        worker.give_scratch(out);
+        match (sent, persistence) {
+            (Err(_), _) => (0, Next::Abort),
+            (Ok(()), Persistence::Closed) => (written, Next::Close),
+            (Ok(()), _) => (written, Next::Request),
+        }
+    }
+}
+
+/// Whether the request may be sent twice (RFC 9110 §9.2.2, and the Idempotency-Key draft).
+fn is_idempotent(request: &Request<'_>) -> bool {
+    request.is_idempotent() || request.get_other(b"idempotency-key").is_some()
+}
+
+/// `host:port` without the port; a v6 literal keeps its brackets.
+fn without_port(host: &[u8]) -> &[u8] {
+    match memchr::memrchr(b':', host) {
+        Some(colon) if !host[colon..].contains(&b']') => &host[..colon],
+        _ => host,
+    }
+}
+
+fn parse_address(hop: &[u8]) -> Option<IpAddr> {
+    std::str::from_utf8(hop).ok()?.trim().parse().ok()
+}
+
+/// The values that rate limits tell callers apart by.
+pub(crate) struct CallKeys<'a> {
+    request: Request<'a>,
+    route: &'a str,
+    address: [u8; 16],
+    length: usize,
+}
+
+impl<'a> CallKeys<'a> {
+    pub(crate) fn new(caller: &'a Caller<'_>, route: &'a str) -> Self {
+        let mut address = [0; 16];
+        let length = match caller.client_address() {
+            None => 0,
+            Some(IpAddr::V4(v4)) => {
+                address[..4].copy_from_slice(&v4.octets());
+                4
+            }
+            Some(IpAddr::V6(v6)) => {
+                address = v6.octets();
+                16
+            }
+        };
+        Self { request: caller.request, route, address, length }
+    }
+}
+
+impl Keys for CallKeys<'_> {
+    fn key(&self, part: &Key) -> Option<&[u8]> {
+        match part {
+            Key::ClientIp => Some(&self.address[..self.length]),
+            Key::Header(name) => self
+                .request
+                .fields()
+                .find(|field| field.name.eq_ignore_ascii_case(name.as_bytes()))
+                .map(|field| field.value),
+            Key::Method => Some(self.request.method()),
+            Key::Route => Some(self.route.as_bytes()),
+            Key::Identity => None,
+        }
+    }
+}

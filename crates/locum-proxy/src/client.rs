@@ -1,0 +1,270 @@
+//! One client's connection, from its first byte to its last.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use locum_wire::http1::{self, Head};
+
+use crate::buffer::Buffer;
+use crate::clock::Alarm;
+use crate::flow;
+use crate::forward::Persistence;
+use crate::listener::{Listener, Seat};
+use crate::refusal::Refusal;
+use crate::stream::Stream;
+use crate::worker::Worker;
+
+/// A client's connection. While it is idle it holds no buffer and no head.
+pub(crate) struct Client {
+    pub(crate) stream: Stream,
+    pub(crate) buffer: Buffer,
+    pub(crate) head: Option<Box<Head>>,
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) alarm: Alarm,
+    pub(crate) served: u64,
+    _seat: Seat,
+}
+
+/// Whether a connection goes on after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It takes another request.
+    Request,
+    /// We are done with it; the client may still be sending and must get our last words.
+    Close,
+    /// There is nobody left to talk to, or they must not take what they got for the whole.
+    Abort,
+}
+
+/// What became of waiting for a request.
+enum Arrival {
+    /// A head is there.
+    Head,
+    /// The connection ended where it may end.
+    End,
+    /// What came is no request.
+    Refused(Refusal),
+}
+
+impl Client {
+    pub(crate) fn new(
+        stream: Stream,
+        peer: Option<SocketAddr>,
+        listener: Arc<Listener>,
+        seat: Seat,
+        worker: &Worker,
+    ) -> Self {
+        Self {
+            stream,
+            buffer: Buffer::new(&worker.buffers),
+            head: None,
+            listener,
+            peer,
+            alarm: worker.alarms.alarm(),
+            served: 0,
+            _seat: seat,
+        }
+    }
+
+    /// Serves requests until the connection ends.
+    pub(crate) async fn serve(mut self, worker: Rc<Worker>) {
+        loop {
+            match self.next_request(&worker).await {
+                Arrival::Head => {}
+                Arrival::End => return,
+                Arrival::Refused(refusal) => {
+                    worker.shard.count_refused(self.listener.label, refusal.reason);
+                    let mut out = worker.scratch();
+                    refusal.write(&mut out, false, Persistence::Closed);
+                    let sent = self.send(&out).await;
+                    worker.give_scratch(out);
+                    if sent.is_ok() {
+                        self.linger().await;
+                    }
+                    return;
+                }
+            }
+            // A call's state is large and short-lived: it lives on the heap only while it is needed,
+            // so that an idle connection stays small.
+            let next = Box::pin(flow::serve(&mut self, &worker)).await;
+            self.served += 1;
+            if let Some(mut head) = self.head.take() {
+                head.clear();
+                worker.give_head(head);
+            }
+            match next {
+                Next::Request => {}
+                Next::Close => {
+                    self.linger().await;
+                    return;
+                }
+                Next::Abort => return,
+            }
+        }
+    }
+
+    /// Waits for a request's head and reads it.
+    async fn next_request(&mut self, worker: &Worker) -> Arrival {
+        if self.buffer.is_empty() && !self.wait(worker).await {
+            return Arrival::End;
+        }
+        let limits = self.wire_limits();
+        let mut head = worker.head();
+        let mut timed = false;
+        let arrival = poll_fn(|cx| self.poll_head(cx, &mut head, &limits, &mut timed)).await;
+        match arrival {
+            Arrival::Head => self.head = Some(head),
+            _ => worker.give_head(head),
+        }
+        arrival
+    }
+
+    pub(crate) fn wire_limits(&self) -> http1::Limits {
+        let limits = &self.listener.settings.limits;
+        http1::Limits {
+            head_bytes: limits.header_bytes,
+            fields: limits.headers,
+            target_bytes: limits.header_bytes / 2,
+        }
+    }
+
+    /// Waits for a first byte, without a buffer; false when the connection is over.
+    async fn wait(&mut self, worker: &Worker) -> bool {
+        self.buffer.shrink();
+        let mut armed = false;
+        poll_fn(|cx| {
+            match self.stream.poll_readable(cx) {
+                Poll::Ready(Ok(())) => return Poll::Ready(true),
+                Poll::Ready(Err(_)) => return Poll::Ready(false),
+                Poll::Pending => {}
+            }
+            if !armed {
+                armed = true;
+                self.alarm.arm_in(self.listener.settings.limits.idle);
+            }
+            if worker.closes_idle() {
+                return Poll::Ready(false);
+            }
+            self.alarm.poll(cx).map(|()| false)
+        })
+        .await
+    }
+
+    /// Reads until the head is whole. `timed` remembers that the head's own time has begun.
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: &mut Head,
+        limits: &http1::Limits,
+        timed: &mut bool,
+    ) -> Poll<Arrival> {
+        loop {
+            if !self.buffer.is_empty() {
+                match head.parse_request(self.buffer.filled(), limits) {
+                    Ok(true) => return Poll::Ready(Arrival::Head),
+                    Ok(false) => {}
+                    Err(error) => return Poll::Ready(Arrival::Refused(Refusal::malformed(error))),
+                }
+            }
+            match self.stream.poll_fill(cx, self.buffer.space()) {
+                Poll::Ready(Ok(0)) if head.is_started(self.buffer.filled()) => {
+                    return Poll::Ready(Arrival::Refused(Refusal::cut_short()));
+                }
+                // Between two requests a client may close.
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Arrival::End),
+                Poll::Ready(Ok(count)) => self.buffer.filled_by(count),
+                Poll::Pending => {
+                    // What comes in pieces gets its time, but no more memory than it has bytes.
+                    self.buffer.shrink();
+                    if !self.buffer.is_empty() && !*timed {
+                        *timed = true;
+                        self.alarm.arm_in(self.listener.settings.limits.header_timeout);
+                    }
+                    return self.alarm.poll(cx).map(|()| {
+                        if *timed { Arrival::Refused(Refusal::slow_head()) } else { Arrival::End }
+                    });
+                }
+            }
+        }
+    }
+
+    /// Sends all of `bytes`, unless the client does not take them.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let stall = self.listener.settings.limits.write_stall;
+        send(&RefCell::new(&mut self.stream), &self.alarm, stall, bytes).await
+    }
+
+    /// Closes so that our last words arrive: a close with unread bytes would reset the connection
+    /// and could throw away what the client has not read yet (RFC 9112 §9.6).
+    async fn linger(&mut self) {
+        self.alarm.arm_in(LINGER);
+        let mut discarded = 0;
+        poll_fn(|cx| {
+            if self.stream.poll_finish(cx).is_pending() {
+                return self.alarm.poll(cx);
+            }
+            self.buffer.consume(self.buffer.filled().len());
+            while discarded < LINGER_BYTES {
+                match self.stream.poll_fill(cx, self.buffer.space()) {
+                    Poll::Ready(Ok(count)) if count > 0 => discarded += count,
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return self.alarm.poll(cx),
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Whether the connection may carry a request after this one, as far as we are concerned.
+    pub(crate) fn outlives_this_request(&self, worker: &Worker) -> bool {
+        let most = self.listener.settings.limits.requests_per_connection;
+        !worker.is_draining() && (most == 0 || self.served + 1 < most)
+    }
+
+    pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
+        self.peer.map(|peer| peer.ip().to_canonical())
+    }
+}
+
+/// How long, and how much, a client may go on sending after our last words.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Sends all of `bytes` on `stream`, giving up when no progress is made for `stall`.
+pub(crate) async fn send(
+    stream: &RefCell<&mut Stream>,
+    alarm: &Alarm,
+    stall: Duration,
+    bytes: &[u8],
+) -> io::Result<()> {
+    let mut sent = 0;
+    let mut waiting = false;
+    poll_fn(|cx| {
+        while sent < bytes.len() {
+            match stream.borrow_mut().poll_send(cx, &bytes[sent..]) {
+                Poll::Ready(Ok(count)) => {
+                    sent += count;
+                    waiting = false;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    if !waiting {
+                        waiting = true;
+                        alarm.arm_in(stall);
+                    }
+                    return alarm.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await
+}

@@ -1,0 +1,315 @@
+//! One attempt at an endpoint: the request goes out, the head of the answer comes in.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use locum_policy::run;
+use locum_policy::{Attempt, Cause, Ended, Endpoint, Time};
+use locum_wire::http1::{self, Framing, Name, Version};
+
+use crate::body::BodyError;
+use crate::caller::Caller;
+use crate::forward::{self, Prepared};
+use crate::record::Record;
+use crate::upstream::Upstream;
+use crate::upstream::pool::{self, ConnectError, Connection};
+use crate::worker::Worker;
+
+/// Everything that the attempts of one call share.
+pub(crate) struct Exchange<'a, 'c> {
+    pub(crate) caller: &'a Caller<'c>,
+    pub(crate) worker: &'a Worker,
+    pub(crate) upstream: &'a Arc<Upstream>,
+    pub(crate) prepared: &'a Prepared,
+    pub(crate) record: &'a Record,
+}
+
+/// An attempt whose answer has begun: what is left to send and to read.
+pub(crate) struct Answered {
+    pub(crate) connection: Connection,
+    pub(crate) framing: Framing,
+    pub(crate) status: u16,
+    /// Bytes of the request on their way out; its body may still be coming.
+    out: Vec<u8>,
+    sent: usize,
+    /// The upstream stopped listening; the rest of the request goes nowhere.
+    pub(crate) deaf: bool,
+    _in_flight: crate::upstream::InFlight,
+}
+
+/// Why an attempt brought no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Connect(ConnectError),
+    /// The upstream closed or reset the connection before it answered.
+    Closed,
+    /// The upstream did not speak HTTP/1.1.
+    Protocol(http1::Error),
+    /// The upstream switched protocols unasked, or never came to the point.
+    Unexpected(&'static str),
+    /// The client's own fault.
+    Body(BodyError),
+    /// The client went away.
+    Gone,
+}
+
+/// Interim answers of one attempt; more is abuse.
+const INTERIM: u32 = 32;
+/// Heads of answers may be larger than heads of requests: cookies and policies are set here.
+const ANSWER_LIMITS: http1::Limits =
+    http1::Limits { head_bytes: 64 * 1024, fields: 200, target_bytes: 0 };
+
+impl run::Exchange for Exchange<'_, '_> {
+    type Reply = Result<Answered, Failure>;
+
+    fn pick(&self, tried: &[u32], _: Time) -> Option<Endpoint<'_>> {
+        let id = self.upstream.pick(tried, self.worker.random());
+        let name = &self.upstream.endpoints[id as usize].settings.name;
+        Some(Endpoint { id, name, policy: self.upstream.guard(id) })
+    }
+
+    fn repeatable(&self) -> bool {
+        self.caller.upload.borrow().is_replayable()
+    }
+
+    async fn send(&self, attempt: &Attempt<'_>) -> Ended<Self::Reply> {
+        self.record.attempt_begins(attempt, self.upstream);
+        let reply = self.send_once_or_again(attempt).await;
+        let (cause, retry_after) = match &reply {
+            Ok(answered) => (Cause::Status(answered.status), retry_after(answered)),
+            Err(failure) => (failure.cause(), None),
+        };
+        self.record.attempt_ends(cause);
+        Ended { cause, retry_after, reply }
+    }
+}
+
+impl Exchange<'_, '_> {
+    async fn send_once_or_again(&self, attempt: &Attempt<'_>) -> Result<Answered, Failure> {
+        let endpoint = &self.upstream.endpoints[attempt.endpoint.id as usize];
+        let in_flight = endpoint.begin();
+        let mut sending = match self.worker.pool.take(endpoint) {
+            Some(connection) => Sending::new(self, attempt, connection),
+            None => Sending::new(self, attempt, self.connect(attempt).await?),
+        };
+        loop {
+            match poll_fn(|cx| sending.poll(self, cx)).await {
+                Ok((status, framing)) => {
+                    return Ok(Answered {
+                        connection: sending.connection,
+                        framing,
+                        status,
+                        out: sending.out,
+                        sent: sending.sent,
+                        deaf: sending.deaf,
+                        _in_flight: in_flight,
+                    });
+                }
+                // A kept connection that dies before any byte of an answer was most likely closed
+                // while the request was on its way. Once, and only where a second delivery does no
+                // harm: an idempotent call, or one of which nothing has left.
+                Err(Failure::Closed)
+                    if sending.connection.reused
+                        && (self.caller.idempotent || !sending.wrote)
+                        && self.caller.upload.borrow().is_replayable() =>
+                {
+                    let connection = self.connect(attempt).await?;
+                    sending = Sending::new(self, attempt, connection);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    async fn connect(&self, attempt: &Attempt<'_>) -> Result<Connection, Failure> {
+        let endpoint = &self.upstream.endpoints[attempt.endpoint.id as usize];
+        let timeout = self.upstream.settings.pool.connect_timeout;
+        let worker = self.worker;
+        pool::connect(endpoint, timeout, &worker.buffers, &worker.alarms)
+            .await
+            .map_err(Failure::Connect)
+    }
+}
+
+/// An attempt on its way.
+struct Sending {
+    connection: Connection,
+    out: Vec<u8>,
+    sent: usize,
+    /// Any byte has left.
+    wrote: bool,
+    deaf: bool,
+    interim: u32,
+}
+
+impl Sending {
+    fn new(exchange: &Exchange<'_, '_>, attempt: &Attempt<'_>, connection: Connection) -> Self {
+        let mut out = exchange.worker.scratch();
+        let left = attempt.deadline.map(|deadline| attempt.started.until(deadline));
+        exchange.prepared.write(&mut out, attempt.endpoint.name, attempt.number, left);
+        exchange.caller.upload.borrow().replay_into(&mut out);
+        Self { connection, out, sent: 0, wrote: false, deaf: false, interim: 0 }
+    }
+
+    /// Ready with the answer's status and framing once its head is there.
+    fn poll(
+        &mut self,
+        exchange: &Exchange<'_, '_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(u16, Framing), Failure>> {
+        let out = Outgoing {
+            connection: &mut self.connection,
+            out: &mut self.out,
+            sent: &mut self.sent,
+            wrote: &mut self.wrote,
+            deaf: &mut self.deaf,
+        };
+        let uploaded = out.poll(exchange, cx)?;
+        // Even a request that is still going out may have been answered.
+        if let Poll::Ready(answer) = self.poll_head(exchange, cx)? {
+            return Poll::Ready(Ok(answer));
+        }
+        if uploaded.is_ready() && exchange.caller.has_left(cx) {
+            return Poll::Ready(Err(Failure::Gone));
+        }
+        Poll::Pending
+    }
+
+    fn poll_head(
+        &mut self,
+        exchange: &Exchange<'_, '_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(u16, Framing), Failure>> {
+        let Connection { stream, buffer, head, .. } = &mut self.connection;
+        loop {
+            if !buffer.is_empty()
+                && head
+                    .parse_response(buffer.filled(), &ANSWER_LIMITS)
+                    .map_err(Failure::Protocol)?
+            {
+                let response = head.response(buffer.filled());
+                let status = response.status();
+                if status >= 200 || (status == 101 && exchange.caller.websocket) {
+                    let framing = response.framing(exchange.caller.head_only);
+                    return Poll::Ready(Ok((status, framing)));
+                }
+                self.interim += 1;
+                if status == 101 || self.interim > INTERIM {
+                    let what = if status == 101 { "unasked 101" } else { "interim answers only" };
+                    return Poll::Ready(Err(Failure::Unexpected(what)));
+                }
+                // 100 is between us and the upstream; the others are for the client.
+                if status != 100 && exchange.caller.version == Version::Http11 {
+                    let mut interim = exchange.worker.scratch();
+                    forward::interim_head(&mut interim, &response);
+                    let sent = exchange.caller.stream.borrow_mut().poll_send(cx, &interim);
+                    let whole = matches!(sent, Poll::Ready(Ok(count)) if count == interim.len());
+                    exchange.worker.give_scratch(interim);
+                    if !whole {
+                        return Poll::Ready(Err(Failure::Gone));
+                    }
+                }
+                buffer.consume(head.len());
+                head.clear();
+                continue;
+            }
+            match ready!(stream.poll_fill(cx, buffer.space())) {
+                Ok(0) | Err(_) if buffer.is_empty() => return Poll::Ready(Err(Failure::Closed)),
+                Ok(0) | Err(_) => {
+                    return Poll::Ready(Err(Failure::Unexpected("closed within its head")));
+                }
+                Ok(count) => buffer.filled_by(count),
+            }
+        }
+    }
+}
+
+/// The way out of a request: what is ready to go, and more of its body behind.
+struct Outgoing<'a> {
+    connection: &'a mut Connection,
+    out: &'a mut Vec<u8>,
+    sent: &'a mut usize,
+    wrote: &'a mut bool,
+    deaf: &'a mut bool,
+}
+
+impl Outgoing<'_> {
+    /// Ready when all of the request has left, or the upstream listens no more.
+    fn poll(self, exchange: &Exchange<'_, '_>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let mut upload = exchange.caller.upload.borrow_mut();
+        while !*self.deaf {
+            if *self.sent < self.out.len() {
+                match ready!(self.connection.stream.poll_send(cx, &self.out[*self.sent..])) {
+                    Ok(count) => {
+                        *self.sent += count;
+                        *self.wrote = true;
+                    }
+                    // It may have answered before it closed: reading will tell.
+                    Err(_) => *self.deaf = true,
+                }
+                continue;
+            }
+            if upload.is_done() {
+                return Poll::Ready(Ok(()));
+            }
+            self.out.clear();
+            *self.sent = 0;
+            let mut client = exchange.caller.stream.borrow_mut();
+            ready!(upload.poll_read(cx, &mut client, exchange.caller.alarm, self.out))
+                .map_err(Failure::Body)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Answered {
+    /// Goes on sending the request while its answer is being delivered.
+    pub(crate) fn poll_upload(
+        &mut self,
+        exchange: &Exchange<'_, '_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        let outgoing = Outgoing {
+            connection: &mut self.connection,
+            out: &mut self.out,
+            sent: &mut self.sent,
+            wrote: &mut true,
+            deaf: &mut self.deaf,
+        };
+        outgoing.poll(exchange, cx)
+    }
+
+    /// Ends the attempt: its connection is kept for the next call if nothing is left on it.
+    pub(crate) fn finish(self, exchange: &Exchange<'_, '_>, whole: bool) {
+        let sent_whole = self.sent == self.out.len() && exchange.caller.upload.borrow().is_done();
+        exchange.worker.give_scratch(self.out);
+        if whole && sent_whole && !self.deaf && self.connection.buffer.is_empty() {
+            exchange.worker.keep(self.connection, &exchange.upstream.settings.pool);
+        }
+    }
+}
+
+/// `Retry-After` in seconds; a date would need the wall clock, and nobody sends one to a proxy.
+fn retry_after(answered: &Answered) -> Option<Duration> {
+    if !matches!(answered.status, 429 | 503) {
+        return None;
+    }
+    let connection = &answered.connection;
+    let response = connection.head.response(connection.buffer.filled());
+    let value = response.fields().find(|field| field.kind == Name::RetryAfter)?.value;
+    std::str::from_utf8(value).ok()?.parse().ok().map(Duration::from_secs)
+}
+
+impl Failure {
+    pub(crate) fn cause(&self) -> Cause {
+        match self {
+            Self::Connect(ConnectError::Failed(_)) => Cause::Connect,
+            Self::Connect(ConnectError::TimedOut) => Cause::ConnectTimeout,
+            Self::Closed => Cause::Reset,
+            Self::Protocol(_) | Self::Unexpected(_) => Cause::Protocol,
+            Self::Body(_) | Self::Gone => Cause::Cancelled,
+        }
+    }
+}

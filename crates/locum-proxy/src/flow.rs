@@ -1,0 +1,173 @@
+//! One request, from its head to the last byte of its answer. Begin here.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use locum_policy::{Answer, Bound, Cause, End, run};
+use locum_wire::http1::path;
+
+use crate::body::Upload;
+use crate::caller::{CallKeys, Caller};
+use crate::client::{Client, Next};
+use crate::clock::now;
+use crate::exchange::{Answered, Exchange};
+use crate::forward::{self, Persistence, Prepared};
+use crate::plan::Plan;
+use crate::record::{Ended, Record};
+use crate::refusal::Refusal;
+use crate::relay::{RelayEnd, Relayed, relay};
+use crate::route::{Choice, Route, Target};
+use crate::tunnel::tunnel;
+use crate::worker::Worker;
+
+/// Serves the request whose head `client` has read, and says what becomes of the connection.
+///
+/// # Cancel safety
+///
+/// Dropping the future cancels the attempt at the upstream; its permits count as ignored.
+pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
+    let record = worker.record(now());
+    let plan = worker.plan();
+    let keeps = client.outlives_this_request(worker);
+    let peer = client.peer_ip();
+    let wire_limits = client.wire_limits();
+    let Client { stream, buffer, head, listener, alarm, .. } = client;
+    let head = head.as_deref().expect("invariant: a client is served once its head is there");
+
+    let (head_bytes, window) = buffer.split(head.len());
+    let request = head.request(head_bytes);
+    let upload = Upload::new(&request, window, &listener.settings.limits, &wire_limits);
+    let caller = Caller::new(head_bytes, request, listener, peer, stream, upload, alarm, keeps);
+
+    let ended = match route(&plan, &caller) {
+        Err(refusal) => refuse(&caller, &refusal, worker).await,
+        Ok((route, path)) => match &route.target {
+            Target::Redirect { status, to } => {
+                redirect(&caller, route, &path, (*status, to), worker).await
+            }
+            Target::Forward(split) => {
+                let choice = split.choose(worker.random());
+                forward(&caller, route, &path, choice, worker, &record).await
+            }
+        },
+    };
+    record.end(&caller, &ended, worker);
+
+    let left = caller.upload.into_inner().left();
+    buffer.rejoin(head.len(), left);
+    worker.give_record(record);
+    ended.next
+}
+
+/// Where the request goes, and its path in the one form that decides that and is sent on.
+fn route<'p, 'c>(
+    plan: &'p Plan,
+    caller: &Caller<'c>,
+) -> Result<(&'p Arc<Route>, Cow<'c, [u8]>), Refusal> {
+    let path = path::normalise(caller.request.path()).map_err(Refusal::malformed)?;
+    let has_field = |name: &[u8], value: &[u8]| caller.has_field(name, value);
+    let route = plan
+        .route(&caller.listener.settings.name, &caller.subject(&path, &has_field))
+        .ok_or_else(Refusal::no_route)?;
+    let fits = caller.upload.borrow_mut().limit(route.settings.max_body);
+    if fits { Ok((route, path)) } else { Err(Refusal::too_large()) }
+}
+
+/// Tries the call at its upstream and delivers what came of it.
+async fn forward(
+    caller: &Caller<'_>,
+    route: &Route,
+    path: &[u8],
+    choice: &Choice,
+    worker: &Worker,
+    record: &Record,
+) -> Ended {
+    let Choice { upstream, policy, .. } = choice;
+    caller.upload.borrow_mut().keep_for_replay(replay_bytes(policy, caller.idempotent));
+    record.under(policy, choice.label);
+    let prepared = Prepared::new(worker.scratch(), caller, path, route);
+    let exchange = Exchange { caller, worker, upstream, prepared: &prepared, record };
+    let keys = CallKeys::new(caller, &route.settings.name);
+    let call = caller.call(route, &keys, record.started(), worker.random());
+
+    let Answer { end, held, .. } = run(policy, &call, &worker.clock, &exchange, record).await;
+
+    let (cause, ended) = match end {
+        End::Ended(_, Ok(answered)) if answered.status == 101 => {
+            tunnel(&exchange, answered, route).await
+        }
+        End::Ended(_, Ok(answered)) => deliver(&exchange, answered, route).await,
+        End::Ended(cause, Err(failure)) => {
+            (cause, refuse_if_there(&exchange, Refusal::failed(&failure, upstream)).await)
+        }
+        End::TimedOut => {
+            let refusal = Refusal::timed_out(now().since(record.started()));
+            (Cause::Timeout, refuse(caller, &refusal, worker).await)
+        }
+        End::Rejected(rejection) => {
+            (Cause::Unavailable, refuse(caller, &Refusal::rejected(rejection), worker).await)
+        }
+        End::Unavailable => {
+            (Cause::Unavailable, refuse(caller, &Refusal::unavailable(upstream), worker).await)
+        }
+    };
+    held.settle(cause, now(), record);
+    worker.give_scratch(prepared.into_buffer());
+    Ended { upstream: upstream.label, ..ended.by(route) }
+}
+
+/// Streams the upstream's answer to the client.
+async fn deliver(exchange: &Exchange<'_, '_>, answered: Answered, route: &Route) -> (Cause, Ended) {
+    let caller = exchange.caller;
+    let status = answered.status;
+    let persistence = caller.persistence(forward::delivery(answered.framing, caller.version));
+    let Relayed { end, bytes } =
+        relay(exchange, answered, persistence, &route.response_edits).await;
+    let cause = end.cause(status);
+    let next = match end {
+        RelayEnd::NotBegun(failure) => {
+            let refusal = Refusal::failed(&failure, exchange.upstream);
+            return (cause, refuse_if_there(exchange, refusal).await);
+        }
+        RelayEnd::Whole if persistence == Persistence::Closed => Next::Close,
+        RelayEnd::Whole => Next::Request,
+        RelayEnd::Broken | RelayEnd::Gone => Next::Abort,
+    };
+    (cause, Ended::answered(status, cause, bytes, next))
+}
+
+/// How much of a body is kept to be sent again: as much as the policy's retries ask for, and for an
+/// idempotent call enough to replace a kept connection that turns out dead.
+fn replay_bytes(policy: &Bound, idempotent: bool) -> usize {
+    let most = policy.replay_bytes().max(if idempotent { REPLAYED } else { 0 });
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
+
+const REPLAYED: u64 = 64 * 1024;
+
+async fn refuse(caller: &Caller<'_>, refusal: &Refusal, worker: &Worker) -> Ended {
+    let (bytes, next) = caller.refuse(refusal, worker).await;
+    Ended::refused(refusal, bytes, next)
+}
+
+/// `None` is a refusal that nobody is left to hear.
+async fn refuse_if_there(exchange: &Exchange<'_, '_>, refusal: Option<Refusal>) -> Ended {
+    match refusal {
+        Some(refusal) => refuse(exchange.caller, &refusal, exchange.worker).await,
+        None => Ended::gone(),
+    }
+}
+
+async fn redirect(
+    caller: &Caller<'_>,
+    route: &Route,
+    path: &[u8],
+    (status, to): (u16, &str),
+    worker: &Worker,
+) -> Ended {
+    let mut location = worker.scratch();
+    forward::expand(&mut location, to, path, &route.matcher.path.captures(path));
+    let (bytes, next) = caller.redirect(status, &location, &route.response_edits, worker).await;
+    worker.give_scratch(location);
+    Ended::answered(status, Cause::Status(status), bytes, next).by(route)
+}

@@ -1,0 +1,390 @@
+//! What a message becomes on its way through: hop-by-hop fields go, ours come, the rest is copied
+//! byte for byte.
+//!
+//! Strip first, then add ours: whatever a client names in `Connection`, it cannot remove what the
+//! proxy adds (RFC 9110 §7.6.1; CVE-2022-31813).
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use locum_wire::http1::encode::{self, field};
+use locum_wire::http1::{Framing, Name, Request, Response, Version};
+
+use crate::caller::Caller;
+use crate::route::{Edits, Host, PathPattern, Rewrite, Route};
+
+/// A request's head as every attempt sends it, but for the lines that differ by attempt.
+pub(crate) struct Prepared {
+    head: Vec<u8>,
+    /// The endpoint's own name is sent as Host.
+    host_of_endpoint: bool,
+    /// What a layer above said of its attempt.
+    attempt_above: u32,
+}
+
+/// What is said of a client to an upstream.
+pub(crate) struct Origin {
+    /// The client's address; `None` on a unix socket.
+    pub(crate) peer: Option<IpAddr>,
+    /// Whether what the peer says of clients before it is believed.
+    pub(crate) trusted: bool,
+}
+
+impl Prepared {
+    /// Rewrites the head of the caller's request, whose path in normal form is `path`, for `route`,
+    /// into the empty buffer `head`.
+    pub(crate) fn new(mut head: Vec<u8>, caller: &Caller<'_>, path: &[u8], route: &Route) -> Self {
+        let request = &caller.request;
+        head.extend_from_slice(request.method());
+        head.push(b' ');
+        write_target(&mut head, request, path, route);
+        head.extend_from_slice(b" HTTP/1.1\r\n");
+        let host_of_endpoint = match &route.settings.host {
+            Host::Preserve => {
+                // HTTP/1.0 may come without; HTTP/1.1 must not leave without (RFC 9112 §3.2).
+                field(&mut head, b"Host", request.host().unwrap_or_default());
+                false
+            }
+            Host::Name(name) => {
+                field(&mut head, b"Host", name.as_bytes());
+                false
+            }
+            Host::Upstream => true,
+        };
+        copy_fields(&mut head, caller, &route.request_edits);
+        match request.framing() {
+            Framing::Length(length) => encode::content_length(&mut head, length),
+            Framing::Chunked => head.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Framing::None | Framing::UntilClose => {}
+        }
+        if request.te_trailers() {
+            head.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
+        }
+        if caller.websocket {
+            head.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+        }
+        write_forwarded(&mut head, request, &caller.origin(), &route.request_edits);
+        head.extend_from_slice(b"Via: 1.1 locum\r\n");
+        head.extend_from_slice(&route.request_edits.lines);
+        Self { head, host_of_endpoint, attempt_above: caller.attempt_above() }
+    }
+
+    /// Puts the head of attempt `number` to the endpoint called `endpoint` into `out`.
+    pub(crate) fn write(
+        &self,
+        out: &mut Vec<u8>,
+        endpoint: &str,
+        number: u32,
+        left: Option<Duration>,
+    ) {
+        out.extend_from_slice(&self.head);
+        if self.host_of_endpoint {
+            field(out, b"Host", endpoint.as_bytes());
+        }
+        let attempt = number.max(self.attempt_above);
+        if attempt > 1 {
+            number_field(out, b"x-locum-attempt: ", u64::from(attempt));
+        }
+        if let Some(left) = left {
+            // Rounded down: below, nobody may think that there is more time than there is.
+            let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+            number_field(out, b"x-request-timeout-ms: ", millis);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Gives the buffer back.
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.head
+    }
+}
+
+/// Whether the client asks for a WebSocket; no other protocol is let through, least of all h2c,
+/// which would bypass every rule.
+pub(crate) fn is_websocket(request: &Request<'_>) -> bool {
+    request.method() == b"GET"
+        && request.upgrade().is_some_and(|token| token.eq_ignore_ascii_case(b"websocket"))
+}
+
+fn write_target(head: &mut Vec<u8>, request: &Request<'_>, path: &[u8], route: &Route) {
+    let pattern = &route.matcher.path;
+    match &route.settings.rewrite {
+        None => head.extend_from_slice(path),
+        Some(Rewrite::Prefix(prefix)) => {
+            let rest = match pattern {
+                PathPattern::Prefix(old) => &path[old.len()..],
+                _ => path,
+            };
+            let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+            head.extend_from_slice(prefix.as_bytes());
+            if prefix.is_empty() && !rest.starts_with(b"/") {
+                head.push(b'/');
+            }
+            head.extend_from_slice(rest);
+        }
+        Some(Rewrite::Path(template)) => {
+            expand(head, template, path, &pattern.captures(path));
+        }
+    }
+    if let Some(query) = request.query() {
+        head.push(b'?');
+        head.extend_from_slice(query);
+    }
+}
+
+/// Writes `template` with each `{name}` replaced by that part of `path`.
+pub(crate) fn expand(
+    out: &mut Vec<u8>,
+    template: &str,
+    path: &[u8],
+    captures: &[(&str, Range<usize>)],
+) {
+    let mut rest = template;
+    while let Some((text, tail)) = rest.split_once('{') {
+        out.extend_from_slice(text.as_bytes());
+        let Some((name, tail)) = tail.split_once('}') else { break };
+        if let Some((_, range)) = captures.iter().find(|(known, _)| *known == name) {
+            out.extend_from_slice(&path[range.clone()]);
+        }
+        rest = tail;
+    }
+    out.extend_from_slice(rest.as_bytes());
+}
+
+/// Copies the fields that go on, in as few runs as there are gaps.
+fn copy_fields(out: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits) {
+    let mut run = 0..0;
+    for field in caller.request.fields() {
+        let stays = !field.hop
+            && !matches!(field.kind, Name::Host | Name::ContentLength | Name::Expect)
+            && !(field.kind == Name::Other && is_ours(field.name))
+            && !matches!(
+                field.kind,
+                Name::XForwardedFor
+                    | Name::XForwardedProto
+                    | Name::XForwardedHost
+                    | Name::Forwarded
+            )
+            && !edits.drops(field.name);
+        extend_run(out, caller.head, &mut run, &field.line, stays);
+    }
+    out.extend_from_slice(&caller.head[run]);
+}
+
+fn extend_run(
+    out: &mut Vec<u8>,
+    bytes: &[u8],
+    run: &mut Range<usize>,
+    line: &Range<usize>,
+    stays: bool,
+) {
+    if stays && run.end == line.start {
+        run.end = line.end;
+        return;
+    }
+    out.extend_from_slice(&bytes[run.clone()]);
+    *run = if stays { line.clone() } else { 0..0 };
+}
+
+/// Fields that only a proxy may write.
+fn is_ours(name: &[u8]) -> bool {
+    let known: &[u8] = match name.len() {
+        15 => b"x-locum-attempt",
+        20 => b"x-request-timeout-ms",
+        30 => b"x-envoy-expected-rq-timeout-ms",
+        _ => return false,
+    };
+    name.eq_ignore_ascii_case(known)
+}
+
+/// X-Forwarded-* and Forwarded (RFC 7239): rebuilt from the connection, or, if the peer is trusted,
+/// appended to what it says.
+fn write_forwarded(head: &mut Vec<u8>, request: &Request<'_>, origin: &Origin, edits: &Edits) {
+    let earlier = |name: Name| {
+        let fields = request.fields().filter(move |field| origin.trusted && field.kind == name);
+        fields.map(|field| field.value).filter(|value| !value.is_empty())
+    };
+    let address = Address(origin.peer);
+
+    if !edits.drops(b"x-forwarded-for") {
+        head.extend_from_slice(b"X-Forwarded-For: ");
+        for value in earlier(Name::XForwardedFor) {
+            head.extend_from_slice(value);
+            head.extend_from_slice(b", ");
+        }
+        address.write(head);
+        head.extend_from_slice(b"\r\n");
+    }
+    let host = request.host().unwrap_or_default();
+    if !edits.drops(b"x-forwarded-proto") {
+        field(head, b"X-Forwarded-Proto", earlier(Name::XForwardedProto).next().unwrap_or(b"http"));
+    }
+    if !edits.drops(b"x-forwarded-host") {
+        field(head, b"X-Forwarded-Host", earlier(Name::XForwardedHost).next().unwrap_or(host));
+    }
+    if !edits.drops(b"forwarded") {
+        head.extend_from_slice(b"Forwarded: ");
+        for value in earlier(Name::Forwarded) {
+            head.extend_from_slice(value);
+            head.extend_from_slice(b", ");
+        }
+        head.extend_from_slice(b"for=");
+        address.write_node(head);
+        if !host.is_empty() {
+            // A port's colon is no token character, so a host is always quoted.
+            head.extend_from_slice(b";host=\"");
+            head.extend_from_slice(host);
+            head.push(b'"');
+        }
+        head.extend_from_slice(b";proto=http\r\n");
+    }
+}
+
+/// A client's address as it is written into fields.
+struct Address(Option<IpAddr>);
+
+impl Address {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self.0 {
+            Some(address) => write_address(out, address),
+            None => out.extend_from_slice(b"unknown"),
+        }
+    }
+
+    /// RFC 7239 §6: a v6 address stands in brackets and quotes.
+    fn write_node(&self, out: &mut Vec<u8>) {
+        match self.0 {
+            Some(IpAddr::V6(address)) => {
+                out.extend_from_slice(b"\"[");
+                write_address(out, IpAddr::V6(address));
+                out.extend_from_slice(b"]\"");
+            }
+            _ => self.write(out),
+        }
+    }
+}
+
+fn write_address(out: &mut Vec<u8>, address: IpAddr) {
+    write!(out, "{address}").expect("invariant: writing to a Vec cannot fail");
+}
+
+/// How an answer's body is framed towards the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// No body.
+    Nothing,
+    /// So many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunked,
+    /// Until we close: the client speaks HTTP/1.0 and the length is not known.
+    UntilClose,
+}
+
+/// Whether and how the client's connection goes on after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    /// HTTP/1.1 keeps it open without a word.
+    Kept,
+    /// HTTP/1.0 is told that it stays open.
+    KeptAlive,
+    /// It is closed.
+    Closed,
+}
+
+impl Persistence {
+    /// Writes what the client must be told, if anything.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Kept => {}
+            Self::KeptAlive => field(out, b"Connection", b"keep-alive"),
+            Self::Closed => field(out, b"Connection", b"close"),
+        }
+    }
+}
+
+/// Writes the head of `response`, which was read from `bytes`, as the client is to see it.
+pub(crate) fn answer_head(
+    out: &mut Vec<u8>,
+    bytes: &[u8],
+    response: &Response<'_>,
+    delivery: Delivery,
+    persistence: Persistence,
+    edits: &Edits,
+) {
+    status_line(out, response);
+    let mut run = 0..0;
+    for field in response.fields() {
+        // A 304 or an answer to HEAD tells the length that a body would have had.
+        let length_stays = delivery == Delivery::Nothing;
+        let stays = !field.hop
+            && (field.kind != Name::ContentLength || length_stays)
+            && !edits.drops(field.name);
+        extend_run(out, bytes, &mut run, &field.line, stays);
+    }
+    out.extend_from_slice(&bytes[run]);
+    match delivery {
+        Delivery::Nothing | Delivery::UntilClose => {}
+        Delivery::Length(length) => encode::content_length(out, length),
+        Delivery::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+    persistence.write(out);
+    out.extend_from_slice(&edits.lines);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the head of an interim answer (RFC 9110 §15.2) as the client is to see it.
+pub(crate) fn interim_head(out: &mut Vec<u8>, response: &Response<'_>) {
+    status_line(out, response);
+    for line in response.fields().filter(|line| !line.hop && line.kind != Name::ContentLength) {
+        field(out, line.name, line.value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the head of the answer that turns a connection into a tunnel.
+pub(crate) fn switching_head(out: &mut Vec<u8>, response: &Response<'_>, edits: &Edits) {
+    status_line(out, response);
+    for line in response.fields().filter(|line| !line.hop && !edits.drops(line.name)) {
+        field(out, line.name, line.value);
+    }
+    out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    out.extend_from_slice(&edits.lines);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// How the body of `response` goes to a client that speaks `version`.
+pub(crate) fn delivery(framing: Framing, version: Version) -> Delivery {
+    match framing {
+        Framing::None => Delivery::Nothing,
+        Framing::Length(length) => Delivery::Length(length),
+        Framing::Chunked | Framing::UntilClose if version == Version::Http11 => Delivery::Chunked,
+        Framing::Chunked | Framing::UntilClose => Delivery::UntilClose,
+    }
+}
+
+/// The status line as the upstream phrased it.
+fn status_line(out: &mut Vec<u8>, response: &Response<'_>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    encode::decimal(out, u64::from(response.status()));
+    out.push(b' ');
+    out.extend_from_slice(response.reason());
+    out.extend_from_slice(encode::CRLF);
+}
+
+/// Appends `content` as one chunk; nothing for nothing, which would end the body.
+pub(crate) fn chunk(out: &mut Vec<u8>, content: &[u8]) {
+    if !content.is_empty() {
+        encode::chunk_head(out, content.len());
+        out.extend_from_slice(content);
+        out.extend_from_slice(encode::CRLF);
+    }
+}
+
+fn number_field(out: &mut Vec<u8>, name_and_colon: &[u8], number: u64) {
+    out.extend_from_slice(name_and_colon);
+    encode::decimal(out, number);
+    out.extend_from_slice(encode::CRLF);
+}

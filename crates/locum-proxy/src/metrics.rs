@@ -1,0 +1,188 @@
+//! What is counted, worker by worker, and added up when somebody asks.
+//!
+//! A worker writes only to its own shard, whose lock nobody else takes but a scrape.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use locum_policy::{AttemptKind, Cause};
+use rustc_hash::FxHashMap;
+
+use crate::label::Label;
+use crate::record::{Decision, Record};
+
+pub use exposition::{Exposition, Format};
+pub use histogram::Histogram;
+
+mod exposition;
+mod histogram;
+mod scrape;
+
+pub(crate) use scrape::render;
+
+/// Series of one family; what comes after is counted under `_other`.
+const MAX_SERIES: usize = 10_000;
+
+/// The counts of one worker.
+#[derive(Default)]
+pub(crate) struct Shard(Mutex<Counts>);
+
+/// Everything that a worker counts.
+#[derive(Clone, Default)]
+pub(crate) struct Counts {
+    calls: Family<CallKey, u64>,
+    call_durations: Family<(Label, Label), Histogram>,
+    attempts: Family<AttemptKey, u64>,
+    attempt_durations: Family<(Label, Label), Histogram>,
+    decisions: Family<Decision, u64>,
+    refused: Family<(Label, &'static str), u64>,
+    bytes: Family<(Label, Direction), u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct CallKey {
+    pub(crate) listener: Label,
+    pub(crate) route: Label,
+    pub(crate) upstream: Label,
+    pub(crate) outcome: &'static str,
+    pub(crate) code: u16,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct AttemptKey {
+    upstream: Label,
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+/// Which way bytes went, as the client sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Direction {
+    In,
+    Out,
+}
+
+/// The series of one metric, capped.
+#[derive(Clone)]
+struct Family<K, V>(FxHashMap<K, V>);
+
+impl<K, V> Default for Family<K, V> {
+    fn default() -> Self {
+        Self(FxHashMap::default())
+    }
+}
+
+impl<K: Copy + Eq + std::hash::Hash, V: Default> Family<K, V> {
+    fn at(&mut self, key: &K, other: impl FnOnce() -> K) -> &mut V {
+        if self.0.contains_key(key) || self.0.len() < MAX_SERIES {
+            return self.0.entry(*key).or_default();
+        }
+        self.0.entry(other()).or_default()
+    }
+
+    fn merge(&mut self, from: &Self, add: impl Fn(&mut V, &V)) {
+        for (key, value) in &from.0 {
+            add(self.0.entry(*key).or_default(), value);
+        }
+    }
+}
+
+impl Shard {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call that has ended, and all that happened in it.
+    pub(crate) fn count_call(
+        &self,
+        key: CallKey,
+        took: Duration,
+        bytes: (u64, u64),
+        record: &Record,
+    ) {
+        let mut counts = self.counts();
+        *counts.calls.at(&key, || CallKey {
+            route: Label::OTHER,
+            upstream: Label::OTHER,
+            ..key
+        }) += 1;
+        let durations = &mut counts.call_durations;
+        durations.at(&(key.route, key.upstream), || (Label::OTHER, Label::OTHER)).observe(took);
+        counts.add_bytes(key.listener, bytes);
+        for attempt in &*record.attempts.borrow() {
+            let outcome = attempt.cause.map_or("timeout", outcome_name);
+            let kind = kind_name(attempt.kind);
+            let key = AttemptKey { upstream: attempt.upstream, kind, outcome };
+            *counts.attempts.at(&key, || AttemptKey { upstream: Label::OTHER, ..key }) += 1;
+            let series = (attempt.upstream, attempt.endpoint.label);
+            let durations = &mut counts.attempt_durations;
+            if let Some(took) = attempt.took {
+                durations.at(&series, || (Label::OTHER, Label::OTHER)).observe(took);
+            }
+        }
+        for decision in &*record.decisions.borrow() {
+            let other = || Decision { policy: Label::OTHER, ..*decision };
+            *counts.decisions.at(decision, other) += 1;
+        }
+    }
+
+    /// Counts a request or a connection that was refused before it was a call.
+    pub(crate) fn count_refused(&self, listener: Label, reason: &'static str) {
+        *self.counts().refused.at(&(listener, reason), || (Label::OTHER, reason)) += 1;
+    }
+}
+
+impl Counts {
+    fn add_bytes(&mut self, listener: Label, (read, written): (u64, u64)) {
+        for (direction, count) in [(Direction::In, read), (Direction::Out, written)] {
+            let key = (listener, direction);
+            *self.bytes.at(&key, || (Label::OTHER, direction)) += count;
+        }
+    }
+
+    /// All shards added up.
+    pub(crate) fn sum(shards: &[Arc<Shard>]) -> Self {
+        let mut sum = Self::default();
+        for shard in shards {
+            let counts = shard.counts();
+            let add = |to: &mut u64, from: &u64| *to += from;
+            let join = |to: &mut Histogram, from: &Histogram| to.add(from);
+            sum.calls.merge(&counts.calls, add);
+            sum.call_durations.merge(&counts.call_durations, join);
+            sum.attempts.merge(&counts.attempts, add);
+            sum.attempt_durations.merge(&counts.attempt_durations, join);
+            sum.decisions.merge(&counts.decisions, add);
+            sum.refused.merge(&counts.refused, add);
+            sum.bytes.merge(&counts.bytes, add);
+        }
+        sum
+    }
+}
+
+pub(crate) fn kind_name(kind: AttemptKind) -> &'static str {
+    match kind {
+        AttemptKind::First => "first",
+        AttemptKind::Retry => "retry",
+        AttemptKind::Hedge => "hedge",
+    }
+}
+
+/// The label of an attempt's outcome: what happened, not how a policy judged it.
+pub(crate) fn outcome_name(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Status(429) => "overload",
+        Cause::Status(500..=599) => "failure",
+        Cause::Status(_) | Cause::Grpc(0) | Cause::Reply => "success",
+        Cause::Connect => "connect",
+        Cause::ConnectTimeout => "connect_timeout",
+        Cause::Refused => "refused",
+        Cause::Stale => "stale",
+        Cause::Reset => "reset",
+        Cause::Truncated => "truncated",
+        Cause::Protocol => "protocol",
+        Cause::Timeout => "timeout",
+        Cause::Cancelled => "cancelled",
+        Cause::Unavailable => "unavailable",
+        Cause::Grpc(_) | Cause::AppError => "failure",
+    }
+}

@@ -1,0 +1,187 @@
+//! Everything that is counted, and how things stand, as text.
+
+use std::sync::Arc;
+
+use locum_policy::Time;
+use locum_policy::gates::breaker::State;
+use locum_policy::gates::rate_limit;
+use locum_policy::policy::Snapshot;
+
+use super::{Counts, Direction, Exposition, Shard};
+use crate::plan::Plan;
+
+/// Writes the counts of all `shards` and the state of `plan`.
+pub(crate) fn render(
+    out: &mut Exposition,
+    plan: &Plan,
+    shards: &[Arc<Shard>],
+    dropped: Option<u64>,
+    now: Time,
+) {
+    render_counts(out, &Counts::sum(shards));
+    render_connections(out, plan);
+    render_policies(out, plan, now);
+    if let Some(dropped) = dropped {
+        out.counter("locum_access_log_dropped_bytes", "Bytes of the access log that were lost.");
+        out.count(&[], dropped);
+    }
+}
+
+fn render_counts(out: &mut Exposition, counts: &Counts) {
+    out.counter("locum_calls", "Calls by how they ended and the status the client was sent.");
+    for (key, count) in &counts.calls.0 {
+        let labels = [
+            ("listener", &*key.listener.name()),
+            ("route", &*key.route.name()),
+            ("upstream", &*key.upstream.name()),
+            ("protocol", "http1"),
+            ("outcome", key.outcome),
+            ("code", &key.code.to_string()),
+        ];
+        out.count(&labels, count);
+    }
+    out.histogram("locum_call_duration_seconds", "From a call's head to its answer's last byte.");
+    for ((route, upstream), durations) in &counts.call_durations.0 {
+        let labels = [("route", &*route.name()), ("upstream", &*upstream.name())];
+        out.durations(&labels, durations);
+    }
+    out.counter("locum_attempts", "Attempts by why they were made and how they ended.");
+    for (key, count) in &counts.attempts.0 {
+        let upstream = key.upstream.name();
+        let labels = [("upstream", &*upstream), ("kind", key.kind), ("outcome", key.outcome)];
+        out.count(&labels, count);
+    }
+    out.histogram(
+        "locum_attempt_duration_seconds",
+        "From an attempt's start to its answer's head.",
+    );
+    for ((upstream, endpoint), durations) in &counts.attempt_durations.0 {
+        let labels = [("upstream", &*upstream.name()), ("endpoint", &*endpoint.name())];
+        out.durations(&labels, durations);
+    }
+    out.counter("locum_policy_decisions", "What each part of each policy decided.");
+    for (decision, count) in &counts.decisions.0 {
+        let labels = [
+            ("policy", &*decision.policy.name()),
+            ("kind", decision.kind.name()),
+            ("decision", decision.decision),
+            ("reason", decision.reason),
+        ];
+        out.count(&labels, count);
+    }
+    out.counter("locum_refused", "Requests and connections refused before they were calls.");
+    for ((listener, reason), count) in &counts.refused.0 {
+        out.count(&[("listener", &*listener.name()), ("reason", reason)], count);
+    }
+    out.counter("locum_bytes", "Bytes of bodies in, and of answers out.");
+    for ((listener, direction), count) in &counts.bytes.0 {
+        let direction = match direction {
+            Direction::In => "in",
+            Direction::Out => "out",
+        };
+        out.count(&[("listener", &*listener.name()), ("direction", direction)], count);
+    }
+}
+
+fn render_connections(out: &mut Exposition, plan: &Plan) {
+    out.gauge("locum_connections", "Client connections open.");
+    for listener in &plan.listeners {
+        out.value(&[("listener", &listener.settings.name)], listener.connections());
+    }
+    out.gauge("locum_upstream_connections", "Connections to upstreams, in use and idle.");
+    for upstream in &plan.upstreams {
+        let open: u32 = upstream.endpoints.iter().map(|endpoint| endpoint.connections()).sum();
+        let busy: u32 = upstream.endpoints.iter().map(|endpoint| endpoint.in_flight()).sum();
+        let name = &*upstream.settings.name;
+        out.value(&[("upstream", name), ("state", "active")], busy.min(open));
+        out.value(&[("upstream", name), ("state", "idle")], open.saturating_sub(busy));
+    }
+    out.gauge("locum_endpoint_up", "1 if an endpoint is used, 0 if it is ejected.");
+    for upstream in &plan.upstreams {
+        for endpoint in &upstream.endpoints {
+            let labels =
+                [("upstream", &*upstream.settings.name), ("endpoint", &*endpoint.settings.name)];
+            out.value(&labels, 1);
+        }
+    }
+}
+
+fn render_policies(out: &mut Exposition, plan: &Plan, now: Time) {
+    let snapshots: Vec<_> = plan.policies.iter().map(|policy| policy.snapshot(now)).collect();
+    let breakers = || {
+        let of = |snapshot: &'_ Snapshot| (snapshot.policy.clone(), snapshot.breakers.clone());
+        snapshots.iter().map(of).flat_map(|(policy, breakers)| {
+            breakers.into_iter().map(move |breaker| (policy.clone(), breaker))
+        })
+    };
+    out.gauge("locum_breaker_state", "0 closed, 1 half-open, 2 open, 3 ramp.");
+    for (policy, breaker) in breakers() {
+        let labels = [("policy", &*policy), ("target", &*breaker.target)];
+        out.value(&labels, state_number(breaker.state));
+    }
+    out.counter("locum_breaker_open_seconds", "Time that breakers have been open.");
+    for (policy, breaker) in breakers() {
+        let labels = [("policy", &*policy), ("target", &*breaker.target)];
+        out.count(&labels, breaker.open_for.as_secs_f64());
+    }
+    out.counter("locum_breaker_transitions", "State changes of breakers.");
+    for (policy, breaker) in breakers() {
+        for (from, to, trigger, count) in &breaker.transitions {
+            let labels = [
+                ("policy", &*policy),
+                ("target", &*breaker.target),
+                ("from", from.name()),
+                ("to", to.name()),
+                ("cause", trigger.name()),
+            ];
+            out.count(&labels, count);
+        }
+    }
+    out.gauge(
+        "locum_limit_remaining",
+        "Units left of a rate limit without keys, or of its overflow.",
+    );
+    for (snapshot, limit) in limits(&snapshots) {
+        out.value(&[("policy", &snapshot.policy)], limit.state.remaining);
+    }
+    out.gauge("locum_limit_keys", "Keys of rate limits with a bucket of their own.");
+    for (snapshot, limit) in limits(&snapshots) {
+        out.value(&[("policy", &snapshot.policy)], limit.keys);
+    }
+    out.gauge("locum_retry_budget_balance", "Retries that the budget would grant now.");
+    for snapshot in &snapshots {
+        if let Some(balance) = snapshot.retry_balance {
+            out.value(&[("policy", &snapshot.policy)], balance);
+        }
+    }
+    let concurrency = || {
+        let of = |snapshot: &Snapshot| Some((snapshot.policy.clone(), snapshot.concurrency?));
+        snapshots.iter().filter_map(of)
+    };
+    out.gauge("locum_concurrency_limit", "The cap on calls in flight.");
+    for (policy, concurrency) in concurrency() {
+        out.value(&[("policy", &*policy)], concurrency.limit);
+    }
+    out.gauge("locum_concurrency_in_flight", "Calls in flight.");
+    for (policy, concurrency) in concurrency() {
+        out.value(&[("policy", &*policy)], concurrency.in_flight);
+    }
+    out.gauge("locum_queue_depth", "Calls that wait for a place.");
+    for (policy, concurrency) in concurrency() {
+        out.value(&[("policy", &*policy)], concurrency.waiting);
+    }
+}
+
+/// The first limit of each policy; a policy with several is told by its tightest in the headers.
+fn limits(snapshots: &[Snapshot]) -> impl Iterator<Item = (&Snapshot, &rate_limit::Snapshot)> {
+    snapshots.iter().filter_map(|snapshot| Some((snapshot, snapshot.limits.first()?)))
+}
+
+fn state_number(state: State) -> u8 {
+    match state {
+        State::Closed => 0,
+        State::HalfOpen => 1,
+        State::Open => 2,
+        State::Ramp => 3,
+    }
+}

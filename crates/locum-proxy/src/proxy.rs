@@ -1,0 +1,253 @@
+//! A running proxy: its workers, the plan they run, and how that is changed and ended.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use socket2::Socket;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::access;
+use crate::clock::now;
+use crate::listener::{self, Bind};
+use crate::metrics::{self, Exposition, Shard};
+use crate::plan::{self, Plan};
+use crate::worker::{Command, Worker};
+
+/// How a proxy is run, beside its plan.
+#[derive(Default)]
+pub struct Options {
+    /// Worker threads; 0 is one a core.
+    pub workers: usize,
+    /// Where calls are logged.
+    pub access: Option<access::Target>,
+}
+
+/// A running proxy. Dropping it leaves its workers running until the process ends; drain it first.
+pub struct Proxy {
+    plan: ArcSwap<Plan>,
+    workers: Vec<UnboundedSender<Command>>,
+    shards: Vec<Arc<Shard>>,
+    /// Where each listener really listens, by name.
+    bound: Mutex<HashMap<String, Bind>>,
+    access: Option<access::Log>,
+    /// A worker that has ended says so.
+    ended: Mutex<Receiver<()>>,
+}
+
+/// Why a proxy could not start, or a plan could not be taken over. Nothing has changed then.
+#[derive(Debug)]
+pub enum StartError {
+    /// The settings make no plan.
+    Plan(plan::Error),
+    /// A listener's address cannot be had.
+    Bind {
+        /// The listener.
+        listener: String,
+        /// Where it was to listen.
+        bind: Bind,
+        /// Why it cannot.
+        source: io::Error,
+    },
+    /// The access log cannot be opened, or a thread cannot be started.
+    Io(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plan(error) => error.fmt(f),
+            Self::Bind { listener, bind, .. } => {
+                write!(f, "listener `{listener}` cannot listen on {bind}")
+            }
+            Self::Io(_) => f.write_str("the proxy cannot be started"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Plan(_) => None,
+            Self::Bind { source, .. } | Self::Io(source) => Some(source),
+        }
+    }
+}
+
+impl Proxy {
+    /// Builds the plan, opens every listener, and starts the workers.
+    ///
+    /// # Errors
+    ///
+    /// The settings make no plan, an address cannot be had, or the system refuses a thread or file.
+    pub fn start(settings: plan::Settings, options: Options) -> Result<Self, StartError> {
+        let plan = Arc::new(Plan::build(settings, None).map_err(StartError::Plan)?);
+        let count = match options.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let opened = open(&plan, count, |_| true)?;
+        let access = options.access.map(access::Log::open).transpose().map_err(StartError::Io)?;
+
+        let (ended_sender, ended) = channel();
+        let mut workers = Vec::with_capacity(count);
+        let mut shards = Vec::with_capacity(count);
+        for index in 0..count {
+            let shard = Arc::new(Shard::default());
+            shards.push(Arc::clone(&shard));
+            let writer = access.as_ref().map(access::Log::writer);
+            let (commands, receiver) = unbounded_channel();
+            workers.push(commands);
+            let plan = Arc::clone(&plan);
+            let ended = Ended(ended_sender.clone());
+            std::thread::Builder::new()
+                .name(format!("locum-worker-{index}"))
+                .spawn(move || {
+                    let _ended = ended;
+                    if let Err(error) = Worker::new(plan, shard, writer).run(receiver) {
+                        tracing::error!(%error, "a worker could not start");
+                    }
+                })
+                .map_err(StartError::Io)?;
+        }
+        let proxy = Self {
+            plan: ArcSwap::new(plan),
+            workers,
+            shards,
+            bound: Mutex::default(),
+            access,
+            ended: Mutex::new(ended),
+        };
+        proxy.listen(opened);
+        Ok(proxy)
+    }
+
+    /// The plan that runs.
+    pub fn plan(&self) -> Arc<Plan> {
+        self.plan.load_full()
+    }
+
+    /// How many workers run it.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Where each listener really listens, by name.
+    pub fn bound(&self) -> HashMap<String, Bind> {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Builds a new plan and swaps it in. Calls in flight end under the plan they began with;
+    /// listeners, pools, breakers and limits that did not change are left alone, so no connection
+    /// is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start); the old plan stays.
+    pub fn reload(&self, settings: plan::Settings) -> Result<(), StartError> {
+        let old = self.plan();
+        let new = Arc::new(Plan::build(settings, Some(&old)).map_err(StartError::Plan)?);
+        let changed = |wanted: &listener::Settings| {
+            old.listener(&wanted.name).is_none_or(|kept| kept.settings.bind != wanted.bind)
+        };
+        let opened = open(&new, self.workers.len(), changed)?;
+
+        self.plan.store(Arc::clone(&new));
+        self.command(|| Command::Plan(Arc::clone(&new)));
+        self.listen(opened);
+        for listener in &old.listeners {
+            let name = &listener.settings.name;
+            if new.listener(name).is_none() {
+                self.command(|| Command::Unlisten(name.clone()));
+                self.bound.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the access log anew, for whoever rotates logs.
+    pub fn reopen_access_log(&self) {
+        if let Some(access) = &self.access {
+            access.reopen();
+        }
+    }
+
+    /// Stops accepting; what is in flight is answered, with `Connection: close`.
+    pub fn drain(&self) {
+        self.command(|| Command::Drain);
+    }
+
+    /// Waits until every worker has ended, at most for `timeout`. True if they have.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let until = now() + timeout;
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        (0..self.workers.len()).all(|_| match ended.recv_timeout(now().until(until)) {
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
+            Err(RecvTimeoutError::Timeout) => false,
+        })
+    }
+
+    /// Writes everything that is counted.
+    pub fn render(&self, exposition: &mut Exposition) {
+        let dropped = self.access.as_ref().map(access::Log::dropped);
+        metrics::render(exposition, &self.plan(), &self.shards, dropped, now());
+    }
+
+    fn listen(&self, opened: Vec<Opened>) {
+        for Opened { name, bind, sockets } in opened {
+            self.bound.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), bind);
+            for (worker, socket) in self.workers.iter().zip(sockets) {
+                // A worker that has ended listens to nobody.
+                let _ = worker.send(Command::Listen(name.clone(), socket));
+            }
+        }
+    }
+
+    fn command(&self, command: impl Fn() -> Command) {
+        for worker in &self.workers {
+            // A worker that has ended needs no command.
+            let _ = worker.send(command());
+        }
+    }
+}
+
+struct Opened {
+    name: String,
+    bind: Bind,
+    sockets: Vec<Socket>,
+}
+
+/// Opens the listeners of `plan` that are `wanted`; all of them or none.
+fn open(
+    plan: &Plan,
+    workers: usize,
+    wanted: impl Fn(&listener::Settings) -> bool,
+) -> Result<Vec<Opened>, StartError> {
+    let listeners = plan.listeners.iter().map(|listener| &listener.settings);
+    listeners
+        .filter(|settings| wanted(settings))
+        .map(|settings| {
+            let name = settings.name.clone();
+            match listener::open(&settings.bind, workers) {
+                Ok((bind, sockets)) => Ok(Opened { name, bind, sockets }),
+                Err(source) => {
+                    Err(StartError::Bind { listener: name, bind: settings.bind.clone(), source })
+                }
+            }
+        })
+        .collect()
+}
+
+/// Says that a worker has ended, however it did.
+struct Ended(Sender<()>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // Nobody waits if the proxy is gone.
+        let _ = self.0.send(());
+    }
+}

@@ -1,0 +1,190 @@
+//! What is remembered of one call: the same story for the metrics and the access log.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::Duration;
+
+use locum_policy::{Attempt, AttemptKind, Bound, Cause, Event, Kind, Observer, Time};
+
+use crate::caller::Caller;
+use crate::client::Next;
+use crate::clock::now;
+use crate::label::Label;
+use crate::metrics::CallKey;
+use crate::refusal::Refusal;
+use crate::route::Route;
+use crate::upstream::{Endpoint, Upstream};
+use crate::worker::Worker;
+
+/// One call, as it goes on. Written through a shared reference: a run and its attempts all add to it.
+#[derive(Default)]
+pub(crate) struct Record {
+    started: Cell<Time>,
+    pub(crate) attempts: RefCell<Vec<AttemptRecord>>,
+    pub(crate) decisions: RefCell<Vec<Decision>>,
+    /// The route's policy, known again by where its name lies: names of policies are looked up only
+    /// for the others.
+    policy: Cell<(usize, Label)>,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy)]
+pub(crate) struct Ended {
+    /// The status that the client was sent; 499 if it was gone.
+    pub(crate) status: u16,
+    /// `success`, `failure`, `rejected` by a policy, `timeout`, `cancelled`, or `refused` unheard.
+    pub(crate) outcome: &'static str,
+    /// Why, where the proxy answered itself.
+    pub(crate) reason: &'static str,
+    /// Bytes sent to the client.
+    pub(crate) bytes: u64,
+    pub(crate) next: Next,
+    pub(crate) route: Label,
+    pub(crate) upstream: Label,
+}
+
+impl Ended {
+    /// The client has what it asked for, or at least what there was.
+    pub(crate) fn answered(status: u16, cause: Cause, bytes: u64, next: Next) -> Self {
+        let outcome = match cause {
+            Cause::Cancelled => "cancelled",
+            Cause::Status(status) if status < 500 => "success",
+            _ => "failure",
+        };
+        Self { status, outcome, reason: "", bytes, next, route: Label::NONE, upstream: Label::NONE }
+    }
+
+    /// The proxy answered itself.
+    pub(crate) fn refused(refusal: &Refusal, bytes: u64, next: Next) -> Self {
+        let outcome = refusal.outcome();
+        let (route, upstream) = (Label::NONE, Label::NONE);
+        Self {
+            status: refusal.status,
+            outcome,
+            reason: refusal.reason,
+            bytes,
+            next,
+            route,
+            upstream,
+        }
+    }
+
+    /// There is nobody left to answer.
+    pub(crate) fn gone() -> Self {
+        Self::answered(CLIENT_GONE, Cause::Cancelled, 0, Next::Abort)
+    }
+
+    /// The same, by a route.
+    pub(crate) fn by(self, route: &Route) -> Self {
+        Self { route: route.label, ..self }
+    }
+}
+
+/// What nginx made of it, and logs have called it since.
+const CLIENT_GONE: u16 = 499;
+
+/// One attempt of a call.
+pub(crate) struct AttemptRecord {
+    pub(crate) upstream: Label,
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) kind: AttemptKind,
+    pub(crate) began: Time,
+    /// `None` as long as it is under way; it stays so when it was cut off.
+    pub(crate) took: Option<Duration>,
+    /// Likewise.
+    pub(crate) cause: Option<Cause>,
+}
+
+/// One verdict of a policy's part.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Decision {
+    pub(crate) policy: Label,
+    pub(crate) kind: Kind,
+    pub(crate) decision: &'static str,
+    pub(crate) reason: &'static str,
+}
+
+impl Record {
+    /// Forgets the last call and begins another.
+    pub(crate) fn begin(&mut self, started: Time) {
+        self.started.set(started);
+        self.attempts.get_mut().clear();
+        self.decisions.get_mut().clear();
+    }
+
+    pub(crate) fn started(&self) -> Time {
+        self.started.get()
+    }
+
+    /// The policy that decides from here on.
+    pub(crate) fn under(&self, policy: &Bound, label: Label) {
+        self.policy.set((policy.name().as_ptr().addr(), label));
+    }
+
+    pub(crate) fn attempt_begins(&self, attempt: &Attempt<'_>, upstream: &Upstream) {
+        self.attempts.borrow_mut().push(AttemptRecord {
+            upstream: upstream.label,
+            endpoint: Arc::clone(&upstream.endpoints[attempt.endpoint.id as usize]),
+            kind: attempt.kind,
+            began: attempt.started,
+            took: None,
+            cause: None,
+        });
+    }
+
+    /// The attempt that began last has ended by itself.
+    pub(crate) fn attempt_ends(&self, cause: Cause) {
+        if let Some(attempt) = self.attempts.borrow_mut().last_mut() {
+            attempt.took = Some(now().since(attempt.began));
+            attempt.cause = Some(cause);
+        }
+    }
+
+    /// Tells the metrics and the access log of a call that has ended.
+    pub(crate) fn end(&self, caller: &Caller<'_>, ended: &Ended, worker: &Worker) {
+        let took = now().since(self.started());
+        let key = CallKey {
+            listener: caller.listener.label,
+            route: ended.route,
+            upstream: ended.upstream,
+            outcome: ended.outcome,
+            code: ended.status,
+        };
+        worker.shard.count_call(key, took, (caller.received(), ended.bytes), self);
+        if ended.outcome == "refused" {
+            worker.shard.count_refused(caller.listener.label, ended.reason);
+        }
+        if let Some(access) = &worker.access {
+            access.write(caller, self, ended, took, worker.random());
+        }
+    }
+
+    fn decide(&self, policy: &str, kind: Kind, decision: &'static str, reason: &'static str) {
+        let (address, label) = self.policy.get();
+        let policy = if policy.as_ptr().addr() == address { label } else { Label::of(policy) };
+        self.decisions.borrow_mut().push(Decision { policy, kind, decision, reason });
+    }
+}
+
+impl Observer for Record {
+    fn event(&self, _: Time, event: &Event<'_>) {
+        match event {
+            Event::Admitted { policy, kind, .. } => self.decide(policy, *kind, "admit", ""),
+            Event::Delayed { policy, kind, .. } => self.decide(policy, *kind, "delay", ""),
+            Event::Rejected(rejection) | Event::Skipped { rejection, .. } => {
+                self.decide(&rejection.policy, rejection.kind, "reject", rejection.reason);
+            }
+            Event::WouldReject(rejection) => {
+                self.decide(&rejection.policy, rejection.kind, "would_reject", rejection.reason);
+            }
+            Event::NotRetried { policy, reason, .. } => {
+                self.decide(policy, Kind::Retry, "reject", reason);
+            }
+            // Attempts are recorded where they are made; how breakers stand is read from them.
+            Event::Attempt(_)
+            | Event::Settled { .. }
+            | Event::State { .. }
+            | Event::Done { .. } => {}
+        }
+    }
+}

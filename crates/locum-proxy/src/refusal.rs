@@ -1,0 +1,251 @@
+//! What a client is told when the proxy answers itself.
+//!
+//! Every refusal says who refused, why, and when to come back: the status, `Retry-After`, the
+//! RateLimit fields, `Proxy-Status` (RFC 9209) and an `application/problem+json` body (RFC 9457).
+
+use std::time::Duration;
+
+use locum_policy::{Kind, LimitState, Rejection};
+use locum_wire::http1;
+use locum_wire::http1::encode::{self, field};
+use serde_json::{Map, Value, json};
+
+use crate::body::BodyError;
+use crate::exchange::Failure;
+use crate::forward::Persistence;
+use crate::upstream::Upstream;
+use crate::upstream::pool::ConnectError;
+
+/// An answer of the proxy's own.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    /// One stable word, for metrics and programs.
+    pub(crate) reason: &'static str,
+    /// A sentence for a person.
+    pub(crate) detail: String,
+    /// The error type of RFC 9209 §2.3.
+    proxy_error: &'static str,
+    rejection: Option<Box<Rejection>>,
+}
+
+impl Refusal {
+    fn new(
+        status: u16,
+        reason: &'static str,
+        proxy_error: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { status, reason, detail: detail.into(), proxy_error, rejection: None }
+    }
+
+    /// The request is malformed, or more than the limits allow.
+    pub(crate) fn malformed(error: http1::Error) -> Self {
+        Self::new(error.status(), error.reason(), "http_request_error", error.to_string())
+    }
+
+    /// The head did not arrive in time.
+    pub(crate) fn slow_head() -> Self {
+        let detail = "the request's head did not arrive in time";
+        Self::new(408, "timeout", "http_request_error", detail)
+    }
+
+    /// The client closed the connection within a head.
+    pub(crate) fn cut_short() -> Self {
+        let detail = "the connection was closed within the request's head";
+        Self::new(400, "malformed", "http_request_error", detail)
+    }
+
+    /// The body is at fault. `None` when there is nobody left to tell.
+    pub(crate) fn body(error: &BodyError) -> Option<Self> {
+        match error {
+            BodyError::Gone => None,
+            BodyError::Malformed(error) => Some(Self::malformed(*error)),
+            BodyError::TooLarge => Some(Self::too_large()),
+            BodyError::TooSlow => {
+                let detail = "the request's body did not arrive in time";
+                Some(Self::new(408, "timeout", "http_request_error", detail))
+            }
+        }
+    }
+
+    /// The body is larger than the route allows.
+    pub(crate) fn too_large() -> Self {
+        let detail = "the request's body is larger than this route allows";
+        Self::new(413, "too_large", "http_request_error", detail)
+    }
+
+    /// No route takes the request.
+    pub(crate) fn no_route() -> Self {
+        Self::new(404, "no_route", "destination_not_found", "no route takes this request")
+    }
+
+    /// The listener has as many connections as it may.
+    pub(crate) fn connections() -> Self {
+        let detail = "this listener has as many connections as it may";
+        Self::new(503, "connections", "connection_limit_reached", detail)
+    }
+
+    /// No endpoint of the upstream is usable.
+    pub(crate) fn unavailable(upstream: &Upstream) -> Self {
+        let upstream = &upstream.settings.name;
+        let detail = format!("no endpoint of upstream \"{upstream}\" is usable");
+        Self::new(503, "unavailable", "destination_unavailable", detail)
+    }
+
+    /// The call's time, or its last attempt's, was over.
+    pub(crate) fn timed_out(after: Duration) -> Self {
+        let detail = format!("no answer within {}", Seconds(after));
+        Self::new(504, "timeout", "http_response_timeout", detail)
+    }
+
+    /// A policy refused the call.
+    pub(crate) fn rejected(rejection: Rejection) -> Self {
+        let (status, proxy_error) = match rejection.kind {
+            Kind::RateLimit => (429, "http_request_denied"),
+            Kind::Concurrency => (503, "connection_limit_reached"),
+            Kind::Deadline => (504, "http_response_timeout"),
+            Kind::Breaker | Kind::Retry => (503, "destination_unavailable"),
+        };
+        let detail = rejection.to_string();
+        Self {
+            status,
+            reason: rejection.reason,
+            detail,
+            proxy_error,
+            rejection: Some(Box::new(rejection)),
+        }
+    }
+
+    /// The last attempt brought no answer. `None` when there is nobody left to tell.
+    pub(crate) fn failed(failure: &Failure, upstream: &Upstream) -> Option<Self> {
+        let upstream = &upstream.settings.name;
+        let refusal = match failure {
+            Failure::Gone => return None,
+            Failure::Body(error) => return Self::body(error),
+            Failure::Connect(ConnectError::Failed(error)) => {
+                let detail = format!("cannot connect to upstream \"{upstream}\": {error}");
+                Self::new(503, "connect", "connection_refused", detail)
+            }
+            Failure::Connect(ConnectError::TimedOut) => {
+                let detail = format!("connecting to upstream \"{upstream}\" took too long");
+                Self::new(504, "connect_timeout", "connection_timeout", detail)
+            }
+            Failure::Closed => {
+                let detail = format!("upstream \"{upstream}\" closed the connection unanswered");
+                Self::new(502, "reset", "connection_terminated", detail)
+            }
+            Failure::Protocol(error) => {
+                let detail = format!("upstream \"{upstream}\" answered malformed HTTP: {error}");
+                Self::new(502, "protocol", "http_protocol_error", detail)
+            }
+            Failure::Unexpected(what) => {
+                let detail = format!("upstream \"{upstream}\" broke the protocol: {what}");
+                Self::new(502, "protocol", "http_protocol_error", detail)
+            }
+        };
+        Some(refusal)
+    }
+
+    /// What it makes of the call.
+    pub(crate) fn outcome(&self) -> &'static str {
+        match (&self.rejection, self.status) {
+            (Some(_), _) => "rejected",
+            (None, 504) => "timeout",
+            (None, 502 | 503) => "failure",
+            (None, _) => "refused",
+        }
+    }
+
+    /// Writes the whole answer.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, head_only: bool, persistence: Persistence) {
+        let body = self.problem().to_string();
+        encode::status_line(out, self.status);
+        field(out, b"Date", crate::clock::http_date().as_bytes());
+        field(out, b"Content-Type", b"application/problem+json");
+        encode::content_length(out, body.len() as u64);
+        if let Some(rejection) = &self.rejection {
+            write_rejection(out, rejection);
+        }
+        let status = format!("locum; error={}; details={}", self.proxy_error, quoted(&self.detail));
+        field(out, b"Proxy-Status", status.as_bytes());
+        persistence.write(out);
+        out.extend_from_slice(b"\r\n");
+        if !head_only {
+            out.extend_from_slice(body.as_bytes());
+        }
+    }
+
+    fn problem(&self) -> Value {
+        let mut problem = Map::new();
+        let kind = match self.status {
+            429 => "https://iana.org/assignments/http-problem-types#quota-exceeded",
+            503 => "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+            _ => "about:blank",
+        };
+        problem.insert("type".into(), json!(kind));
+        problem.insert("title".into(), json!(encode::reason(self.status)));
+        problem.insert("status".into(), json!(self.status));
+        problem.insert("detail".into(), json!(self.detail));
+        if let Some(rejection) = &self.rejection {
+            problem.insert("policy".into(), json!(rejection.policy));
+            problem.insert("kind".into(), json!(rejection.kind.name()));
+            if let Some(after) = rejection.retry_after {
+                problem.insert("retry_after".into(), json!(after.as_secs_f64()));
+            }
+            if rejection.kind == Kind::RateLimit {
+                problem.insert("violated-policies".into(), json!([rejection.policy]));
+            }
+        } else if self.status == 504 {
+            problem.insert("kind".into(), json!("deadline"));
+        }
+        problem.insert("reason".into(), json!(self.reason));
+        Value::Object(problem)
+    }
+}
+
+fn write_rejection(out: &mut Vec<u8>, rejection: &Rejection) {
+    if let Some(after) = rejection.retry_after {
+        field(out, b"Retry-After", ceiling(after).to_string().as_bytes());
+    }
+    if let Some(limit) = rejection.limit {
+        write_limit(out, &rejection.policy, limit);
+    }
+}
+
+/// The RateLimit fields of the IETF draft: structured fields, whole seconds.
+fn write_limit(out: &mut Vec<u8>, name: &str, limit: LimitState) {
+    let name = quoted(name);
+    let policy = format!("{name};q={};w={}", limit.quota, ceiling(limit.window));
+    let state = format!("{name};r={};t={}", limit.remaining, ceiling(limit.reset));
+    field(out, b"RateLimit-Policy", policy.as_bytes());
+    field(out, b"RateLimit", state.as_bytes());
+}
+
+/// Whole seconds, rounded up: nobody comes back too early.
+fn ceiling(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+/// A string of structured fields (RFC 8941 §3.3.3): printable ASCII in quotes.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            ' '..='~' => quoted.push(character),
+            _ => quoted.push('?'),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+struct Seconds(Duration);
+
+impl std::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.3} s", self.0.as_secs_f64())
+    }
+}

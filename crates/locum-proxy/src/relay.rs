@@ -1,0 +1,325 @@
+//! The answer on its way to the client, streamed as it arrives.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use locum_policy::Cause;
+use locum_wire::http1::{self, Chunked, Framing, Piece, encode};
+
+use crate::buffer;
+use crate::clock::Alarm;
+use crate::exchange::{Answered, Exchange, Failure};
+use crate::forward::{self, Delivery, Persistence};
+use crate::route::Edits;
+
+/// How an answer was delivered.
+pub(crate) struct Relayed {
+    pub(crate) end: RelayEnd,
+    /// Bytes written to the client.
+    pub(crate) bytes: u64,
+}
+
+/// How the delivery of an answer ended.
+pub(crate) enum RelayEnd {
+    /// The client has all of it.
+    Whole,
+    /// The upstream's answer broke off or went wrong; what the client got cannot be taken for whole.
+    Broken,
+    /// The same, before the client got anything: it can still be told.
+    NotBegun(Failure),
+    /// The client went away or did not read.
+    Gone,
+}
+
+impl RelayEnd {
+    /// What this makes of the attempt that was answered with `status`.
+    pub(crate) fn cause(&self, status: u16) -> Cause {
+        match self {
+            Self::Whole => Cause::Status(status),
+            Self::Broken => Cause::Truncated,
+            Self::NotBegun(failure) => failure.cause(),
+            Self::Gone => Cause::Cancelled,
+        }
+    }
+}
+
+/// Trailers and chunk lines of an answer.
+const LIMITS: http1::Limits = http1::Limits { head_bytes: 64 * 1024, fields: 100, target_bytes: 0 };
+/// Up to here a body is copied behind its head, above it is written from where it was read.
+const COPIED: usize = 4 * 1024;
+
+/// Writes the answer to the client as it arrives, and meanwhile sends what is left of the request.
+pub(crate) async fn relay(
+    exchange: &Exchange<'_, '_>,
+    answered: Answered,
+    persistence: Persistence,
+    edits: &Edits,
+) -> Relayed {
+    let mut relay = Relay::new(exchange, answered, persistence, edits);
+    let end = poll_fn(|cx| relay.poll(exchange, cx)).await;
+    let end = end.map_or_else(|end| end, |()| RelayEnd::Whole);
+    if matches!(end, RelayEnd::Broken) && relay.delivery == Delivery::UntilClose {
+        exchange.caller.stream.borrow().reset_on_close();
+    }
+    let reusable = matches!(end, RelayEnd::Whole) && relay.reusable;
+    exchange.worker.give_scratch(relay.out);
+    relay.answered.finish(exchange, reusable);
+    Relayed { end, bytes: relay.written }
+}
+
+struct Relay {
+    answered: Answered,
+    delivery: Delivery,
+    body: Body,
+    /// The upstream's connection can carry another call after this answer.
+    reusable: bool,
+    out: Vec<u8>,
+    sent: usize,
+    written: u64,
+    /// Armed while we wait for either side.
+    alarm: Option<Alarm>,
+    waiting: Option<Side>,
+    stall: Duration,
+    read_idle: Duration,
+}
+
+/// What is left to read of the answer.
+enum Body {
+    Length(u64),
+    Chunked(Box<Chunked>),
+    UntilClose,
+    Done,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Client,
+    Upstream,
+}
+
+impl Relay {
+    fn new(
+        exchange: &Exchange<'_, '_>,
+        mut answered: Answered,
+        persistence: Persistence,
+        edits: &Edits,
+    ) -> Self {
+        let mut out = exchange.worker.scratch();
+        let connection = &mut answered.connection;
+        let response = connection.head.response(connection.buffer.filled());
+        let delivery = forward::delivery(answered.framing, exchange.caller.version);
+        forward::answer_head(
+            &mut out,
+            connection.buffer.filled(),
+            &response,
+            delivery,
+            persistence,
+            edits,
+        );
+        let reusable = response.reusable() && answered.framing != Framing::UntilClose;
+        connection.buffer.consume(connection.head.len());
+        connection.head.clear();
+        let body = match answered.framing {
+            Framing::None | Framing::Length(0) => Body::Done,
+            Framing::Length(length) => Body::Length(length),
+            Framing::Chunked => Body::Chunked(Box::new(Chunked::new(&LIMITS))),
+            Framing::UntilClose => Body::UntilClose,
+        };
+        Self {
+            answered,
+            delivery,
+            body,
+            reusable,
+            out,
+            sent: 0,
+            written: 0,
+            alarm: None,
+            waiting: None,
+            stall: exchange.caller.listener.settings.limits.write_stall,
+            read_idle: exchange.upstream.settings.pool.read_idle,
+        }
+    }
+
+    fn poll(
+        &mut self,
+        exchange: &Exchange<'_, '_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), RelayEnd>> {
+        if let Poll::Ready(Err(_)) = self.answered.poll_upload(exchange, cx) {
+            // The client broke its own request; it has no use for the answer's rest either.
+            return Poll::Ready(Err(RelayEnd::Gone));
+        }
+        loop {
+            if let Err(error) = self.decode() {
+                return Poll::Ready(Err(if self.written == 0 {
+                    RelayEnd::NotBegun(Failure::Protocol(error))
+                } else {
+                    RelayEnd::Broken
+                }));
+            }
+            if self.sent < self.out.len() || self.has_passing_bytes() {
+                match self.poll_write(exchange, cx) {
+                    Poll::Ready(Ok(())) => self.waiting = None,
+                    Poll::Ready(Err(())) => return Poll::Ready(Err(RelayEnd::Gone)),
+                    Poll::Pending => {
+                        ready!(self.poll_patience(exchange, cx, Side::Client));
+                        return Poll::Ready(Err(RelayEnd::Gone));
+                    }
+                }
+                continue;
+            }
+            if matches!(self.body, Body::Done) {
+                return Poll::Ready(Ok(()));
+            }
+            match self.poll_read(cx) {
+                Poll::Ready(Ok(())) => self.waiting = None,
+                Poll::Ready(Err(())) => return Poll::Ready(Err(RelayEnd::Broken)),
+                Poll::Pending => {
+                    if exchange.caller.has_left(cx) {
+                        return Poll::Ready(Err(RelayEnd::Gone));
+                    }
+                    ready!(self.poll_patience(exchange, cx, Side::Upstream));
+                    return Poll::Ready(Err(RelayEnd::Broken));
+                }
+            }
+        }
+    }
+
+    /// Turns chunks that were read into chunks to write, and small bodies into a part of `out`.
+    fn decode(&mut self) -> Result<(), http1::Error> {
+        let buffer = &mut self.answered.connection.buffer;
+        match &mut self.body {
+            Body::Done => {}
+            Body::Length(left) => {
+                let take = buffer.filled().len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                if self.sent == 0 && take <= COPIED && !self.out.is_empty() {
+                    self.out.extend_from_slice(&buffer.filled()[..take]);
+                    buffer.consume(take);
+                    *left -= take as u64;
+                }
+                if *left == 0 {
+                    self.body = Body::Done;
+                }
+            }
+            Body::Chunked(decoder) => {
+                while self.out.len() < buffer::SIZE {
+                    let input = buffer.filled();
+                    let (consumed, piece) = decoder.next(input)?;
+                    match piece {
+                        Piece::Data(range) => {
+                            append_content(&mut self.out, self.delivery, &input[range]);
+                            buffer.consume(consumed);
+                        }
+                        Piece::NeedMore => {
+                            buffer.consume(consumed);
+                            break;
+                        }
+                        Piece::End => {
+                            if self.delivery == Delivery::Chunked {
+                                encode::last_chunk(&mut self.out, decoder.trailers());
+                            }
+                            buffer.consume(consumed);
+                            self.body = Body::Done;
+                            break;
+                        }
+                    }
+                }
+            }
+            Body::UntilClose => {
+                if !buffer.is_empty() && self.out.len() < buffer::SIZE {
+                    append_content(&mut self.out, self.delivery, buffer.filled());
+                    buffer.consume(buffer.filled().len());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether bytes were read that go to the client as they are.
+    fn has_passing_bytes(&self) -> bool {
+        matches!(self.body, Body::Length(_)) && !self.answered.connection.buffer.is_empty()
+    }
+
+    fn poll_write(
+        &mut self,
+        exchange: &Exchange<'_, '_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ()>> {
+        let mut client = exchange.caller.stream.borrow_mut();
+        let own = &self.out[self.sent..];
+        let buffer = &mut self.answered.connection.buffer;
+        let passing: &[u8] = match &self.body {
+            Body::Length(left) => {
+                let most = usize::try_from(*left).unwrap_or(usize::MAX);
+                &buffer.filled()[..buffer.filled().len().min(most)]
+            }
+            _ => &[],
+        };
+        let own_length = own.len();
+        let sent = match (own, passing) {
+            (own, []) => client.poll_send(cx, own),
+            ([], passing) => client.poll_send(cx, passing),
+            (own, passing) => client.poll_send_both(cx, own, passing),
+        };
+        let count = ready!(sent).map_err(|_| ())?;
+        self.written += count as u64;
+        self.sent += count.min(own_length);
+        if self.sent == self.out.len() {
+            self.out.clear();
+            self.sent = 0;
+        }
+        let passed = count.saturating_sub(own_length);
+        if let Body::Length(left) = &mut self.body {
+            buffer.consume(passed);
+            *left -= passed as u64;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+        let connection = &mut self.answered.connection;
+        let space = connection.buffer.space();
+        match ready!(connection.stream.poll_fill(cx, space)) {
+            Ok(0) => match self.body {
+                // RFC 9112 §6.3 rule 8: the close is the end.
+                Body::UntilClose => {
+                    if self.delivery == Delivery::Chunked {
+                        encode::last_chunk(&mut self.out, std::iter::empty());
+                    }
+                    self.body = Body::Done;
+                    Poll::Ready(Ok(()))
+                }
+                _ => Poll::Ready(Err(())),
+            },
+            Ok(count) => {
+                connection.buffer.filled_by(count);
+                Poll::Ready(Ok(()))
+            }
+            Err(_) => Poll::Ready(Err(())),
+        }
+    }
+
+    /// Ready when `side` has kept us waiting for too long.
+    fn poll_patience(
+        &mut self,
+        exchange: &Exchange<'_, '_>,
+        cx: &Context<'_>,
+        side: Side,
+    ) -> Poll<()> {
+        let alarm = self.alarm.get_or_insert_with(|| exchange.worker.alarms.alarm());
+        if self.waiting != Some(side) {
+            self.waiting = Some(side);
+            alarm.arm_in(if side == Side::Client { self.stall } else { self.read_idle });
+        }
+        alarm.poll(cx)
+    }
+}
+
+fn append_content(out: &mut Vec<u8>, delivery: Delivery, content: &[u8]) {
+    if delivery == Delivery::Chunked {
+        forward::chunk(out, content);
+    } else {
+        out.extend_from_slice(content);
+    }
+}

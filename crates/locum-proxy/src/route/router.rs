@@ -1,0 +1,179 @@
+//! Finds the route of a request among those of one listener.
+//!
+//! First match wins, in the order: most specific host, then exact path, template, longest prefix,
+//! regex, then the order of the file. Exact hosts and exact paths are looked up; the rest of a
+//! host's routes are tried in that order.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::Route;
+use super::matcher::{HostPattern, PathPattern, Subject};
+
+/// The routes of one listener.
+pub(crate) struct Router {
+    exact: FxHashMap<Box<[u8]>, Group>,
+    /// Longest suffix first.
+    suffix: Vec<(Box<[u8]>, Group)>,
+    any: Group,
+}
+
+/// The routes of one host pattern.
+#[derive(Default)]
+struct Group {
+    exact: FxHashMap<Box<[u8]>, Vec<Arc<Route>>>,
+    rest: Vec<Arc<Route>>,
+}
+
+impl Router {
+    pub(crate) fn new<'a>(routes: impl Iterator<Item = &'a Arc<Route>>) -> Self {
+        let mut router =
+            Self { exact: FxHashMap::default(), suffix: Vec::new(), any: Group::default() };
+        for route in routes {
+            router.group(&route.matcher.host).push(Arc::clone(route));
+        }
+        router.suffix.sort_by_key(|(suffix, _)| usize::MAX - suffix.len());
+        let groups =
+            router.exact.values_mut().chain(router.suffix.iter_mut().map(|(_, group)| group));
+        for group in groups.chain([&mut router.any]) {
+            // A stable sort keeps the order of the file within a rank.
+            group.rest.sort_by_key(|route| route.matcher.rank());
+        }
+        router
+    }
+
+    fn group(&mut self, host: &HostPattern) -> &mut Group {
+        match host {
+            HostPattern::Any => &mut self.any,
+            HostPattern::Exact(name) => self.exact.entry(name.clone()).or_default(),
+            HostPattern::Suffix(suffix) => {
+                let at = self.suffix.iter().position(|(known, _)| known == suffix);
+                let at = at.unwrap_or_else(|| {
+                    self.suffix.push((suffix.clone(), Group::default()));
+                    self.suffix.len() - 1
+                });
+                &mut self.suffix[at].1
+            }
+        }
+    }
+
+    /// The route that `subject` takes.
+    pub(crate) fn find(&self, subject: &Subject<'_>) -> Option<&Arc<Route>> {
+        self.find_exact_host(subject)
+            .or_else(|| self.find_suffix(subject))
+            .or_else(|| self.any.find(subject))
+    }
+
+    fn find_exact_host(&self, subject: &Subject<'_>) -> Option<&Arc<Route>> {
+        if self.exact.is_empty() {
+            return None;
+        }
+        let group = match self.exact.get(subject.host) {
+            Some(group) => Some(group),
+            None if subject.host.iter().any(u8::is_ascii_uppercase) => {
+                self.exact.get(&*subject.host.to_ascii_lowercase())
+            }
+            None => None,
+        };
+        group?.find(subject)
+    }
+
+    fn find_suffix(&self, subject: &Subject<'_>) -> Option<&Arc<Route>> {
+        self.suffix.iter().find_map(|(suffix, group)| {
+            let at = subject.host.len().checked_sub(suffix.len())?;
+            let below = at > 0 && subject.host[at..].eq_ignore_ascii_case(suffix);
+            if below { group.find(subject) } else { None }
+        })
+    }
+}
+
+impl Group {
+    fn push(&mut self, route: Arc<Route>) {
+        match &route.matcher.path {
+            PathPattern::Exact(path) => self.exact.entry(path.clone()).or_default().push(route),
+            _ => self.rest.push(route),
+        }
+    }
+
+    fn find(&self, subject: &Subject<'_>) -> Option<&Arc<Route>> {
+        let exact = if self.exact.is_empty() { None } else { self.exact.get(subject.path) };
+        exact
+            .and_then(|routes| routes.iter().find(|route| route.matcher.matches(subject)))
+            .or_else(|| self.rest.iter().find(|route| route.matcher.matches(subject)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Action, HeaderEdits, Host, Match, Settings};
+    use super::*;
+
+    fn route(index: usize, host: Option<&str>, path: Option<&str>) -> Arc<Route> {
+        let settings = Settings {
+            name: format!("{}{}", host.unwrap_or("-"), path.unwrap_or("-")),
+            listener: None,
+            matches: Match {
+                host: host.map(Into::into),
+                path: path.map(Into::into),
+                ..Match::default()
+            },
+            action: Action::Redirect { status: 308, to: "/".into() },
+            policy: None,
+            host: Host::Preserve,
+            rewrite: None,
+            request_headers: HeaderEdits::default(),
+            response_headers: HeaderEdits::default(),
+            max_body: None,
+        };
+        Arc::new(Route::build(&settings, index, |_| unreachable!("no upstream")).unwrap())
+    }
+
+    fn found<'a>(router: &'a Router, host: &str, path: &str) -> &'a str {
+        let subject = Subject {
+            method: b"GET",
+            host: host.as_bytes(),
+            path: path.as_bytes(),
+            query: None,
+            has_field: &|_, _| false,
+        };
+        router.find(&subject).map_or("none", |route| &route.settings.name)
+    }
+
+    #[test]
+    fn the_most_specific_route_wins_whatever_its_place_in_the_file() {
+        let routes = [
+            route(0, None, Some("/*")),
+            route(1, None, Some("~/a/.*")),
+            route(2, None, Some("/a/*")),
+            route(3, None, Some("/a/b/*")),
+            route(4, None, Some("/a/{x}")),
+            route(5, None, Some("/a/b")),
+            route(6, Some("*.test"), Some("/a/*")),
+            route(7, Some("*.b.test"), Some("/a/*")),
+            route(8, Some("a.test"), Some("/only")),
+        ];
+        let router = Router::new(routes.iter());
+        assert_eq!(found(&router, "x", "/a/b"), "-/a/b");
+        assert_eq!(found(&router, "x", "/a/c"), "-/a/{x}");
+        assert_eq!(found(&router, "x", "/a/b/c"), "-/a/b/*");
+        assert_eq!(found(&router, "x", "/a/c/d"), "-/a/*");
+        assert_eq!(found(&router, "x", "/z"), "-/*");
+        assert_eq!(found(&router, "a.B.test", "/a/b"), "*.b.test/a/*");
+        assert_eq!(found(&router, "A.test", "/only"), "a.test/only");
+        assert_eq!(
+            found(&router, "a.test", "/a/b"),
+            "*.test/a/*",
+            "a host without a match falls through"
+        );
+        assert_eq!(found(&router, "test", "/a/b"), "-/a/b", "*.test is below test, not test");
+    }
+
+    #[test]
+    fn no_route_is_no_route() {
+        let routes = [route(0, Some("a.test"), None)];
+        let router = Router::new(routes.iter());
+        assert_eq!(found(&router, "b.test", "/"), "none");
+        assert_eq!(found(&router, "a.test", "/"), "a.test-");
+    }
+}

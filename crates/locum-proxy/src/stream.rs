@@ -1,0 +1,156 @@
+//! One connection's bytes, whatever carries them.
+//!
+//! The whole data path does its I/O through these few methods, so that another transport (TLS, a
+//! completion-based one) is one more arm here and nothing elsewhere.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A connected stream of bytes.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Ready once a read would bring something: bytes, the end, or an error. Takes no buffer, so
+    /// that an idle connection holds none.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    /// Reads into `space`; 0 is the end.
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        space: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        // Through `poll_read`, which clears readiness after a short read; `try_read` does not and
+        // costs one more system call a request.
+        let mut buffer = ReadBuf::new(space);
+        ready!(Pin::new(self).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Writes some of `bytes`.
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(self).poll_write(cx, bytes)
+    }
+
+    /// Writes some of two runs of bytes in one system call.
+    pub(crate) fn poll_send_both(
+        &mut self,
+        cx: &mut Context<'_>,
+        first: &[u8],
+        second: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let slices = [IoSlice::new(first), IoSlice::new(second)];
+        Pin::new(self).poll_write_vectored(cx, &slices)
+    }
+
+    /// What the peer did since the last read, without waiting: `None` nothing, `Some(true)` it sent
+    /// bytes, `Some(false)` it closed its side or the connection broke.
+    pub(crate) fn peek(&self, cx: &mut Context<'_>) -> Option<bool> {
+        if self.poll_readable(cx).is_pending() {
+            return None;
+        }
+        // Readiness may be left over from a read that just fitted, so ask the kernel.
+        let looked = match self {
+            Self::Tcp(stream) => {
+                stream.try_io(Interest::READABLE, || peek_at(&SockRef::from(stream)))
+            }
+            Self::Unix(stream) => {
+                stream.try_io(Interest::READABLE, || peek_at(&SockRef::from(stream)))
+            }
+        };
+        match looked {
+            Ok(count) => Some(count > 0),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // The readiness was stale and is cleared now; register for the real one.
+                let _ = self.poll_readable(cx);
+                None
+            }
+            Err(_) => Some(false),
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self).poll_shutdown(cx)
+    }
+
+    /// Makes the coming close a reset, so that the peer cannot take what it got for the whole.
+    pub(crate) fn reset_on_close(&self) {
+        let Self::Tcp(stream) = self else { return };
+        // Where it fails the connection is gone already.
+        let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+    }
+}
+
+fn peek_at(socket: &SockRef<'_>) -> io::Result<usize> {
+    let mut byte = [std::mem::MaybeUninit::uninit(); 1];
+    socket.peek(&mut byte)
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Sockets have nothing to flush.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! After `101 Switching Protocols`: bytes both ways, until one side is done.
+
+use std::future::poll_fn;
+use std::io;
+
+use locum_policy::Cause;
+
+use crate::client::Next;
+use crate::exchange::{Answered, Exchange};
+use crate::forward;
+use crate::record::Ended;
+use crate::route::Route;
+use crate::stream::Stream;
+
+/// Hands the upstream's 101 to the client and joins the two connections.
+///
+/// The tunnel starts only now: nothing that the client sent after its request has reached the
+/// upstream before the upstream agreed (CVE-2026-2833).
+#[expect(
+    clippy::await_holding_refcell_ref,
+    reason = "the call is over, so nobody else touches the client's stream"
+)]
+pub(crate) async fn tunnel(
+    exchange: &Exchange<'_, '_>,
+    mut answered: Answered,
+    route: &Route,
+) -> (Cause, Ended) {
+    let caller = exchange.caller;
+    let mut client = caller.stream.borrow_mut();
+    let connection = &mut answered.connection;
+
+    let mut head = exchange.worker.scratch();
+    let response = connection.head.response(connection.buffer.filled());
+    forward::switching_head(&mut head, &response, &route.response_edits);
+    connection.buffer.consume(connection.head.len());
+    head.extend_from_slice(connection.buffer.filled());
+    connection.buffer.consume(connection.buffer.filled().len());
+
+    let early = caller.upload.borrow_mut().take_rest();
+    let joined: io::Result<(u64, u64)> = async {
+        write_all(&mut client, &head).await?;
+        write_all(&mut connection.stream, &early).await?;
+        // Boxed: the copying needs buffers that a plain call does not.
+        Box::pin(tokio::io::copy_bidirectional(&mut **client, &mut connection.stream)).await
+    }
+    .await;
+    exchange.worker.give_scratch(head);
+    let bytes = joined.map_or(0, |(_, down)| down);
+    let cause = Cause::Status(101);
+    (cause, Ended::answered(101, cause, bytes, Next::Abort))
+}
+
+async fn write_all(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        sent += poll_fn(|cx| stream.poll_send(cx, &bytes[sent..])).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Connections to endpoints, kept between calls.
+//!
+//! Each worker has its own pool, so taking and giving back needs no lock. The connection used last
+//! is taken first: it is the one least likely to have been closed by the other side.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use locum_policy::Time;
+use locum_wire::http1::Head;
+use rustc_hash::FxHashMap;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+use super::{Endpoint, PoolSettings};
+use crate::buffer::{Buffer, Buffers};
+use crate::clock::Alarms;
+use crate::stream::Stream;
+
+/// A connection to an endpoint.
+pub(crate) struct Connection {
+    pub(crate) stream: Stream,
+    /// What was read from it and not used yet.
+    pub(crate) buffer: Buffer,
+    /// The head of the answer that is being read.
+    pub(crate) head: Head,
+    pub(crate) endpoint: Arc<Endpoint>,
+    /// Whether it has carried a call before.
+    pub(crate) reused: bool,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.endpoint.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The idle connections of one worker.
+#[derive(Default)]
+pub(crate) struct Pool {
+    idle: RefCell<FxHashMap<u32, Vec<Idle>>>,
+}
+
+struct Idle {
+    connection: Connection,
+    expires: Time,
+}
+
+impl Pool {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::default()
+    }
+
+    /// An idle connection to `endpoint` that its peer has not closed.
+    pub(crate) fn take(&self, endpoint: &Endpoint) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        let kept = idle.get_mut(&endpoint.uid)?;
+        // The runtime knows already whether anything arrived, so this costs no system call.
+        std::iter::from_fn(|| kept.pop()).map(|idle| idle.connection).find(is_quiet)
+    }
+
+    /// Keeps a connection that has nothing left to read.
+    pub(crate) fn give(&self, mut connection: Connection, settings: &PoolSettings, now: Time) {
+        debug_assert!(connection.buffer.is_empty());
+        let mut idle = self.idle.borrow_mut();
+        let kept = idle.entry(connection.endpoint.uid).or_default();
+        if kept.len() >= settings.idle_per_worker {
+            return;
+        }
+        connection.buffer.shrink();
+        connection.reused = true;
+        kept.push(Idle { connection, expires: now + settings.idle });
+    }
+
+    /// Closes what has been idle for too long, and what the other side has closed.
+    pub(crate) fn sweep(&self, now: Time) {
+        self.idle.borrow_mut().retain(|_, kept| {
+            kept.retain(|idle| idle.expires > now && is_quiet(&idle.connection));
+            !kept.is_empty()
+        });
+    }
+}
+
+/// Neither closed nor talking out of turn: an answer that nobody asked for must never be taken for
+/// the next call's.
+fn is_quiet(connection: &Connection) -> bool {
+    connection.stream.peek(&mut Context::from_waker(Waker::noop())).is_none()
+}
+
+/// Why no connection could be made.
+#[derive(Debug)]
+pub(crate) enum ConnectError {
+    /// Nobody listens, the network says no, or we have no descriptor left.
+    Failed(io::Error),
+    /// It took longer than it may.
+    TimedOut,
+}
+
+/// Makes a connection to `endpoint`.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the half-made connection.
+pub(crate) async fn connect(
+    endpoint: &Arc<Endpoint>,
+    timeout: Duration,
+    buffers: &Rc<Buffers>,
+    alarms: &Rc<Alarms>,
+) -> Result<Connection, ConnectError> {
+    let alarm = alarms.alarm();
+    alarm.arm_in(timeout);
+    let mut connecting = pin!(TcpStream::connect(endpoint.settings.address));
+    let stream = poll_fn(|cx| match connecting.as_mut().poll(cx) {
+        Poll::Ready(connected) => Poll::Ready(connected.map_err(ConnectError::Failed)),
+        Poll::Pending => alarm.poll(cx).map(|()| Err(ConnectError::TimedOut)),
+    })
+    .await?;
+    // Where an option is refused the connection is about to fail anyway, and the call will say so.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream).set_tcp_keepalive(&crate::listener::keepalive());
+    endpoint.open.fetch_add(1, Ordering::Relaxed);
+    Ok(Connection {
+        stream: Stream::Tcp(stream),
+        buffer: Buffer::new(buffers),
+        head: Head::new(),
+        endpoint: Arc::clone(endpoint),
+        reused: false,
+    })
+}
