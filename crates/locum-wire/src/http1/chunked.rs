@@ -175,11 +175,11 @@ impl Chunked {
         let is_token = byte::is(byte, TOKEN);
         Ok(match (self.stage, byte) {
             (Stage::Size, _) if byte.is_ascii_hexdigit() => self.read_digit(byte)?,
-            (Stage::Size, _) if self.digits == 0 => return Err(refuse_size(byte)),
+            (Stage::Size, _) if self.digits == 0 => return Err(refuse(byte, Error::ChunkSize)),
             (Stage::Size, b'\r') => Stage::SizeLf,
             (Stage::Size | Stage::BeforeSemicolon, b';') => Stage::BeforeName,
             (Stage::Size | Stage::BeforeSemicolon, b' ' | b'\t') => Stage::BeforeSemicolon,
-            (Stage::Size, _) => return Err(refuse_size(byte)),
+            (Stage::Size, _) => return Err(refuse(byte, Error::ChunkSize)),
 
             // RFC 9112 §7.1.1: extensions nobody knows are skipped, but never unread.
             (Stage::BeforeName | Stage::BeforeEquals | Stage::BeforeValue, b' ' | b'\t') => {
@@ -206,7 +206,7 @@ impl Chunked {
             (Stage::DataLf, b'\n') => Stage::Size,
             (Stage::DataCr | Stage::DataLf, _) => return Err(Error::ChunkEnd),
             (Stage::SizeLf, _) => return Err(Error::BareCr),
-            _ => return Err(byte::refusal(byte, Error::ChunkExtension)),
+            _ => return Err(refuse(byte, Error::ChunkExtension)),
         })
     }
 
@@ -263,6 +263,7 @@ impl Chunked {
     }
 }
 
-fn refuse_size(byte: u8) -> Error {
-    byte::refusal(byte, Error::ChunkSize)
+/// A carriage return is no stray byte here: it ends a line that is not complete.
+fn refuse(byte: u8, otherwise: Error) -> Error {
+    if byte == b'\r' { otherwise } else { byte::refusal(byte, otherwise) }
 }

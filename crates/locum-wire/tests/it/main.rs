@@ -1,5 +1,9 @@
 //! The codec from outside: the corpora, properties and the rules one by one.
 
+mod allocations;
+mod chunks;
 mod corpus;
 mod gateway;
+mod properties;
+mod rules;
 mod strict;

@@ -1,0 +1,39 @@
+//! What a warm parser asks of the allocator: nothing.
+
+use allocation_counter::measure;
+
+use locum_wire::http1::{Chunked, Head, Limits, path};
+
+const REQUEST: &[u8] = b"POST /a/b?c HTTP/1.1\r\nHost: a.test\r\nConnection: x-own, keep-alive\r\n\
+    X-Own: 1\r\nAccept: */*\r\nCookie: a=b\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: x-own\r\n\r\n";
+
+#[test]
+fn a_warm_head_allocates_nothing() {
+    let limits = Limits::default();
+    let mut head = Head::new();
+    let mut read = || {
+        head.clear();
+        assert!(head.parse_request(REQUEST, &limits).unwrap());
+        let request = head.request(REQUEST);
+        assert_eq!(request.fields().filter(|it| it.hop).count(), 3);
+        assert_eq!(path::normalise(request.path()).unwrap(), &b"/a/b"[..]);
+        head.clear();
+        assert!(head.parse_response(ANSWER, &limits).unwrap());
+    };
+    assert!(measure(&mut read).count_total > 0, "the first time it makes room");
+    assert_eq!(measure(&mut read).count_total, 0);
+}
+
+#[test]
+fn chunks_without_trailers_allocate_nothing() {
+    let read = || {
+        let mut chunked = Chunked::new(&Limits::default());
+        let mut input = &b"5\r\nhello\r\n5;a=b\r\nworld\r\n0\r\n\r\n"[..];
+        while !input.is_empty() {
+            input = &input[chunked.next(input).unwrap().0..];
+        }
+    };
+    assert_eq!(measure(read).count_total, 0);
+}
