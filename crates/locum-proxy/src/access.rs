@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::caller::Caller;
-use crate::clock::{now, unix_time};
+use crate::clock::unix_time;
 use crate::metrics::{kind_name, outcome_name};
 use crate::record::{Ended, Record};
 
@@ -228,7 +228,7 @@ fn line(caller: &Caller<'_>, record: &Record, ended: &Ended, took: Duration, id:
         })
         .collect();
     json!({
-        "time": (unix_time() - now().since(began).as_secs_f64()),
+        "time": unix_time() - took.as_secs_f64(),
         "id": format!("{id:016x}"),
         "traceparent": caller.request.get_other(b"traceparent").map(text),
         "client": caller.client_address().map(|address| address.to_string()),

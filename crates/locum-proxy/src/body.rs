@@ -8,7 +8,7 @@ use locum_policy::Time;
 use locum_wire::http1::{self, Chunked, Framing, Piece, Request, encode};
 
 use crate::buffer::Window;
-use crate::clock::{Alarm, now};
+use crate::clock::Alarm;
 use crate::forward;
 use crate::listener::Limits;
 use crate::stream::Stream;
@@ -188,7 +188,7 @@ impl<'a> Upload<'a> {
                 }
                 Poll::Ready(Ok(count)) => {
                     self.window.filled_by(count);
-                    self.pace.arrived();
+                    self.pace.arrived(alarm.now());
                 }
                 Poll::Pending => {
                     if !self.pace.wait(self.received, alarm) || alarm.poll(cx).is_ready() {
@@ -280,9 +280,9 @@ fn keep(replay: &mut Option<Vec<u8>>, most: usize, content: &[u8]) {
 }
 
 impl Pace {
-    fn arrived(&self) {
+    fn arrived(&self, now: Time) {
         if let Some(since) = self.waiting.take() {
-            self.waited.set(self.waited.get() + now().since(since));
+            self.waited.set(self.waited.get() + now.since(since));
         }
     }
 
@@ -291,7 +291,7 @@ impl Pace {
         if self.waiting.get().is_some() {
             return true;
         }
-        self.waiting.set(Some(now()));
+        self.waiting.set(Some(alarm.now()));
         alarm.arm_in(self.idle);
         let waited = self.waited.get();
         waited <= GRACE

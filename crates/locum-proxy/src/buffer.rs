@@ -70,7 +70,7 @@ impl Buffer {
             (self.start, self.end) = (0, self.end - self.start);
         } else if self.end == self.bytes.len() {
             if self.start > 0 {
-                self.to_front();
+                self.compact();
             } else {
                 self.bytes.resize(self.bytes.len() * 2, 0);
             }
@@ -91,7 +91,7 @@ impl Buffer {
     }
 
     /// Moves what is left to the front.
-    fn to_front(&mut self) {
+    fn compact(&mut self) {
         self.bytes.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
     }
@@ -100,7 +100,7 @@ impl Buffer {
     /// The window has at least `SIZE / 2` bytes of room in all.
     pub(crate) fn split(&mut self, head: usize) -> (&[u8], Window<'_>) {
         if self.start > 0 {
-            self.to_front();
+            self.compact();
         }
         if self.bytes.len() < head + SIZE / 2 {
             self.bytes.resize(head + SIZE, 0);

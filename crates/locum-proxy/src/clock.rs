@@ -40,6 +40,8 @@ pub(crate) fn unix_time() -> f64 {
 /// The alarms of one worker.
 #[derive(Default)]
 pub(crate) struct Alarms {
+    /// The time of this turn; zero until somebody asks.
+    turn: Cell<Time>,
     slots: RefCell<Slab<Slot>>,
     /// No armed slot is earlier. May be too early: a slot disarmed leaves it as it is.
     earliest: Cell<Time>,
@@ -56,6 +58,27 @@ struct Slot {
 impl Alarms {
     pub(crate) fn new() -> Rc<Self> {
         Rc::new(Self { earliest: Cell::new(Time::NEVER), ..Self::default() })
+    }
+
+    /// The present, as it was when it was first asked for in this turn of a task. A turn never
+    /// waits, so it is over in microseconds, and one reading of the clock serves all of it.
+    pub(crate) fn now(&self) -> Time {
+        if self.turn.get() == Time::ZERO {
+            self.turn.set(now());
+        }
+        self.turn.get()
+    }
+
+    /// Runs a task so that each of its turns reads the clock anew, and once.
+    pub(crate) async fn turns(self: Rc<Self>, task: impl Future<Output = ()>) {
+        let mut task = pin!(task);
+        poll_fn(|cx| {
+            self.turn.set(Time::ZERO);
+            let polled = task.as_mut().poll(cx);
+            self.turn.set(Time::ZERO);
+            polled
+        })
+        .await;
     }
 
     /// An alarm, disarmed.
@@ -143,7 +166,12 @@ impl Alarm {
 
     /// Goes off `after` from now.
     pub(crate) fn arm_in(&self, after: Duration) {
-        self.arm(now() + after);
+        self.arm(self.alarms.now() + after);
+    }
+
+    /// The present, read once a turn.
+    pub(crate) fn now(&self) -> Time {
+        self.alarms.now()
     }
 
     pub(crate) fn disarm(&self) {
@@ -176,7 +204,7 @@ pub(crate) struct WorkerClock(pub(crate) Rc<Alarms>);
 
 impl Clock for WorkerClock {
     fn now(&self) -> Time {
-        now()
+        self.0.now()
     }
 
     async fn sleep_until(&self, at: Time) {

@@ -28,7 +28,7 @@ pub(crate) struct Exchange<'a, 'c> {
 
 /// An attempt whose answer has begun: what is left to send and to read.
 pub(crate) struct Answered {
-    pub(crate) connection: Connection,
+    pub(crate) connection: Box<Connection>,
     pub(crate) framing: Framing,
     pub(crate) status: u16,
     /// Bytes of the request on their way out; its body may still be coming.
@@ -81,7 +81,7 @@ impl run::Exchange for Exchange<'_, '_> {
             Ok(answered) => (Cause::Status(answered.status), retry_after(answered)),
             Err(failure) => (failure.cause(), None),
         };
-        self.record.attempt_ends(cause);
+        self.record.attempt_ends(cause, self.worker.now());
         Ended { cause, retry_after, reply }
     }
 }
@@ -123,7 +123,7 @@ impl Exchange<'_, '_> {
         }
     }
 
-    async fn connect(&self, attempt: &Attempt<'_>) -> Result<Connection, Failure> {
+    async fn connect(&self, attempt: &Attempt<'_>) -> Result<Box<Connection>, Failure> {
         let endpoint = &self.upstream.endpoints[attempt.endpoint.id as usize];
         let timeout = self.upstream.settings.pool.connect_timeout;
         let worker = self.worker;
@@ -135,7 +135,7 @@ impl Exchange<'_, '_> {
 
 /// An attempt on its way.
 struct Sending {
-    connection: Connection,
+    connection: Box<Connection>,
     out: Vec<u8>,
     sent: usize,
     /// Any byte has left.
@@ -145,7 +145,11 @@ struct Sending {
 }
 
 impl Sending {
-    fn new(exchange: &Exchange<'_, '_>, attempt: &Attempt<'_>, connection: Connection) -> Self {
+    fn new(
+        exchange: &Exchange<'_, '_>,
+        attempt: &Attempt<'_>,
+        connection: Box<Connection>,
+    ) -> Self {
         let mut out = exchange.worker.scratch();
         let left = attempt.deadline.map(|deadline| attempt.started.until(deadline));
         exchange.prepared.write(&mut out, attempt.endpoint.name, attempt.number, left);
@@ -182,7 +186,7 @@ impl Sending {
         exchange: &Exchange<'_, '_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(u16, Framing), Failure>> {
-        let Connection { stream, buffer, head, .. } = &mut self.connection;
+        let Connection { stream, buffer, head, .. } = &mut *self.connection;
         loop {
             if !buffer.is_empty()
                 && head

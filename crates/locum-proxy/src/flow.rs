@@ -9,7 +9,6 @@ use locum_wire::http1::path;
 use crate::body::Upload;
 use crate::caller::{CallKeys, Caller};
 use crate::client::{Client, Next};
-use crate::clock::now;
 use crate::exchange::{Answered, Exchange};
 use crate::forward::{self, Persistence, Prepared};
 use crate::plan::Plan;
@@ -26,7 +25,7 @@ use crate::worker::Worker;
 ///
 /// Dropping the future cancels the attempt at the upstream; its permits count as ignored.
 pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
-    let record = worker.record(now());
+    let record = worker.record(worker.now());
     let plan = worker.plan();
     let keeps = client.outlives_this_request(worker);
     let peer = client.peer_ip();
@@ -101,7 +100,7 @@ async fn forward(
             (cause, refuse_if_there(&exchange, Refusal::failed(&failure, upstream)).await)
         }
         End::TimedOut => {
-            let refusal = Refusal::timed_out(now().since(record.started()));
+            let refusal = Refusal::timed_out(worker.now().since(record.started()));
             (Cause::Timeout, refuse(caller, &refusal, worker).await)
         }
         End::Rejected(rejection) => {
@@ -111,7 +110,7 @@ async fn forward(
             (Cause::Unavailable, refuse(caller, &Refusal::unavailable(upstream), worker).await)
         }
     };
-    held.settle(cause, now(), record);
+    held.settle(cause, worker.now(), record);
     worker.give_scratch(prepared.into_buffer());
     Ended { upstream: upstream.label, ..ended.by(route) }
 }

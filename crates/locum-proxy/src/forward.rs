@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use locum_wire::http1::encode::{self, field};
-use locum_wire::http1::{Framing, Name, Request, Response, Version};
+use locum_wire::http1::{Field, Framing, Name, Request, Response, Version};
 
 use crate::caller::Caller;
 use crate::route::{Edits, Host, PathPattern, Rewrite, Route};
@@ -157,17 +157,7 @@ pub(crate) fn expand(
 fn copy_fields(out: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits) {
     let mut run = 0..0;
     for field in caller.request.fields() {
-        let stays = !field.hop
-            && !matches!(field.kind, Name::Host | Name::ContentLength | Name::Expect)
-            && !(field.kind == Name::Other && is_ours(field.name))
-            && !matches!(
-                field.kind,
-                Name::XForwardedFor
-                    | Name::XForwardedProto
-                    | Name::XForwardedHost
-                    | Name::Forwarded
-            )
-            && !edits.drops(field.name);
+        let stays = goes_on(&field) && !edits.drops(field.name);
         extend_run(out, caller.head, &mut run, &field.line, stays);
     }
     out.extend_from_slice(&caller.head[run]);
@@ -186,6 +176,19 @@ fn extend_run(
     }
     out.extend_from_slice(&bytes[run.clone()]);
     *run = if stays { line.clone() } else { 0..0 };
+}
+
+/// Whether a request's field goes on as it is, and is not one that we write ourselves.
+fn goes_on(field: &Field<'_>) -> bool {
+    match field.kind {
+        _ if field.hop => false,
+        Name::Host | Name::ContentLength | Name::Expect => false,
+        Name::Forwarded | Name::XForwardedFor | Name::XForwardedHost | Name::XForwardedProto => {
+            false
+        }
+        Name::Other => !is_ours(field.name),
+        _ => true,
+    }
 }
 
 /// Fields that only a proxy may write.
@@ -267,7 +270,20 @@ impl Address {
 }
 
 fn write_address(out: &mut Vec<u8>, address: IpAddr) {
-    write!(out, "{address}").expect("invariant: writing to a Vec cannot fail");
+    match address {
+        // By hand: the formatting machinery costs as much as the rest of the head.
+        IpAddr::V4(address) => {
+            for (place, octet) in address.octets().into_iter().enumerate() {
+                if place > 0 {
+                    out.push(b'.');
+                }
+                encode::decimal(out, u64::from(octet));
+            }
+        }
+        IpAddr::V6(address) => {
+            write!(out, "{address}").expect("invariant: writing to a Vec cannot fail");
+        }
+    }
 }
 
 /// How an answer's body is framed towards the client.

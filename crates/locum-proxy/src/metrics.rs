@@ -74,10 +74,8 @@ impl<K, V> Default for Family<K, V> {
 
 impl<K: Copy + Eq + std::hash::Hash, V: Default> Family<K, V> {
     fn at(&mut self, key: &K, other: impl FnOnce() -> K) -> &mut V {
-        if self.0.contains_key(key) || self.0.len() < MAX_SERIES {
-            return self.0.entry(*key).or_default();
-        }
-        self.0.entry(other()).or_default()
+        let full = self.0.len() >= MAX_SERIES && !self.0.contains_key(key);
+        self.0.entry(if full { other() } else { *key }).or_default()
     }
 
     fn merge(&mut self, from: &Self, add: impl Fn(&mut V, &V)) {

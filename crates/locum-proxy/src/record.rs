@@ -8,7 +8,6 @@ use locum_policy::{Attempt, AttemptKind, Bound, Cause, Event, Kind, Observer, Ti
 
 use crate::caller::Caller;
 use crate::client::Next;
-use crate::clock::now;
 use crate::label::Label;
 use crate::metrics::CallKey;
 use crate::refusal::Refusal;
@@ -133,16 +132,16 @@ impl Record {
     }
 
     /// The attempt that began last has ended by itself.
-    pub(crate) fn attempt_ends(&self, cause: Cause) {
+    pub(crate) fn attempt_ends(&self, cause: Cause, now: Time) {
         if let Some(attempt) = self.attempts.borrow_mut().last_mut() {
-            attempt.took = Some(now().since(attempt.began));
+            attempt.took = Some(now.since(attempt.began));
             attempt.cause = Some(cause);
         }
     }
 
     /// Tells the metrics and the access log of a call that has ended.
     pub(crate) fn end(&self, caller: &Caller<'_>, ended: &Ended, worker: &Worker) {
-        let took = now().since(self.started());
+        let took = worker.now().since(self.started());
         let key = CallKey {
             listener: caller.listener.label,
             route: ended.route,

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -44,9 +45,21 @@ pub(crate) enum Command {
     Drain,
 }
 
+/// A worker's own handle on the plan. A call counts itself in and out here, where no other worker
+/// counts: the plan's own count would be fought over by all of them.
+pub(crate) struct View(Arc<Plan>);
+
+impl Deref for View {
+    type Target = Plan;
+
+    fn deref(&self) -> &Plan {
+        &self.0
+    }
+}
+
 /// What belongs to one worker.
 pub(crate) struct Worker {
-    plan: RefCell<Rc<Arc<Plan>>>,
+    plan: RefCell<Rc<View>>,
     pub(crate) pool: Rc<Pool>,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) alarms: Rc<Alarms>,
@@ -64,6 +77,10 @@ pub(crate) struct Worker {
 #[derive(Default)]
 struct Spare {
     scratch: RefCell<Vec<Vec<u8>>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a connection holds its head in a box, to be small without"
+    )]
     heads: RefCell<Vec<Box<Head>>>,
     records: RefCell<Vec<Record>>,
 }
@@ -84,7 +101,7 @@ impl Worker {
     ) -> Rc<Self> {
         let alarms = Alarms::new();
         Rc::new(Self {
-            plan: RefCell::new(Rc::new(plan)),
+            plan: RefCell::new(Rc::new(View(plan))),
             pool: Pool::new(),
             buffers: Buffers::new(),
             clock: WorkerClock(Rc::clone(&alarms)),
@@ -112,7 +129,7 @@ impl Worker {
         let mut doors: FxHashMap<String, Rc<Cell<bool>>> = FxHashMap::default();
         while let Some(command) = commands.recv().await {
             match command {
-                Command::Plan(plan) => *self.plan.borrow_mut() = Rc::new(plan),
+                Command::Plan(plan) => *self.plan.borrow_mut() = Rc::new(View(plan)),
                 Command::Listen(name, socket) => {
                     let open = Rc::new(Cell::new(true));
                     let door = Door { name: name.clone(), open: Rc::clone(&open) };
@@ -210,14 +227,15 @@ impl Worker {
         let client = Client::new(stream, peer, Arc::clone(listener), seat, self);
         self.connections.set(self.connections.get() + 1);
         let guest = Guest(Rc::clone(self));
-        spawn_local(async move {
+        let alarms = Rc::clone(&self.alarms);
+        spawn_local(alarms.turns(async move {
             client.serve(Rc::clone(&guest.0)).await;
             drop(guest);
-        });
+        }));
     }
 
     /// The plan of this moment; a call keeps the one that it began with.
-    pub(crate) fn plan(&self) -> Rc<Arc<Plan>> {
+    pub(crate) fn plan(&self) -> Rc<View> {
         Rc::clone(&self.plan.borrow())
     }
 
@@ -230,6 +248,11 @@ impl Worker {
         self.draining.get().is_some_and(|since| now().since(since) >= GRACE)
     }
 
+    /// The present, read once a turn.
+    pub(crate) fn now(&self) -> Time {
+        self.alarms.now()
+    }
+
     pub(crate) fn random(&self) -> u64 {
         let mut random = self.random.take();
         let number = random.next();
@@ -238,9 +261,9 @@ impl Worker {
     }
 
     /// Keeps a connection that has nothing left to read or write.
-    pub(crate) fn keep(&self, connection: Connection, settings: &PoolSettings) {
+    pub(crate) fn keep(&self, connection: Box<Connection>, settings: &PoolSettings) {
         if !self.is_draining() {
-            self.pool.give(connection, settings, now());
+            self.pool.give(connection, settings, self.now());
         }
     }
 

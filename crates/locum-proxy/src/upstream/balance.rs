@@ -64,7 +64,10 @@ impl Balancer {
     fn next_in_round(&self, tried: &[u32]) -> u32 {
         let at = self.next.fetch_add(1, Ordering::Relaxed);
         let place = |step: usize| self.round[at.wrapping_add(step) % self.round.len()];
-        (0..self.round.len()).map(place).find(|index| !tried.contains(index)).unwrap_or(place(0))
+        (0..self.round.len())
+            .map(place)
+            .find(|index| !tried.contains(index))
+            .unwrap_or_else(|| place(0))
     }
 
     fn by_weight(&self, upstream: &Upstream, random: u64) -> u32 {

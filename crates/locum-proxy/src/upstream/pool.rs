@@ -24,7 +24,7 @@ use crate::buffer::{Buffer, Buffers};
 use crate::clock::Alarms;
 use crate::stream::Stream;
 
-/// A connection to an endpoint.
+/// A connection to an endpoint. It lives in a box: it changes hands several times a call.
 pub(crate) struct Connection {
     pub(crate) stream: Stream,
     /// What was read from it and not used yet.
@@ -49,7 +49,7 @@ pub(crate) struct Pool {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     expires: Time,
 }
 
@@ -59,15 +59,17 @@ impl Pool {
     }
 
     /// An idle connection to `endpoint` that its peer has not closed.
-    pub(crate) fn take(&self, endpoint: &Endpoint) -> Option<Connection> {
+    pub(crate) fn take(&self, endpoint: &Endpoint) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         let kept = idle.get_mut(&endpoint.uid)?;
         // The runtime knows already whether anything arrived, so this costs no system call.
-        std::iter::from_fn(|| kept.pop()).map(|idle| idle.connection).find(is_quiet)
+        std::iter::from_fn(|| kept.pop())
+            .map(|idle| idle.connection)
+            .find(|connection| is_quiet(connection))
     }
 
     /// Keeps a connection that has nothing left to read.
-    pub(crate) fn give(&self, mut connection: Connection, settings: &PoolSettings, now: Time) {
+    pub(crate) fn give(&self, mut connection: Box<Connection>, settings: &PoolSettings, now: Time) {
         debug_assert!(connection.buffer.is_empty());
         let mut idle = self.idle.borrow_mut();
         let kept = idle.entry(connection.endpoint.uid).or_default();
@@ -113,7 +115,7 @@ pub(crate) async fn connect(
     timeout: Duration,
     buffers: &Rc<Buffers>,
     alarms: &Rc<Alarms>,
-) -> Result<Connection, ConnectError> {
+) -> Result<Box<Connection>, ConnectError> {
     let alarm = alarms.alarm();
     alarm.arm_in(timeout);
     let mut connecting = pin!(TcpStream::connect(endpoint.settings.address));
@@ -126,11 +128,11 @@ pub(crate) async fn connect(
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_keepalive(&crate::listener::keepalive());
     endpoint.open.fetch_add(1, Ordering::Relaxed);
-    Ok(Connection {
+    Ok(Box::new(Connection {
         stream: Stream::Tcp(stream),
         buffer: Buffer::new(buffers),
         head: Head::new(),
         endpoint: Arc::clone(endpoint),
         reused: false,
-    })
+    }))
 }
