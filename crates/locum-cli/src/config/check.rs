@@ -1,0 +1,310 @@
+//! What is well formed but cannot be meant: names of nothing, two of one kind, values out of range.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::file::{Admin, File, HeaderEdits, Limits, Listener, Pool, Upstream};
+use super::problem::{Place, Problem, Severity};
+use super::routes;
+use super::tree::{self, Node};
+use super::value::{Bind, Duration};
+
+/// Everything wrong with `file`, and what is only worth a warning; in the order of the text.
+pub(super) fn check(file: &File, tree: &Node) -> Vec<Problem> {
+    let mut findings = Findings { tree, problems: Vec::new() };
+    // What a file includes has taken the place of this key.
+    if !file.include.is_empty() {
+        findings.error_in_key("include", "only a file can include others", "remove it");
+    }
+    if let Some(admin) = &file.admin {
+        check_admin(admin, &mut findings);
+    }
+    for (name, listener) in &file.listeners {
+        check_listener(name, listener, &mut findings);
+    }
+    check_addresses(file, &mut findings);
+    for (name, upstream) in &file.upstreams {
+        check_upstream(name, upstream, file, &mut findings);
+    }
+    check_policies(file, &mut findings);
+    routes::check(file, &mut findings);
+    super::lint::lint(file, &mut findings);
+    findings.problems.sort_by_key(|problem| (problem.place.source, problem.place.start));
+    findings.problems
+}
+
+/// Collects problems, with the places that their paths lead to.
+pub(super) struct Findings<'a> {
+    tree: &'a Node,
+    problems: Vec<Problem>,
+}
+
+impl Findings<'_> {
+    /// The value at `path` (`routes.1.upstream`) is wrong.
+    pub(super) fn error(
+        &mut self,
+        path: &str,
+        reason: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        let place = self.tree.locate(path).value;
+        self.push(Severity::Error, path, place, reason.into(), remedy.into());
+    }
+
+    /// The key at `path` is wrong, not its value.
+    pub(super) fn error_in_key(
+        &mut self,
+        path: &str,
+        reason: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        let place = self.tree.locate(path).key;
+        self.push(Severity::Error, path, place, reason.into(), remedy.into());
+    }
+
+    /// The value at `path` is allowed, but hardly what is meant.
+    pub(super) fn warning(
+        &mut self,
+        path: &str,
+        reason: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        let place = self.tree.locate(path).key;
+        self.push(Severity::Warning, path, place, reason.into(), remedy.into());
+    }
+
+    /// `name`, at `path`, has to be one of `known`, which are the tables of `section`.
+    pub(super) fn reference<T>(
+        &mut self,
+        path: &str,
+        kind: &str,
+        section: &str,
+        name: &str,
+        known: &BTreeMap<String, T>,
+    ) {
+        if known.contains_key(name) {
+            return;
+        }
+        let near = super::decode::nearest(name, known.keys().map(String::as_str));
+        let remedy = match near {
+            Some(near) => format!("did you mean `{near}`? Otherwise add `[{section}.{name}]`"),
+            None => format!("add `[{section}.{name}]`"),
+        };
+        self.error(path, format!("{kind} `{name}` is not defined"), remedy);
+    }
+
+    /// A time that has to be more than nothing.
+    pub(super) fn positive(&mut self, path: &str, value: Option<Duration>) {
+        if value.is_some_and(|value| value.0.is_zero()) {
+            self.error(
+                path,
+                "a time of 0 would end everything at once",
+                "write a longer one, or leave it out",
+            );
+        }
+    }
+
+    fn push(
+        &mut self,
+        severity: Severity,
+        path: &str,
+        place: Place,
+        reason: String,
+        remedy: String,
+    ) {
+        let key = tree::written(&self.tree.locate(path).steps);
+        self.problems.push(Problem { severity, place, key, reason, remedy });
+    }
+}
+
+fn check_admin(admin: &Admin, findings: &mut Findings<'_>) {
+    match &admin.token {
+        None if !admin.listen.is_loopback() => findings.error(
+            "admin.listen",
+            format!("`{}` is not loopback, so others could change what runs", admin.listen),
+            "add `token`, or listen on 127.0.0.1 or a unix socket",
+        ),
+        None => {}
+        Some(token) => {
+            if let Err((reason, remedy)) = token.resolve() {
+                findings.error("admin.token", reason, remedy);
+            }
+        }
+    }
+}
+
+fn check_listener(name: &str, listener: &Listener, findings: &mut Findings<'_>) {
+    let path = format!("listeners.{name}");
+    check_name(&path, name, findings);
+    if name == "admin" {
+        let reason = "the name `admin` is the admin API's own";
+        findings.error_in_key(&path, reason, "choose another name");
+    }
+    let Limits {
+        connections,
+        connections_per_client,
+        header_bytes,
+        headers,
+        header_timeout,
+        body_bytes: _,
+        body_idle,
+        body_rate: _,
+        write_stall,
+        idle,
+        requests_per_connection: _,
+    } = &listener.limits;
+    let key = |key: &str| format!("listeners.{name}.limits.{key}");
+    let counts = [
+        ("connections", connections),
+        ("connections_per_client", connections_per_client),
+        ("headers", headers),
+    ];
+    for (name, count) in counts {
+        if *count == Some(0) {
+            findings.error(
+                &key(name),
+                "0 would refuse everything",
+                "write 1 or more, or leave it out",
+            );
+        }
+    }
+    if header_bytes.is_some_and(|size| !HEADER_BYTES.contains(&size.0)) {
+        let reason = "a head of that size cannot be served";
+        findings.error(&key("header_bytes"), reason, "write a size from 1KiB to 1MiB");
+    }
+    let times = [
+        ("header_timeout", header_timeout),
+        ("body_idle", body_idle),
+        ("write_stall", write_stall),
+        ("idle", idle),
+    ];
+    for (name, time) in times {
+        findings.positive(&key(name), *time);
+    }
+}
+
+/// Two listeners cannot share an address, nor one with the admin API.
+fn check_addresses(file: &File, findings: &mut Findings<'_>) {
+    let admin = file.admin.iter().map(|admin| ("admin.listen".to_owned(), &admin.listen));
+    let listeners = file.listeners.iter();
+    let listeners =
+        listeners.map(|(name, listener)| (format!("listeners.{name}.bind"), &listener.bind));
+    let all: Vec<_> = admin.chain(listeners).collect();
+    for (index, (path, bind)) in all.iter().enumerate() {
+        if let Some((other, _)) = all[..index].iter().find(|(_, other)| collide(bind, other)) {
+            let owner = other.strip_suffix(".bind").or_else(|| other.strip_suffix(".listen"));
+            let reason = format!("`{bind}` is already taken by `{}`", owner.unwrap_or(other));
+            findings.error(path, reason, "choose another address");
+        }
+    }
+}
+
+fn collide(one: &Bind, other: &Bind) -> bool {
+    match (one, other) {
+        (Bind::Unix(one), Bind::Unix(other)) => one == other,
+        (Bind::Tcp(one), Bind::Tcp(other)) => {
+            let everywhere = |address: &SocketAddr| address.ip().is_unspecified();
+            one.port() == other.port()
+                && one.port() != 0
+                && (one.ip() == other.ip() || everywhere(one) || everywhere(other))
+        }
+        _ => false,
+    }
+}
+
+fn check_upstream(name: &str, upstream: &Upstream, file: &File, findings: &mut Findings<'_>) {
+    let path = format!("upstreams.{name}");
+    check_name(&path, name, findings);
+    if upstream.endpoints.is_empty() {
+        let reason = "the list is empty, so no call could go anywhere";
+        findings.error(&format!("{path}.endpoints"), reason, "name at least one \"host:port\"");
+    }
+    for (index, endpoint) in upstream.endpoints.iter().enumerate() {
+        let path = format!("{path}.endpoints.{index}");
+        let before = &upstream.endpoints[..index];
+        if before.iter().any(|other| other.address == endpoint.address) {
+            let reason = format!("`{}` is already in the list", endpoint.address);
+            findings.error(&path, reason, "name it once, with a `weight` if it is to get more");
+        }
+        if !(1..=1000).contains(&endpoint.weight) {
+            let reason = format!("the weight {} is out of range", endpoint.weight);
+            findings.error(&format!("{path}.weight"), reason, "write a weight from 1 to 1000");
+        }
+    }
+    let Pool { idle_per_worker: _, idle, connect_timeout, read_idle } = &upstream.pool;
+    let times = [("idle", idle), ("connect_timeout", connect_timeout), ("read_idle", read_idle)];
+    for (key, time) in times {
+        findings.positive(&format!("{path}.pool.{key}"), *time);
+    }
+    if let Some(policy) = &upstream.endpoint_policy {
+        let path = format!("{path}.endpoint_policy");
+        findings.reference(&path, "policy", "policies", policy, &file.policies);
+    }
+}
+
+fn check_policies(file: &File, findings: &mut Findings<'_>) {
+    for (name, settings) in &file.policies {
+        check_name(&format!("policies.{name}"), name, findings);
+        if let Err(error) = locum_policy::Policy::build(name, settings, 0, None) {
+            findings.error(&format!("policies.{name}.{}", error.path), error.reason, error.remedy);
+        }
+    }
+}
+
+/// Names stand in metrics, logs and addresses of the admin API.
+fn check_name(path: &str, name: &str, findings: &mut Findings<'_>) {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(allowed) {
+        let reason = format!("`{}` cannot be a name", name.escape_debug());
+        let remedy = format!("use at most {MAX_NAME} letters, digits, `-`, `_` and `.`");
+        findings.error_in_key(path, reason, remedy);
+    }
+}
+
+/// Header edits have to be header fields, and not those that frame a message.
+pub(super) fn check_edits(path: &str, edits: &HeaderEdits, findings: &mut Findings<'_>) {
+    let named = edits.set.iter().map(|(name, value)| (format!("set.{name}"), name, Some(value)));
+    let added = edits.add.iter().map(|(name, value)| (format!("add.{name}"), name, Some(value)));
+    let removed = edits.remove.iter().enumerate();
+    let removed = removed.map(|(index, name)| (format!("remove.{index}"), name, None));
+    for (key, name, value) in named.chain(added).chain(removed) {
+        let path = format!("{path}.{key}");
+        if !is_token(name) {
+            let reason = format!("`{}` is no header name", name.escape_debug());
+            findings.error_in_key(&path, reason, "use letters, digits and `-`");
+        } else if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+            let reason = format!("`{name}` frames the message, and is the proxy's own");
+            findings.error_in_key(&path, reason, "remove it");
+        }
+        if value.is_some_and(|value| !is_field_value(value)) {
+            let reason = "the value holds a control character, or space around it";
+            findings.error(&path, reason, "write it in one line, without space around it");
+        }
+    }
+}
+
+/// RFC 9110 §5.6.2.
+pub(super) fn is_token(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(allowed)
+}
+
+/// RFC 9110 §5.5.
+pub(super) fn is_field_value(text: &str) -> bool {
+    text.trim() == text && text.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+}
+
+/// What the proxy writes itself.
+const OURS: &[&str] = &[
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+const HEADER_BYTES: std::ops::RangeInclusive<u64> = 1024..=1024 * 1024;
+const MAX_NAME: usize = 64;

@@ -1,0 +1,208 @@
+//! From what is written to what a plan is built from: defaults filled in, names looked up.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::time::Duration;
+
+use locum_proxy::plan;
+use locum_proxy::upstream::{self, EndpointSettings, PoolSettings};
+use locum_proxy::{listener, route};
+
+use super::file::{self, File};
+use super::value::{Address, Bind};
+use crate::demo;
+
+/// What a plan is built from; the demo backends are at `demo`.
+///
+/// # Errors
+///
+/// Hosts that cannot be found, and endpoints that are the admin API.
+pub(super) fn settings(
+    file: &File,
+    demo: [SocketAddr; demo::COUNT],
+) -> Result<plan::Settings, Vec<plan::Error>> {
+    let mut errors = Vec::new();
+    let mut upstreams = Vec::with_capacity(file.upstreams.len());
+    for (name, wanted) in &file.upstreams {
+        let endpoints = endpoints(name, wanted, file.admin.as_ref(), demo, &mut errors);
+        upstreams.push(upstream(name, wanted, endpoints));
+    }
+    let settings = plan::Settings {
+        listeners: file.listeners.iter().map(|(name, wanted)| listener(name, wanted)).collect(),
+        upstreams,
+        policies: file
+            .policies
+            .iter()
+            .map(|(name, wanted)| (name.clone(), wanted.clone()))
+            .collect(),
+        routes: file
+            .routes
+            .iter()
+            .enumerate()
+            .map(|(index, wanted)| route(index, wanted))
+            .collect(),
+        drain: file.runtime.drain.map_or(DRAIN, |drain| drain.0),
+    };
+    if errors.is_empty() { Ok(settings) } else { Err(errors) }
+}
+
+fn listener(name: &str, wanted: &file::Listener) -> listener::Settings {
+    let defaults = listener::Limits::default();
+    let limits = &wanted.limits;
+    listener::Settings {
+        name: name.to_owned(),
+        bind: match &wanted.bind {
+            Bind::Tcp(address) => listener::Bind::Tcp(*address),
+            Bind::Unix(path) => listener::Bind::Unix(path.clone()),
+        },
+        trusted_proxies: wanted.trusted_proxies.iter().map(|net| net.0).collect(),
+        limits: listener::Limits {
+            connections: limits.connections.unwrap_or(defaults.connections),
+            connections_per_client: limits.connections_per_client,
+            header_bytes: limits.header_bytes.map_or(defaults.header_bytes, |size| {
+                usize::try_from(size.0).expect("the check keeps it below 1 MiB")
+            }),
+            headers: limits.headers.unwrap_or(defaults.headers),
+            header_timeout: limits.header_timeout.map_or(defaults.header_timeout, |time| time.0),
+            body_bytes: limits.body_bytes.map_or(defaults.body_bytes, |size| size.0),
+            body_idle: limits.body_idle.map_or(defaults.body_idle, |time| time.0),
+            body_rate: limits.body_rate.map_or(defaults.body_rate, |size| size.0),
+            write_stall: limits.write_stall.map_or(defaults.write_stall, |time| time.0),
+            idle: limits.idle.map_or(defaults.idle, |time| time.0),
+            requests_per_connection: limits
+                .requests_per_connection
+                .unwrap_or(defaults.requests_per_connection),
+        },
+    }
+}
+
+fn endpoints(
+    upstream: &str,
+    wanted: &file::Upstream,
+    admin: Option<&file::Admin>,
+    demo: [SocketAddr; demo::COUNT],
+    errors: &mut Vec<plan::Error>,
+) -> Vec<EndpointSettings> {
+    let mut endpoints = Vec::with_capacity(wanted.endpoints.len());
+    for (index, endpoint) in wanted.endpoints.iter().enumerate() {
+        let mut error = |reason, remedy: &str| {
+            let path = format!("upstreams.{upstream}.endpoints.{index}");
+            errors.push(plan::Error { path, reason, remedy: remedy.to_owned() });
+        };
+        let found = match &endpoint.address {
+            Address::Host(authority) => look_up(authority),
+            Address::Demo(number) => Ok(demo[*number - 1]),
+        };
+        match found {
+            Ok(address) if admin.is_some_and(|admin| is_admin(address, &admin.listen)) => error(
+                format!("`{}` is the admin API: clients must not reach it", endpoint.address),
+                "name the address of a service",
+            ),
+            Ok(address) => endpoints.push(EndpointSettings {
+                name: endpoint.address.to_string(),
+                address,
+                weight: endpoint.weight,
+                zone: endpoint.zone.clone(),
+            }),
+            Err(why) => error(
+                format!("no address is known for `{}`: {why}", endpoint.address),
+                "correct the name, or write an address such as 10.0.0.1:7001",
+            ),
+        }
+    }
+    endpoints
+}
+
+/// Whether connecting to `address` reaches the admin API, however it is spelled.
+fn is_admin(address: SocketAddr, listen: &Bind) -> bool {
+    let Bind::Tcp(admin) = listen else { return false };
+    let (to, at) = (address.ip().to_canonical(), admin.ip().to_canonical());
+    // An unspecified address reaches this machine; listening on it, every address of it is reached.
+    let here = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+    address.port() == admin.port() && (to == at || (here(to) && here(at)))
+}
+
+fn upstream(
+    name: &str,
+    wanted: &file::Upstream,
+    endpoints: Vec<EndpointSettings>,
+) -> upstream::Settings {
+    let defaults = PoolSettings::default();
+    let pool = &wanted.pool;
+    upstream::Settings {
+        name: name.to_owned(),
+        endpoints,
+        balance: match wanted.balance {
+            file::Balance::RoundRobin => upstream::Balance::RoundRobin,
+            file::Balance::Weighted => upstream::Balance::Weighted,
+            file::Balance::Random => upstream::Balance::Random,
+            file::Balance::LeastRequest => upstream::Balance::LeastRequest,
+        },
+        pool: PoolSettings {
+            idle_per_worker: pool.idle_per_worker.unwrap_or(defaults.idle_per_worker),
+            idle: pool.idle.map_or(defaults.idle, |time| time.0),
+            connect_timeout: pool.connect_timeout.map_or(defaults.connect_timeout, |time| time.0),
+            read_idle: pool.read_idle.map_or(defaults.read_idle, |time| time.0),
+        },
+        endpoint_policy: wanted.endpoint_policy.clone(),
+    }
+}
+
+/// The address of `host:port`; of several the first of IPv4, where most services listen.
+fn look_up(authority: &str) -> io::Result<SocketAddr> {
+    let found: Vec<_> = authority.to_socket_addrs()?.collect();
+    let first = found.iter().find(|address| address.is_ipv4()).or_else(|| found.first());
+    first.copied().ok_or_else(|| io::Error::other("the name has no address"))
+}
+
+fn route(index: usize, wanted: &file::Route) -> route::Settings {
+    let pairs = |map: &std::collections::BTreeMap<String, String>| {
+        map.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    let edits = |edits: &file::HeaderEdits| route::HeaderEdits {
+        set: pairs(&edits.set),
+        add: pairs(&edits.add),
+        remove: edits.remove.clone(),
+    };
+    let action = match (&wanted.redirect, &wanted.upstream) {
+        (Some(redirect), _) => {
+            route::Action::Redirect { status: redirect.status, to: redirect.to.clone() }
+        }
+        (None, Some(upstream)) => route::Action::Forward(vec![(upstream.clone(), 1)]),
+        (None, None) => {
+            let share = |share: &file::Share| (share.upstream.clone(), share.weight);
+            route::Action::Forward(wanted.split.iter().map(share).collect())
+        }
+    };
+    route::Settings {
+        name: wanted.name_at(index),
+        listener: wanted.listener.clone(),
+        matches: route::Match {
+            host: wanted.matches.host.clone(),
+            path: wanted.matches.path.clone(),
+            methods: wanted.matches.methods.clone(),
+            headers: pairs(&wanted.matches.headers),
+            query: pairs(&wanted.matches.query),
+        },
+        action,
+        policy: wanted.policy.clone(),
+        host: match wanted.host.as_deref() {
+            None | Some("preserve") => route::Host::Preserve,
+            Some("upstream") => route::Host::Upstream,
+            Some(name) => route::Host::Name(name.to_owned()),
+        },
+        rewrite: wanted.rewrite.as_ref().and_then(|rewrite| match rewrite {
+            file::Rewrite { prefix: Some(prefix), .. } => {
+                Some(route::Rewrite::Prefix(prefix.clone()))
+            }
+            file::Rewrite { path: Some(path), .. } => Some(route::Rewrite::Path(path.clone())),
+            _ => None,
+        }),
+        request_headers: edits(&wanted.request_headers),
+        response_headers: edits(&wanted.response_headers),
+        max_body: wanted.max_body.map(|size| size.0),
+    }
+}
+
+/// What an orchestrator commonly grants before it kills.
+const DRAIN: Duration = Duration::from_secs(30);

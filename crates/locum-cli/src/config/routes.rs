@@ -1,0 +1,235 @@
+//! What routes have to hold: one place to go, patterns that parse, a chance to be reached.
+
+use std::collections::HashMap;
+
+use locum_proxy::route::{HostPattern, PathPattern};
+
+use super::check::{Findings, check_edits, is_field_value, is_token};
+use super::file::{File, Match, Rewrite, Route};
+use super::value::host_and_port;
+
+pub(super) fn check(file: &File, findings: &mut Findings<'_>) {
+    for (index, route) in file.routes.iter().enumerate() {
+        check_route(index, route, file, findings);
+    }
+    check_names(file, findings);
+    check_reach(file, findings);
+}
+
+impl Route {
+    /// Its name, given or made up from its path and place.
+    pub(crate) fn name_at(&self, index: usize) -> String {
+        match (&self.name, &self.matches.path) {
+            (Some(name), _) => name.clone(),
+            (None, Some(path)) => path.clone(),
+            (None, None) => format!("route-{index}"),
+        }
+    }
+}
+
+fn check_route(index: usize, route: &Route, file: &File, findings: &mut Findings<'_>) {
+    let path = |key: &str| format!("routes.{index}.{key}");
+    if let Some(listener) = &route.listener {
+        findings.reference(&path("listener"), "listener", "listeners", listener, &file.listeners);
+    }
+    if let Some(policy) = &route.policy {
+        findings.reference(&path("policy"), "policy", "policies", policy, &file.policies);
+    }
+    check_target(index, route, file, findings);
+    check_match(&path("match"), &route.matches, findings);
+    if let Some(host) = &route.host
+        && !matches!(host.as_str(), "preserve" | "upstream")
+        && host_and_port(host).is_none()
+    {
+        let remedy = "write \"preserve\", \"upstream\" or a name such as \"users.internal\"";
+        findings.error(&path("host"), format!("`{}` is no host", host.escape_debug()), remedy);
+    }
+    if let Some(rewrite) = &route.rewrite {
+        check_rewrite(&path("rewrite"), rewrite, &route.matches, findings);
+    }
+    check_edits(&path("request_headers"), &route.request_headers, findings);
+    check_edits(&path("response_headers"), &route.response_headers, findings);
+}
+
+fn check_target(index: usize, route: &Route, file: &File, findings: &mut Findings<'_>) {
+    let path = |key: &str| format!("routes.{index}.{key}");
+    let given = [
+        ("upstream", route.upstream.is_some()),
+        ("split", !route.split.is_empty()),
+        ("redirect", route.redirect.is_some()),
+    ];
+    let given: Vec<_> = given.iter().filter(|(_, given)| *given).map(|(key, _)| *key).collect();
+    match given[..] {
+        [] => findings.error(
+            &format!("routes.{index}"),
+            "the route leads nowhere",
+            "add `upstream`, `split` or `redirect`",
+        ),
+        [_] => {}
+        [first, second, ..] => findings.error_in_key(
+            &path(second),
+            format!("the route already has `{first}`"),
+            "keep one of `upstream`, `split` and `redirect`",
+        ),
+    }
+    if let Some(upstream) = &route.upstream {
+        findings.reference(&path("upstream"), "upstream", "upstreams", upstream, &file.upstreams);
+    }
+    for (place, share) in route.split.iter().enumerate() {
+        let path = path(&format!("split.{place}.upstream"));
+        findings.reference(&path, "upstream", "upstreams", &share.upstream, &file.upstreams);
+    }
+    if !route.split.is_empty() && route.split.iter().all(|share| share.weight == 0) {
+        let reason = "all weights are 0, so no call could go anywhere";
+        findings.error(&path("split"), reason, "give one upstream a weight above 0");
+    }
+    if let Some(redirect) = &route.redirect {
+        if !REDIRECTS.contains(&redirect.status) {
+            let reason = format!("{} is no redirect", redirect.status);
+            findings.error(&path("redirect.status"), reason, "write 301, 302, 303, 307 or 308");
+        }
+        if redirect.to.is_empty() || !is_field_value(&redirect.to) || redirect.to.contains(' ') {
+            let remedy = "write a URL such as \"https://example.com/{id}\"";
+            findings.error(&path("redirect.to"), "it is no place to go to", remedy);
+        }
+        check_parameters(&path("redirect.to"), &redirect.to, &route.matches, findings);
+    }
+}
+
+fn check_match(path: &str, matches: &Match, findings: &mut Findings<'_>) {
+    if let Some(Err((reason, remedy))) = matches.host.as_deref().map(HostPattern::parse) {
+        findings.error(&format!("{path}.host"), reason, remedy);
+    }
+    if let Some(Err((reason, remedy))) = matches.path.as_deref().map(PathPattern::parse) {
+        findings.error(&format!("{path}.path"), reason, remedy);
+    }
+    for (index, method) in matches.methods.iter().enumerate() {
+        let path = format!("{path}.methods.{index}");
+        if !is_token(method) {
+            let reason = format!("`{}` is no method", method.escape_debug());
+            findings.error(&path, reason, "write one such as \"GET\"");
+        } else if STANDARD.contains(&&*method.to_ascii_uppercase())
+            && !STANDARD.contains(&&**method)
+        {
+            let reason = format!("methods are case-sensitive, and nobody sends `{method}`");
+            findings.error(&path, reason, format!("write \"{}\"", method.to_ascii_uppercase()));
+        }
+    }
+    for (name, value) in &matches.headers {
+        if !is_token(name) || !is_field_value(value) {
+            let remedy = "write { \"x-name\" = \"value\" }";
+            findings.error_in_key(
+                &format!("{path}.headers.{name}"),
+                "no header is like this",
+                remedy,
+            );
+        }
+    }
+}
+
+fn check_rewrite(path: &str, rewrite: &Rewrite, matches: &Match, findings: &mut Findings<'_>) {
+    let given = match (&rewrite.prefix, &rewrite.path) {
+        (Some(prefix), None) => ("prefix", prefix),
+        (None, Some(path)) => ("path", path),
+        (None, None) => {
+            findings.error(path, "nothing is said to be rewritten", "add `prefix` or `path`");
+            return;
+        }
+        (Some(_), Some(_)) => {
+            let reason = "a path cannot be both replaced and given a prefix";
+            findings.error(path, reason, "keep one of `prefix` and `path`");
+            return;
+        }
+    };
+    let (key, value) = given;
+    let path = format!("{path}.{key}");
+    let in_path = |byte: u8| byte.is_ascii_graphic() && !b"?#\\".contains(&byte);
+    if !value.starts_with('/') || !value.bytes().all(in_path) {
+        let reason = format!("`{}` is no path", value.escape_debug());
+        findings.error(&path, reason, "begin with `/`, without space, `?` and `#`");
+    }
+    if key == "path" {
+        check_parameters(&path, value, matches, findings);
+    }
+}
+
+/// Every `{name}` in `text` has to stand in the path pattern.
+fn check_parameters(path: &str, text: &str, matches: &Match, findings: &mut Findings<'_>) {
+    let pattern = matches.path.as_deref().unwrap_or_default();
+    let names =
+        text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
+    for name in names {
+        let parameter = format!("{{{name}}}");
+        if pattern.starts_with('~') || !pattern.split('/').any(|segment| segment == parameter) {
+            let reason = format!("`{parameter}` is not in the route's path");
+            findings.error(path, reason, format!("match a path such as \"/things/{parameter}\""));
+        }
+    }
+}
+
+/// Metrics and logs tell routes apart by their names.
+fn check_names(file: &File, findings: &mut Findings<'_>) {
+    let mut first = HashMap::new();
+    for (index, route) in file.routes.iter().enumerate() {
+        let name = route.name_at(index);
+        let path = format!("routes.{index}.name");
+        if name.is_empty() || name.len() > 256 || name.chars().any(char::is_control) {
+            let reason = format!("`{}` cannot be a name", name.escape_debug());
+            findings.error(&path, reason, "use at most 256 characters that can be seen");
+        }
+        let Some(earlier) = first.insert(name.clone(), index) else { continue };
+        // Without a name of its own a route is unreachable rather than misnamed; that is told there.
+        if route.name.is_some() {
+            let reason = format!("`{name}` is already the name of routes[{earlier}]");
+            findings.error(&path, reason, "choose another name");
+        }
+    }
+}
+
+/// A route is never reached if an earlier one of the same rank takes all of its calls.
+fn check_reach(file: &File, findings: &mut Findings<'_>) {
+    for (index, route) in file.routes.iter().enumerate() {
+        let covering =
+            file.routes[..index].iter().enumerate().find(|(_, earlier)| covers(earlier, route));
+        let Some((at, earlier)) = covering else { continue };
+        findings.error_in_key(
+            &format!("routes.{index}"),
+            format!(
+                "it is never reached: `{}` (routes[{at}]) takes all of its calls",
+                earlier.name_at(at)
+            ),
+            "remove it, or match more narrowly before it",
+        );
+    }
+}
+
+fn covers(earlier: &Route, later: &Route) -> bool {
+    let (one, other) = (&earlier.matches, &later.matches);
+    let host = |matches: &Match| matches.host.as_deref().map(str::to_ascii_lowercase);
+    let path = |matches: &Match| matches.path.as_deref().map(shape);
+    let among = |method| one.methods.contains(method);
+    (earlier.listener.is_none() || earlier.listener == later.listener)
+        && host(one) == host(other)
+        && path(one) == path(other)
+        && (one.methods.is_empty()
+            || (!other.methods.is_empty() && other.methods.iter().all(among)))
+        && one.headers.iter().all(|(name, value)| other.headers.get(name) == Some(value))
+        && one.query.iter().all(|(name, value)| other.query.get(name) == Some(value))
+}
+
+/// A path pattern in which the names of parameters do not matter.
+fn shape(path: &str) -> String {
+    if path.starts_with('~') {
+        return path.to_owned();
+    }
+    let segment = |segment: &str| match segment.starts_with('{') && segment.ends_with('}') {
+        true => "{}".to_owned(),
+        false => segment.to_owned(),
+    };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
+const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
+/// RFC 9110 §9.1 and RFC 5789.
+const STANDARD: [&str; 9] =
+    ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];

@@ -1,0 +1,441 @@
+//! The values of a configuration file that are more than text or a number.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use locum_policy::text;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::demo;
+
+/// A duration: `250ms`, `1.5s`, `5min`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Duration(pub(crate) std::time::Duration);
+
+/// A size in bytes: `64KiB`, `10MB`, or a plain number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) u64);
+
+/// A size that may be `unlimited`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SizeLimit(pub(crate) Option<u64>);
+
+/// An address to listen on: `127.0.0.1:8080` or `unix:/path`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Bind {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// A network: `10.0.0.0/8`, or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Net(pub(crate) IpNet);
+
+/// A text that is not shown; resolved by [`secret`](super::secret).
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(pub(crate) String);
+
+/// How many threads carry calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Workers {
+    /// One a core.
+    #[default]
+    Auto,
+    /// So many.
+    Count(usize),
+}
+
+/// One endpoint of an upstream, written as a text or as a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) address: Address,
+    pub(crate) weight: u32,
+    pub(crate) zone: Option<String>,
+}
+
+/// Where an endpoint is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// `host:port`.
+    Host(String),
+    /// The demo backend of that number, from 1, which lives in this process: `demo://1`.
+    Demo(usize),
+}
+
+impl Bind {
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl FromStr for Bind {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str =
+            "an address such as \"127.0.0.1:8080\", \"[::]:8080\" or \"unix:/run/locum.sock\"";
+        match text.strip_prefix("unix:") {
+            Some("") => Err(EXPECTED),
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => match text.strip_prefix("localhost:").map(str::parse) {
+                Some(Ok(port)) => Ok(Self::Tcp((IpAddr::from([127, 0, 0, 1]), port).into())),
+                Some(Err(_)) => Err(EXPECTED),
+                None => text.parse().map(Self::Tcp).map_err(|_| EXPECTED),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    /// Reads `host:port`, `http://host` or `demo://1`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (authority, default_port) = match text.split_once("://") {
+            Some(("http", rest)) => (rest.strip_suffix('/').unwrap_or(rest), Some(80)),
+            Some(("demo", number)) => {
+                let number =
+                    number.parse().ok().filter(|number| (1..=demo::COUNT).contains(number));
+                return number.map(Self::Demo).ok_or("\"demo://1\" or \"demo://2\"");
+            }
+            Some(_) => return Err("an http address: no other is available in this version"),
+            None => (text, None),
+        };
+        let Some((host, port)) = host_and_port(authority) else { return Err(ENDPOINT) };
+        match port.or(default_port) {
+            None | Some(0) => Err(ENDPOINT),
+            Some(port) => Ok(Self::Host(format!("{host}:{port}"))),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(authority) => f.write_str(authority),
+            Self::Demo(number) => write!(f, "demo://{number}"),
+        }
+    }
+}
+
+/// The parts of `host`, `host:port`, `[::1]:port`; `None` if it is none of them.
+pub(super) fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match text.rsplit_once(':') {
+        // The colons of a bare IPv6 address separate no port.
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let valid = match bare {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(named),
+    };
+    let port = match port {
+        Some(port) => Some(port.parse().ok()?),
+        None => None,
+    };
+    valid.then_some((host, port))
+}
+
+/// Reads a text or a whole number into a `T`, and says what was expected in its place.
+struct Words<F> {
+    expected: &'static str,
+    read: F,
+}
+
+/// What stands where text is read.
+enum Word<'a> {
+    Text(&'a str),
+    Number(u64),
+}
+
+impl<T, F: Fn(Word<'_>) -> Option<T>> Visitor<'_> for Words<F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        let read = (self.read)(Word::Text(text));
+        read.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self.expected))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        let read = (self.read)(Word::Number(number));
+        read.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self.expected))
+    }
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = |word: Word<'_>| match word {
+            Word::Text(text) => text::parse_duration(text).ok().map(Self),
+            Word::Number(number) => (number == 0).then_some(Self(std::time::Duration::ZERO)),
+        };
+        deserializer.deserialize_any(Words { expected: DURATION, read })
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = |word: Word<'_>| match word {
+            Word::Text(text) => text::parse_size(text).ok().map(Self),
+            Word::Number(number) => Some(Self(number)),
+        };
+        deserializer.deserialize_any(Words { expected: SIZE, read })
+    }
+}
+
+impl<'de> Deserialize<'de> for SizeLimit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = |word: Word<'_>| match word {
+            Word::Text("unlimited") => Some(Self(None)),
+            Word::Text(text) => text::parse_size(text).ok().map(|size| Self(Some(size))),
+            Word::Number(number) => Some(Self(Some(number))),
+        };
+        deserializer.deserialize_any(Words { expected: SIZE_LIMIT, read })
+    }
+}
+
+impl<'de> Deserialize<'de> for Workers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = |word: Word<'_>| match word {
+            Word::Text(text) => (text == "auto").then_some(Self::Auto),
+            Word::Number(number) => {
+                usize::try_from(number).ok().filter(|n| (1..=1024).contains(n)).map(Self::Count)
+            }
+        };
+        deserializer.deserialize_any(Words { expected: WORKERS, read })
+    }
+}
+
+impl<'de> Deserialize<'de> for Net {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = |word: Word<'_>| match word {
+            Word::Text(text) => {
+                let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+                text.parse().ok().or_else(address).map(Self)
+            }
+            Word::Number(_) => None,
+        };
+        deserializer.deserialize_any(Words { expected: NET, read })
+    }
+}
+
+impl<'de> Deserialize<'de> for Bind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self)
+    }
+}
+
+fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err = &'static str>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|expected| de::Error::invalid_value(Unexpected::Str(&text), &expected))
+}
+
+impl<'de> Deserialize<'de> for Endpoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Endpoint;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"host:port\" or { address = \"host:port\", weight = 1 }")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Endpoint, E> {
+                let unexpected = |expected| E::invalid_value(Unexpected::Str(text), &expected);
+                let address = text.parse().map_err(unexpected)?;
+                Ok(Endpoint { address, weight: one(), zone: None })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Endpoint, A::Error> {
+                let table = EndpointTable::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Endpoint { address: table.address, weight: table.weight, zone: table.zone })
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// The long form of an endpoint.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct EndpointTable {
+    /// `host:port`.
+    #[schemars(with = "String")]
+    address: Address,
+    /// How much of the load it takes beside the others, from 1 to 1000. Default 1.
+    #[serde(default = "one")]
+    weight: u32,
+    /// Where it stands, for people to read.
+    #[serde(default)]
+    zone: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer)
+    }
+}
+
+const fn one() -> u32 {
+    1
+}
+
+impl Serialize for Duration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&text::duration(self.0))
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&text::size(self.0))
+    }
+}
+
+impl Serialize for SizeLimit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(size) => serializer.collect_str(&text::size(size)),
+            None => serializer.serialize_str("unlimited"),
+        }
+    }
+}
+
+impl Serialize for Workers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Count(count) => serializer.serialize_u64(*count as u64),
+        }
+    }
+}
+
+impl Serialize for Net {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl Serialize for Bind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A secret is written as what stands for it, never as what it is.
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{self:?}"))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let refers =
+            self.0.starts_with("file:") || (self.0.starts_with("${") && self.0.ends_with('}'));
+        f.write_str(if refers { &self.0 } else { "***" })
+    }
+}
+
+impl Serialize for Endpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Table<'a> {
+            address: String,
+            weight: u32,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            zone: &'a Option<String>,
+        }
+        let Self { address, weight, zone } = self;
+        match (weight, zone) {
+            (1, None) => serializer.collect_str(address),
+            _ => {
+                Table { address: address.to_string(), weight: *weight, zone }.serialize(serializer)
+            }
+        }
+    }
+}
+
+/// The schema of a value that is written as a text.
+macro_rules! text_schema {
+    ($($value:ty: $name:literal, $schema:tt;)*) => {$(
+        impl JsonSchema for $value {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    )*};
+}
+
+text_schema! {
+    Duration: "Duration", { "type": "string", "examples": ["250ms", "10s", "5min"] };
+    Size: "Size", { "type": ["string", "integer"], "examples": ["64KiB", "10MB", 512] };
+    SizeLimit: "SizeLimit", { "type": ["string", "integer"], "examples": ["64KiB", "unlimited"] };
+    Workers: "Workers", { "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1, "maximum": 1024 }] };
+    Net: "Net", { "type": "string", "examples": ["10.0.0.0/8", "192.0.2.7"] };
+    Bind: "Bind", { "type": "string", "examples": ["127.0.0.1:8080", "unix:/run/locum.sock"] };
+    Secret: "Secret", { "type": "string", "examples": ["${LOCUM_ADMIN_TOKEN}", "file:/run/secrets/token"] };
+}
+
+impl JsonSchema for Endpoint {
+    fn schema_name() -> Cow<'static, str> {
+        "Endpoint".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let table = generator.subschema_for::<EndpointTable>();
+        json_schema!({ "anyOf": [{ "type": "string", "examples": ["10.0.0.1:7001"] }, table] })
+    }
+}
+
+const DURATION: &str = "a duration such as \"250ms\", \"10s\" or \"5min\"";
+const SIZE: &str = "a size such as \"64KiB\", \"10MB\" or 512";
+const SIZE_LIMIT: &str = "a size such as \"64KiB\", or \"unlimited\"";
+const WORKERS: &str = "\"auto\" or a number from 1 to 1024";
+const ENDPOINT: &str =
+    "\"host:port\" or \"http://host:port\", without a path: a route's `rewrite` is for that";
+const NET: &str = "a network such as \"10.0.0.0/8\", or an address";
