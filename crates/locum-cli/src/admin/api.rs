@@ -1,0 +1,253 @@
+//! What the admin API answers.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Method, Request, Response, StatusCode};
+use locum_proxy::metrics::{Exposition, Format};
+use locum_proxy::now;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::guard::{Guard, Refusal};
+use super::process;
+use crate::config::Config;
+use crate::print;
+use crate::running::Running;
+
+type Answer = Response<Full<Bytes>>;
+
+/// Answers one request.
+///
+/// # Cancel safety
+///
+/// A change that has begun is finished.
+pub(super) async fn answer(request: Request<Incoming>, running: &Running, local: bool) -> Answer {
+    let state = running.state();
+    let admin = state.config.file.admin.as_ref();
+    let guard = Guard {
+        local,
+        hosts: admin.map_or(&[], |admin| &admin.hosts),
+        token: state.token.as_deref(),
+    };
+    let checked = guard.check(request.method(), request.headers());
+    let mut answer = match checked {
+        Ok(()) => dispatch(request, running, &state.config).await,
+        Err(refusal) => refused(refusal),
+    };
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
+
+async fn dispatch(request: Request<Incoming>, running: &Running, config: &Config) -> Answer {
+    let path = request.uri().path().to_owned();
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    match (&*path, reads) {
+        ("/", true) => page(),
+        ("/healthz", true) => text(StatusCode::OK, "ok\n"),
+        ("/readyz", true) => match running.is_draining() {
+            false => text(StatusCode::OK, "ready\n"),
+            true => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        },
+        ("/metrics", true) => metrics(&request, running),
+        ("/api/v1/status", true) => json(StatusCode::OK, &status(running)),
+        ("/api/v1/config", true) => match serde_json::to_value(&config.file) {
+            Ok(config) => json(StatusCode::OK, &config),
+            Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        },
+        ("/api/v1/listeners", true) => json(StatusCode::OK, &listeners(running)),
+        ("/api/v1/routes", true) => json(StatusCode::OK, &routes(running)),
+        ("/api/v1/upstreams", true) => json(StatusCode::OK, &upstreams(running)),
+        ("/api/v1/policies", true) => json(StatusCode::OK, &policies(running)),
+        ("/api/v1/config/check", false) if request.method() == Method::POST => check(request).await,
+        ("/api/v1/drain", false) if request.method() == Method::POST => {
+            running.drain_asked.notify_one();
+            json(StatusCode::ACCEPTED, &json!({ "draining": true }))
+        }
+        ("/api/v1/config/check" | "/api/v1/drain", _) => wrong_method("POST"),
+        (path, _) if PAGES.iter().any(|(known, _)| *known == path) => wrong_method("GET, HEAD"),
+        _ => problem(StatusCode::NOT_FOUND, "there is nothing at this path"),
+    }
+}
+
+/// What can be read, and what it is.
+const PAGES: &[(&str, &str)] = &[
+    ("/healthz", "200 while the process lives"),
+    ("/readyz", "200 once every listener accepts, 503 while draining"),
+    ("/metrics", "Prometheus text, or OpenMetrics if asked for"),
+    ("/api/v1/status", "version, uptime, plan, last reload error, connections"),
+    ("/api/v1/config", "the running configuration, as JSON"),
+    ("/api/v1/listeners", "listeners with their connections"),
+    ("/api/v1/routes", "routes in the order of the file"),
+    ("/api/v1/upstreams", "upstreams and endpoints with what is in flight"),
+    ("/api/v1/policies", "policies with every default filled in"),
+];
+
+fn page() -> Answer {
+    let row =
+        |(path, what): &(&str, &str)| format!("<li><a href=\"{path}\">{path}</a>: {what}</li>\n");
+    let rows: String = PAGES.iter().map(row).collect();
+    let mut answer = text(StatusCode::OK, &PAGE.replace("{pages}", &rows));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    answer
+}
+
+const PAGE: &str = include_str!("../embedded/admin.html");
+
+fn metrics(request: &Request<Incoming>, running: &Running) -> Answer {
+    let accepted = request.headers().get_all(ACCEPT).iter();
+    let accepts =
+        |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains(OPEN_METRICS));
+    let format = match accepted.into_iter().any(accepts) {
+        true => Format::OpenMetrics,
+        false => Format::Prometheus,
+    };
+    let mut out = Exposition::new(format);
+    running.proxy.render(&mut out);
+    out.counter(
+        "locum_config_reloads",
+        "Reloads of the configuration, by whether they took effect.",
+    );
+    out.count(&[("result", "ok")], running.reloaded.load(Ordering::Relaxed));
+    out.count(&[("result", "error")], running.refused.load(Ordering::Relaxed));
+    out.gauge("locum_plan_version", "The version of the plan that runs.");
+    out.value(&[], running.state().version);
+    process::render(&mut out, running);
+    let mut answer = text(StatusCode::OK, &out.finish());
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    answer
+}
+
+fn status(running: &Running) -> Value {
+    let state = running.state();
+    let plan = running.proxy.plan();
+    let connections: usize = plan.listeners.iter().map(|listener| listener.connections()).sum();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime": seconds(now().since(running.started)),
+        "plan_version": state.version,
+        "plan_age": seconds(now().since(state.since)),
+        "last_reload_error": state.last_error,
+        "reloads": {
+            "ok": running.reloaded.load(Ordering::Relaxed),
+            "error": running.refused.load(Ordering::Relaxed),
+        },
+        "workers": running.proxy.workers(),
+        "connections": connections,
+        "draining": running.is_draining(),
+    })
+}
+
+fn listeners(running: &Running) -> Value {
+    let (plan, bound) = (running.proxy.plan(), running.proxy.bound());
+    let listener = plan.listeners.iter().map(|listener| {
+        let mut json = print::listener(&listener.settings);
+        json["address"] = bound.get(&listener.settings.name).map(ToString::to_string).into();
+        json["connections"] = listener.connections().into();
+        json
+    });
+    listener.collect()
+}
+
+fn routes(running: &Running) -> Value {
+    running.proxy.plan().settings.routes.iter().map(print::route).collect()
+}
+
+fn upstreams(running: &Running) -> Value {
+    let plan = running.proxy.plan();
+    let upstreams = plan.upstreams.iter().map(|upstream| {
+        let mut json = print::upstream(&upstream.settings);
+        for (index, endpoint) in upstream.endpoints.iter().enumerate() {
+            json["endpoints"][index]["in_flight"] = endpoint.in_flight().into();
+            json["endpoints"][index]["connections"] = endpoint.connections().into();
+        }
+        json
+    });
+    upstreams.collect()
+}
+
+fn policies(running: &Running) -> Value {
+    let plan = running.proxy.plan();
+    let policies = plan.settings.policies.iter().map(|(name, settings)| {
+        json!({ "name": name, "settings": serde_json::to_value(settings).unwrap_or(Value::Null) })
+    });
+    policies.collect()
+}
+
+/// Judges the configuration in the body; nothing is changed.
+async fn check(request: Request<Incoming>) -> Answer {
+    let is_toml =
+        request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/toml");
+    let body = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), MAX_BODY).collect()).await;
+    let Ok(Ok(body)) = body else {
+        return problem(StatusCode::BAD_REQUEST, "the body is cut short, too large or too slow");
+    };
+    let Ok(body) = String::from_utf8(body.to_bytes().to_vec()) else {
+        return problem(StatusCode::BAD_REQUEST, "the body is not UTF-8");
+    };
+    let read = match is_toml {
+        true => Config::parse("body.toml", &body),
+        false => Config::parse_json("body.json", &body),
+    };
+    let (ok, problems, sources) = match read {
+        Ok(config) => (true, config.warnings, config.sources),
+        Err(failure) => (false, failure.problems, failure.sources),
+    };
+    let lines: Vec<_> = problems.iter().map(|problem| sources.line(problem)).collect();
+    json(StatusCode::OK, &json!({ "ok": ok, "problems": lines }))
+}
+
+fn refused(Refusal(status, detail): Refusal) -> Answer {
+    let mut answer = problem(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN), detail);
+    if status == 401 {
+        answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    answer
+}
+
+fn wrong_method(allowed: &'static str) -> Answer {
+    let mut answer = problem(StatusCode::METHOD_NOT_ALLOWED, "this path does not take that method");
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}
+
+fn problem(status: StatusCode, detail: &str) -> Answer {
+    let title = status.canonical_reason();
+    let value = json!({ "title": title, "status": status.as_u16(), "detail": detail });
+    let mut answer = json(status, &value);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    answer
+}
+
+fn json(status: StatusCode, value: &Value) -> Answer {
+    let mut answer = text(status, &format!("{value:#}\n"));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+fn text(status: StatusCode, text: &str) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())));
+    *answer.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, plain);
+    answer
+}
+
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e3).round() / 1e3
+}
+
+const OPEN_METRICS: &str = "application/openmetrics-text";
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_BODY: usize = 1 << 20;

@@ -1,0 +1,167 @@
+//! What runs, and how it came to: changed by the main thread, shown by the admin API.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use locum_policy::Time;
+use locum_proxy::{Proxy, StartError, now};
+use tokio::sync::Notify;
+
+use crate::config::problem::Sources;
+use crate::config::{self, Config};
+use crate::demo;
+
+/// A running proxy with its configuration.
+pub(crate) struct Running {
+    pub(crate) proxy: Proxy,
+    /// When the process began, on the clock of calls.
+    pub(crate) started: Time,
+    /// The same on the wall.
+    pub(crate) started_at: SystemTime,
+    /// Reloads that took effect, and that did not.
+    pub(crate) reloaded: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    /// Somebody asks for an end by the admin API.
+    pub(crate) drain_asked: Notify,
+    demo: [SocketAddr; demo::COUNT],
+    draining: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// What a reload changes.
+#[derive(Clone)]
+pub(crate) struct State {
+    pub(crate) config: Config,
+    /// The token of the admin API, as it was found when the configuration was read.
+    pub(crate) token: Option<String>,
+    /// The version of the plan: 1 at the start, one more at each reload.
+    pub(crate) version: u64,
+    /// Since when it runs.
+    pub(crate) since: Time,
+    /// Why the last reload had no effect, if it had none.
+    pub(crate) last_error: Option<String>,
+    /// What was read last, whether it took effect or not.
+    seen: Sources,
+}
+
+impl Running {
+    pub(crate) fn new(
+        proxy: Proxy,
+        config: Config,
+        demo: [SocketAddr; demo::COUNT],
+        started: Time,
+        started_at: SystemTime,
+    ) -> Self {
+        let state = State {
+            token: token(&config),
+            seen: config.sources.clone(),
+            config,
+            version: 1,
+            since: now(),
+            last_error: None,
+        };
+        Self {
+            proxy,
+            started,
+            started_at,
+            reloaded: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            drain_asked: Notify::new(),
+            demo,
+            draining: AtomicBool::new(false),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// How things stand.
+    pub(crate) fn state(&self) -> State {
+        self.lock().clone()
+    }
+
+    /// What was read last, whether it took effect or not.
+    pub(crate) fn seen(&self) -> Sources {
+        self.lock().seen.clone()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Stops accepting; what is in flight is answered.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.proxy.drain();
+    }
+
+    /// Whether `read` says the same as what was read last.
+    pub(crate) fn has_seen(&self, read: &Result<Config, config::Failure>) -> bool {
+        let sources = match read {
+            Ok(config) => &config.sources,
+            Err(failure) => &failure.sources,
+        };
+        self.lock().seen == *sources
+    }
+
+    /// Takes over what was read: whole, or, if anything is wrong with it, not at all. Either way it
+    /// is logged and counted.
+    pub(crate) fn reload(&self, read: Result<Config, config::Failure>) {
+        let seen = match &read {
+            Ok(config) => config.sources.clone(),
+            Err(failure) => failure.sources.clone(),
+        };
+        self.lock().seen = seen;
+        match read.map_err(|failure| failure.lines()).and_then(|config| self.take_over(config)) {
+            Ok(version) => {
+                tracing::info!(version, "the new configuration runs");
+                self.reloaded.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(lines) => {
+                for line in &lines {
+                    tracing::error!("not reloaded: {line}");
+                }
+                self.lock().last_error = Some(lines.join("\n"));
+                self.refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn take_over(&self, config: Config) -> Result<u64, Vec<String>> {
+        let settings = config.settings(self.demo).map_err(|failure| failure.lines())?;
+        self.proxy.reload(settings).map_err(|error| match error {
+            StartError::Plan(error) => config.failure(vec![error]).lines(),
+            other => vec![with_cause(&other)],
+        })?;
+        for warning in &config.warnings {
+            tracing::warn!("{}", config.sources.line(warning));
+        }
+        let mut state = self.lock();
+        for key in config.needs_restart(&state.config) {
+            tracing::warn!("`{key}` has changed; that takes effect at the next start");
+        }
+        state.token = token(&config);
+        state.config = config;
+        state.version += 1;
+        state.since = now();
+        state.last_error = None;
+        Ok(state.version)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The admin token behind what the configuration says, which the check has found to be there.
+fn token(config: &Config) -> Option<String> {
+    config.file.admin.as_ref()?.token.as_ref()?.resolve().ok()
+}
+
+/// An error and what caused it, in one line.
+pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
