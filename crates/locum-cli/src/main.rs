@@ -1,1 +1,73 @@
-fn main() {}
+//! `locum`: reverse proxy and gateway that keeps remote calls under control.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+mod admin;
+mod args;
+mod config;
+mod demo;
+mod log;
+mod print;
+mod proxy;
+mod ready;
+mod run;
+mod running;
+mod watch;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let args::Args { command } = args::Args::parse();
+    let done = match command {
+        args::Command::Run(args) => run::run(args),
+        args::Command::Proxy(args) => proxy::run(args),
+        args::Command::Check(args) => print::check(&args.config),
+        args::Command::Print(args) => print::print(args.config.as_deref(), args.resolved),
+        args::Command::Schema => print::schema(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+enum Failure {
+    /// It was asked wrongly: exit code 2.
+    Usage(String),
+    /// The configuration has errors.
+    Config(config::Failure),
+    /// It could not be done: what, and why.
+    Failed(String),
+}
+
+impl Failure {
+    /// Says it on standard error; the exit code.
+    fn report(self) -> ExitCode {
+        match self {
+            Self::Usage(text) => {
+                eprintln!("error: {text}");
+                ExitCode::from(2)
+            }
+            Self::Config(failure) => {
+                // When standard error is gone, the exit code still tells.
+                drop(failure.sources.show(&failure.problems));
+                ExitCode::FAILURE
+            }
+            Self::Failed(text) => {
+                eprintln!("error: {text}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl From<config::Failure> for Failure {
+    fn from(failure: config::Failure) -> Self {
+        Self::Config(failure)
+    }
+}

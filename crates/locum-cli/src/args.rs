@@ -1,0 +1,128 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::file::{Format, Level};
+use crate::config::value::{Address, Bind};
+
+/// Keeps remote calls under control: timeouts, retries, circuit breaking, rate limits, metrics.
+#[derive(Debug, Parser)]
+#[command(name = "locum", version, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs a configuration file; without one, a demo gateway on loopback.
+    Run(Run),
+    /// Forwards everything to one host.
+    Proxy(Proxy),
+    /// Judges a configuration file: exit code 0 if it is fine, 1 if it has errors.
+    Check(Check),
+    /// Prints a configuration as it is understood; without a file, the one that `run` runs then.
+    Print(Print),
+    /// Prints the JSON Schema of the configuration file, its reference.
+    Schema,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    /// The configuration file, TOML or JSON.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where the demo gateway listens; port 0 picks one. Default $LOCUM_HTTP, else 127.0.0.1:8080.
+    #[arg(long, value_name = "HOST:PORT", value_parser = bind, conflicts_with = "config")]
+    pub(crate) http: Option<Bind>,
+    /// Where its admin API listens. Default $LOCUM_ADMIN, else 127.0.0.1:9900.
+    #[arg(long, value_name = "HOST:PORT", value_parser = bind, conflicts_with = "config")]
+    pub(crate) admin: Option<Bind>,
+    /// Reloads the file when it changes.
+    #[arg(long, requires = "config")]
+    pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) process: Process,
+}
+
+/// What every command that serves takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Process {
+    /// Writes the addresses to this file, as JSON, once everything listens.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+    /// How the log is written; default what the configuration says.
+    #[arg(long, value_enum)]
+    pub(crate) log_format: Option<Format>,
+    /// The least important events logged; default what the configuration says.
+    #[arg(long, value_enum)]
+    pub(crate) log_level: Option<Level>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Proxy {
+    /// The host that everything goes to, as a URL.
+    #[arg(long, value_name = "URL", value_parser = address)]
+    pub(crate) to: Address,
+    /// Where to listen; port 0 picks one.
+    #[arg(long, value_name = "HOST:PORT", value_parser = bind, default_value = "127.0.0.1:8080")]
+    pub(crate) listen: Bind,
+    /// How long a call may take to be answered.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// A header field that every request gets; may be repeated.
+    #[arg(long = "header", value_name = "KEY: VALUE", value_parser = header)]
+    pub(crate) headers: Vec<(String, String)>,
+    /// A policy of a configuration file that every call is tried under.
+    #[arg(long, value_name = "FILE#NAME", value_parser = policy)]
+    pub(crate) policy: Option<(PathBuf, String)>,
+    #[command(flatten)]
+    pub(crate) process: Process,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Check {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Print {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// As JSON, with every default filled in.
+    #[arg(long)]
+    pub(crate) resolved: bool,
+}
+
+/// Reads an address to listen on.
+pub(crate) fn bind(text: &str) -> Result<Bind, String> {
+    text.parse().map_err(|expected| format!("write {expected}"))
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|expected| format!("write {expected}"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    locum_policy::text::parse_duration(text).map_err(|error| error.to_string())
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("write 'Name: value'")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn policy(text: &str) -> Result<(PathBuf, String), String> {
+    match text.rsplit_once('#') {
+        Some((file, name)) if !file.is_empty() && !name.is_empty() => {
+            Ok((file.into(), name.to_owned()))
+        }
+        _ => Err("write FILE#NAME".to_owned()),
+    }
+}

@@ -1,0 +1,183 @@
+//! What a configuration says, and whether it may: `check`, `print`, `schema`.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use locum_policy::text;
+use locum_proxy::route::{Action, HeaderEdits, Host, Rewrite};
+use locum_proxy::{listener, plan, route, upstream};
+use serde_json::{Value, json};
+
+use crate::config::file::File;
+use crate::config::{Config, EMBEDDED};
+use crate::{Failure, demo};
+
+/// `locum check`.
+pub(crate) fn check(path: &Path) -> Result<(), Failure> {
+    let config = Config::load(path)?;
+    let unresolved = config.settings(demo::NOWHERE).err();
+    let warnings =
+        config.warnings.iter().chain(unresolved.iter().flat_map(|failure| &failure.problems));
+    drop(config.sources.show(&warnings.cloned().collect::<Vec<_>>()));
+    let File { listeners, upstreams, policies, routes, .. } = &config.file;
+    out(&format!(
+        "{}: fine: {} listeners, {} upstreams, {} policies, {} routes\n",
+        path.display(),
+        listeners.len(),
+        upstreams.len(),
+        policies.len(),
+        routes.len(),
+    ))
+}
+
+/// `locum print`.
+pub(crate) fn print(path: Option<&Path>, resolved: bool) -> Result<(), Failure> {
+    let config = match path {
+        Some(path) => Config::load(path)?,
+        None if !resolved => return out(EMBEDDED),
+        None => Config::embedded(|_| {})?,
+    };
+    if resolved {
+        let plan = plan(&config.settings(demo::NOWHERE)?);
+        return out(&format!("{plan:#}\n"));
+    }
+    let text = toml::to_string_pretty(&config.file);
+    out(&text
+        .map_err(|error| Failure::Failed(format!("cannot write the configuration: {error}")))?)
+}
+
+/// `locum schema`.
+pub(crate) fn schema() -> Result<(), Failure> {
+    out(&format!("{:#}\n", schemars::schema_for!(File).as_value()))
+}
+
+/// A plan as JSON: every name resolved, every default filled in.
+pub(crate) fn plan(settings: &plan::Settings) -> Value {
+    let policies = settings
+        .policies
+        .iter()
+        .map(|(name, policy)| (name.clone(), serde_json::to_value(policy).unwrap_or(Value::Null)));
+    json!({
+        "listeners": settings.listeners.iter().map(listener).collect::<Vec<_>>(),
+        "upstreams": settings.upstreams.iter().map(upstream).collect::<Vec<_>>(),
+        "policies": policies.collect::<serde_json::Map<_, _>>(),
+        "routes": settings.routes.iter().map(route).collect::<Vec<_>>(),
+        "drain": duration(settings.drain),
+    })
+}
+
+pub(crate) fn listener(settings: &listener::Settings) -> Value {
+    let limits = &settings.limits;
+    json!({
+        "name": settings.name,
+        "bind": settings.bind.to_string(),
+        "protocol": "http",
+        "trusted_proxies": settings.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "limits": {
+            "connections": limits.connections,
+            "connections_per_client": limits.connections_per_client,
+            "header_bytes": size(limits.header_bytes as u64),
+            "headers": limits.headers,
+            "header_timeout": duration(limits.header_timeout),
+            "body_bytes": limits.body_bytes.map_or_else(|| "unlimited".to_owned(), size),
+            "body_idle": duration(limits.body_idle),
+            "body_rate": size(limits.body_rate),
+            "write_stall": duration(limits.write_stall),
+            "idle": duration(limits.idle),
+            "requests_per_connection": limits.requests_per_connection,
+        },
+    })
+}
+
+pub(crate) fn upstream(settings: &upstream::Settings) -> Value {
+    let endpoint = |endpoint: &upstream::EndpointSettings| {
+        json!({
+            "name": endpoint.name,
+            "address": endpoint.address.to_string(),
+            "weight": endpoint.weight,
+            "zone": endpoint.zone,
+        })
+    };
+    json!({
+        "name": settings.name,
+        "protocol": "http1",
+        "endpoints": settings.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
+        "balance": match settings.balance {
+            upstream::Balance::RoundRobin => "round-robin",
+            upstream::Balance::Weighted => "weighted",
+            upstream::Balance::Random => "random",
+            upstream::Balance::LeastRequest => "least-request",
+        },
+        "pool": {
+            "idle_per_worker": settings.pool.idle_per_worker,
+            "idle": duration(settings.pool.idle),
+            "connect_timeout": duration(settings.pool.connect_timeout),
+            "read_idle": duration(settings.pool.read_idle),
+        },
+        "endpoint_policy": settings.endpoint_policy,
+    })
+}
+
+pub(crate) fn route(settings: &route::Settings) -> Value {
+    let matches = &settings.matches;
+    let mut json = json!({
+        "name": settings.name,
+        "listener": settings.listener,
+        "match": {
+            "host": matches.host,
+            "path": matches.path,
+            "methods": matches.methods,
+            "headers": pairs(&matches.headers),
+            "query": pairs(&matches.query),
+        },
+        "policy": settings.policy,
+        "host": match &settings.host {
+            Host::Preserve => "preserve",
+            Host::Upstream => "upstream",
+            Host::Name(name) => name,
+        },
+        "rewrite": match &settings.rewrite {
+            None => Value::Null,
+            Some(Rewrite::Prefix(prefix)) => json!({ "prefix": prefix }),
+            Some(Rewrite::Path(path)) => json!({ "path": path }),
+        },
+        "request_headers": edits(&settings.request_headers),
+        "response_headers": edits(&settings.response_headers),
+        "max_body": settings.max_body.map(size),
+    });
+    match &settings.action {
+        Action::Forward(shares) => {
+            let share = |(upstream, weight): &(String, u32)| json!({ "upstream": upstream, "weight": weight });
+            json["split"] = shares.iter().map(share).collect();
+        }
+        Action::Redirect { status, to } => json["redirect"] = json!({ "status": status, "to": to }),
+    }
+    json
+}
+
+fn edits(edits: &HeaderEdits) -> Value {
+    json!({ "set": pairs(&edits.set), "add": pairs(&edits.add), "remove": edits.remove })
+}
+
+fn pairs(pairs: &[(String, String)]) -> Value {
+    pairs.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect()
+}
+
+fn duration(value: std::time::Duration) -> String {
+    text::duration(value).to_string()
+}
+
+fn size(value: u64) -> String {
+    text::size(value).to_string()
+}
+
+/// Writes to standard output. A reader that has seen enough is no failure.
+fn out(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,57 @@
+//! `locum proxy`: a reverse proxy to one host, said in one line.
+
+use std::collections::BTreeMap;
+
+use locum_policy::Settings as Policy;
+
+use crate::Failure;
+use crate::args;
+use crate::config::Config;
+use crate::config::file::{
+    File, HeaderEdits, Limits, Listener, ListenerProtocol, Pool, Route, Upstream,
+};
+use crate::config::value::Endpoint;
+use crate::run::{Source, serve};
+
+/// `locum proxy`.
+pub(crate) fn run(args: args::Proxy) -> Result<(), Failure> {
+    let mut policy = match &args.policy {
+        None => Policy::default(),
+        Some((path, name)) => Config::load(path)?.file.policies.remove(name).ok_or_else(|| {
+            Failure::Failed(format!("{}: there is no policy `{name}`", path.display()))
+        })?,
+    };
+    if args.timeout.is_some() {
+        policy.timeout = args.timeout;
+    }
+    let listener = Listener {
+        bind: args.listen,
+        protocol: ListenerProtocol::Http,
+        trusted_proxies: Vec::new(),
+        limits: Limits::default(),
+    };
+    let upstream = Upstream {
+        endpoints: vec![Endpoint { address: args.to, weight: 1, zone: None }],
+        protocol: None,
+        balance: Default::default(),
+        pool: Pool::default(),
+        endpoint_policy: None,
+    };
+    let mut set = BTreeMap::from([("X-Forwarded-By".to_owned(), "locum".to_owned())]);
+    set.extend(args.headers);
+    let route = Route {
+        name: Some("all".to_owned()),
+        upstream: Some("to".to_owned()),
+        policy: Some("command-line".to_owned()),
+        request_headers: HeaderEdits { set, ..HeaderEdits::default() },
+        ..Route::default()
+    };
+    let file = File {
+        listeners: BTreeMap::from([("web".to_owned(), listener)]),
+        upstreams: BTreeMap::from([("to".to_owned(), upstream)]),
+        policies: BTreeMap::from([("command-line".to_owned(), policy)]),
+        routes: vec![route],
+        ..File::default()
+    };
+    serve(&Source::Built(file), &args.process, false)
+}

@@ -1,0 +1,258 @@
+//! `locum run`: from a configuration to a process that serves, reloads, drains and ends.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use locum_proxy::{AccessTarget, Options, Proxy, StartError, now};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::admin;
+use crate::args;
+use crate::config::file::{File, Format, Level};
+use crate::config::value::{Bind, Secret, Workers};
+use crate::config::{self, Config};
+use crate::ready::{self, Addresses};
+use crate::running::{Running, with_cause};
+use crate::watch::Watch;
+use crate::{Failure, demo, log};
+
+/// `locum run`.
+pub(crate) fn run(args: args::Run) -> Result<(), Failure> {
+    let source = match args.config {
+        Some(path) => Source::File(path),
+        None => Source::Embedded {
+            http: or_environment(args.http, "LOCUM_HTTP")?,
+            admin: or_environment(args.admin, "LOCUM_ADMIN")?,
+        },
+    };
+    serve(&source, &args.process, args.watch)
+}
+
+fn or_environment(given: Option<Bind>, name: &str) -> Result<Option<Bind>, Failure> {
+    let Some(text) = std::env::var_os(name).filter(|_| given.is_none()) else { return Ok(given) };
+    let read = args::bind(&text.to_string_lossy());
+    read.map(Some).map_err(|error| Failure::Usage(format!("{name}: {error}")))
+}
+
+/// Where a configuration comes from, again at each reload.
+pub(crate) enum Source {
+    File(PathBuf),
+    Embedded { http: Option<Bind>, admin: Option<Bind> },
+    Built(File),
+}
+
+impl Source {
+    fn load(&self) -> Result<Config, config::Failure> {
+        match self {
+            Self::File(path) => Config::load(path),
+            Self::Built(file) => Config::built(file.clone()),
+            Self::Embedded { http, admin } => Config::embedded(|file| {
+                if let (Some(bind), Some(listener)) = (http, file.listeners.get_mut("http")) {
+                    listener.bind = bind.clone();
+                }
+                if let (Some(listen), Some(settings)) = (admin, &mut file.admin) {
+                    settings.listen = listen.clone();
+                    let token = std::env::var_os("LOCUM_ADMIN_TOKEN");
+                    settings.token = token.map(|_| Secret("${LOCUM_ADMIN_TOKEN}".to_owned()));
+                }
+            }),
+        }
+    }
+}
+
+/// Serves what `source` says, until a signal ends it.
+pub(crate) fn serve(source: &Source, process: &args::Process, watch: bool) -> Result<(), Failure> {
+    let (started, started_at) = (now(), wall_clock());
+    let config = source.load()?;
+    let format = process.log_format.or(config.file.log.format).unwrap_or(Format::Text);
+    log::start(process.log_level.or(config.file.log.level).unwrap_or(Level::Info), format);
+    for warning in &config.warnings {
+        tracing::warn!("{}", config.sources.line(warning));
+    }
+    if config.file.listeners.is_empty() {
+        return Err(Failure::Failed(
+            "the configuration has no listener; add `[listeners.NAME]`".into(),
+        ));
+    }
+    raise_descriptor_limit();
+
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
+    // Before anything is announced, so that no signal finds nobody listening.
+    let signals = runtime.block_on(async { Signals::new() });
+    let mut signals = signals.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
+
+    let admin = config.file.admin.as_ref().map(|admin| open_admin(&admin.listen)).transpose()?;
+    let mut addresses = Addresses::new();
+    if let Some(admin) = &admin {
+        addresses.insert("admin".to_owned(), admin.address.to_string());
+    }
+    let demo = match config.file.uses_demo() {
+        true => demo::start(addresses.get("admin").map(String::as_str))
+            .map_err(|error| Failure::Failed(format!("cannot start the demo backends: {error}")))?,
+        false => demo::NOWHERE,
+    };
+    let proxy = start(&config, demo)?;
+    addresses.extend(proxy.bound().into_iter().map(|(name, bind)| (name, bind.to_string())));
+    let running = Arc::new(Running::new(proxy, config, demo, started, started_at));
+    let admin = admin.map(|listener| admin::start(listener, Arc::clone(&running))).transpose();
+    let admin =
+        admin.map_err(|error| Failure::Failed(format!("cannot start the admin API: {error}")))?;
+
+    if let Some(path) = &process.ready_file {
+        ready::write(path, &addresses).map_err(|error| {
+            Failure::Failed(format!("cannot write {}: {error}", path.display()))
+        })?;
+    }
+    match format {
+        Format::Text => ready::banner(&addresses),
+        Format::Json => ready::event(&addresses),
+    }
+
+    let watch = watch.then(|| Watch::new(&running.state().config.sources));
+    runtime.block_on(until_told(&running, source, &mut signals, watch));
+    runtime.block_on(drain(&running, &mut signals));
+    if let Some(admin) = admin {
+        admin.stop();
+    }
+    // Calls that were cut off are not waited for.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+fn open_admin(listen: &Bind) -> Result<admin::Listener, Failure> {
+    admin::open(listen).map_err(|error| {
+        Failure::Failed(format!("the admin API cannot listen on {listen}: {error}"))
+    })
+}
+
+fn start(config: &Config, demo: [SocketAddr; demo::COUNT]) -> Result<Proxy, Failure> {
+    let File { runtime, log, .. } = &config.file;
+    let options = Options {
+        workers: match runtime.workers {
+            Workers::Auto => 0,
+            Workers::Count(count) => count,
+        },
+        access: log.access.as_ref().map(|target| match target.as_str() {
+            "stdout" => AccessTarget::Stdout,
+            path => AccessTarget::File(path.into()),
+        }),
+    };
+    Proxy::start(config.settings(demo)?, options).map_err(|error| match error {
+        StartError::Plan(error) => Failure::Config(config.failure(vec![error])),
+        other => Failure::Failed(with_cause(&other)),
+    })
+}
+
+/// Reloads when told to, until told to end.
+async fn until_told(
+    running: &Running,
+    source: &Source,
+    signals: &mut Signals,
+    mut watch: Option<Watch>,
+) {
+    loop {
+        let changed = async {
+            match &mut watch {
+                Some(watch) => watch.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::End => return,
+                Told::Reload => {
+                    running.reload(source.load());
+                    running.proxy.reopen_access_log();
+                }
+            },
+            () = running.drain_asked.notified() => return,
+            () = changed => {
+                let read = source.load();
+                if !running.has_seen(&read) {
+                    running.reload(read);
+                }
+            }
+        }
+        if let Some(watch) = &mut watch {
+            watch.files(&running.seen());
+        }
+    }
+}
+
+/// Lets calls in flight end, for as long as the configuration grants, or until told again.
+async fn drain(running: &Arc<Running>, signals: &mut Signals) {
+    let grace = running.proxy.plan().settings.drain;
+    tracing::info!(?grace, "draining");
+    running.drain();
+    let draining = Arc::clone(running);
+    let ended = tokio::task::spawn_blocking(move || draining.proxy.wait(grace));
+    let all_ended = tokio::select! {
+        ended = ended => ended.unwrap_or(false),
+        () = signals.end() => false,
+    };
+    match all_ended {
+        true => tracing::info!("all calls have ended"),
+        false => tracing::warn!("calls that have not ended are cut off"),
+    }
+}
+
+/// What the process is told from outside.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next signal.
+    ///
+    /// # Cancel safety
+    ///
+    /// No signal is lost.
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::End,
+            _ = self.interrupt.recv() => Told::End,
+            _ = self.reload.recv() => Told::Reload,
+        }
+    }
+
+    /// Waits until somebody wants an end; it is too late for anything else.
+    async fn end(&mut self) {
+        while self.next().await != Told::End {}
+    }
+}
+
+/// What a signal means.
+#[derive(PartialEq, Eq)]
+enum Told {
+    End,
+    Reload,
+}
+
+/// Every connection is a descriptor, and the limit that is granted is rarely the one that is set.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "told as the process's start, and never decided by")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
