@@ -52,7 +52,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects. Reads end in [`Broken::Cut`] after [`PATIENCE`] of silence.
+    /// Connects. Reads end in [`Broken::Silent`] after [`PATIENCE`].
     ///
     /// # Panics
     ///

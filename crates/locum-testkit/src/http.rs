@@ -8,8 +8,10 @@ use std::io::{self, Read};
 pub enum Broken {
     /// The peer closed (or reset) the connection between two messages.
     Closed,
-    /// The peer closed, reset or fell silent inside a message; the text says where.
+    /// The peer closed or reset the connection inside a message; the text says where.
     Cut(String),
+    /// The peer fell silent: no byte came for as long as the reader was to wait.
+    Silent,
     /// The bytes are not HTTP/1.1 as a strict reader has it; the text says why.
     Invalid(String),
 }
@@ -19,6 +21,7 @@ impl fmt::Display for Broken {
         match self {
             Self::Closed => write!(f, "closed between messages"),
             Self::Cut(at) => write!(f, "cut {at}"),
+            Self::Silent => write!(f, "silent"),
             Self::Invalid(why) => write!(f, "invalid: {why}"),
         }
     }
@@ -322,16 +325,26 @@ impl<R: Read> Reader<R> {
             } else {
                 self.at = self.seen.len();
             }
-            if matches!(self.fill(), Ok(0) | Err(Broken::Closed)) {
-                return Err(Broken::Cut(format!("in line {:?}", latin1(&self.seen[begin..]))));
+            match self.fill() {
+                Ok(1..) => {}
+                Ok(0) | Err(Broken::Closed) => {
+                    return Err(Broken::Cut(format!("in line {:?}", latin1(&self.seen[begin..]))));
+                }
+                Err(broken) => return Err(broken),
             }
         }
     }
 
     /// Takes at least one and at most `limit` bytes.
     fn some(&mut self, limit: u64, into: &mut Vec<u8>) -> Result<u64, Broken> {
-        if self.at == self.seen.len() && !matches!(self.fill(), Ok(1..)) {
-            return Err(Broken::Cut(format!("in a body, after {} bytes of it", into.len())));
+        if self.at == self.seen.len() {
+            match self.fill() {
+                Ok(1..) => {}
+                Ok(0) | Err(Broken::Closed) => {
+                    return Err(Broken::Cut(format!("in a body, after {} bytes", into.len())));
+                }
+                Err(broken) => return Err(broken),
+            }
         }
         let there = self.seen.len() - self.at;
         let take = usize::try_from(limit).map_or(there, |limit| there.min(limit));
@@ -346,7 +359,8 @@ impl<R: Read> Reader<R> {
             match self.fill() {
                 Ok(0) => return Ok(false),
                 Ok(_) => {}
-                Err(_) => return Err(Broken::Cut("by a reset, in a body".to_owned())),
+                Err(Broken::Closed) => return Err(Broken::Cut("by a reset, in a body".to_owned())),
+                Err(broken) => return Err(broken),
             }
         }
         into.extend(&self.seen[self.at..]);
@@ -364,7 +378,7 @@ impl<R: Read> Reader<R> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if is_timeout(&error) => {
-                    return Err(Broken::Cut("by silence".to_owned()));
+                    return Err(Broken::Silent);
                 }
                 Err(_) => return Err(Broken::Closed),
             }

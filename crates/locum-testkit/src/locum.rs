@@ -177,7 +177,14 @@ impl Locum {
             (found == name && labels.iter().all(|label| carried.contains(label.as_str())))
                 .then(|| value.parse::<f64>().expect("a sample is a number"))
         });
-        samples.sum()
+        samples.fold(0.0, |sum, sample| sum + sample)
+    }
+
+    /// Waits until a metric has this value: a call is counted once it is over, which is just after
+    /// its client has the answer.
+    pub fn counts(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let what = format!("{name} {labels:?} is {value}");
+        crate::eventually(&what, || (self.metric(name, labels) - value).abs() < f64::EPSILON);
     }
 
     /// Replaces the configuration file, whole.

@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+
 use crate::clock::eventually;
 use crate::http::{Broken, Framing, Reader, Request};
 
@@ -37,7 +40,26 @@ struct Record {
     arrivals: AtomicUsize,
     received: Mutex<Vec<Received>>,
     violations: Mutex<Vec<String>>,
-    streams: Mutex<Vec<Option<TcpStream>>>,
+    connections: Mutex<Vec<Option<Open>>>,
+    barriers: Mutex<Vec<SocketAddr>>,
+}
+
+/// An accepted connection, seen from beside its script.
+#[derive(Debug)]
+struct Open {
+    stream: TcpStream,
+    /// Whether the script has seen the first byte of a request and has not come back for the next.
+    busy: Arc<AtomicBool>,
+}
+
+impl Open {
+    /// Nothing is being read, and there is nothing to read. The order matters: a script says that
+    /// it is busy before it takes a byte.
+    fn is_idle(&self) -> bool {
+        let looking = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let nothing = recv(&self.stream, &mut [0; 1], looking) == Err(Errno::AGAIN);
+        nothing && !self.busy.load(Ordering::SeqCst)
+    }
 }
 
 impl Upstream {
@@ -60,6 +82,9 @@ impl Upstream {
                     }
                     // Out of descriptors or an aborted handshake: the next one may fare better.
                     let Ok(stream) = stream else { continue };
+                    if record.is_barrier(&stream) {
+                        continue;
+                    }
                     let mut connection = Connection::new(stream, record.clone());
                     let script = script.clone();
                     thread::spawn(move || script(&mut connection));
@@ -91,12 +116,12 @@ impl Upstream {
 
     /// How many connections were ever accepted.
     pub fn accepted(&self) -> usize {
-        lock(&self.record.streams).len()
+        lock(&self.record.connections).len()
     }
 
     /// How many connections are open on this side.
     pub fn open(&self) -> usize {
-        lock(&self.record.streams).iter().flatten().count()
+        lock(&self.record.connections).iter().flatten().count()
     }
 
     /// Forgets what arrived so far, for the next case.
@@ -105,13 +130,29 @@ impl Upstream {
         lock(&self.record.violations).clear();
     }
 
-    /// Waits until every request that began has ended, whole or with its connection.
+    /// Waits until all that was sent here so far has been read and recorded, and every request
+    /// that began has ended, whole or with its connection.
     pub fn settle(&self) {
+        // Connections are accepted in order: once this one is, all before it are.
+        let barrier = {
+            let mut barriers = lock(&self.record.barriers);
+            let barrier = TcpStream::connect(self.address).expect("the listener is there");
+            barriers.push(barrier.local_addr().expect("a connected socket has an address"));
+            barrier
+        };
+        eventually("all connections are accepted", || lock(&self.record.barriers).is_empty());
+        drop(barrier);
         eventually("unfinished requests come to an end upstream", || {
-            let received = lock(&self.record.received);
-            let streams = lock(&self.record.streams);
-            received.iter().all(|r| r.complete || streams[r.connection - 1].is_none())
+            lock(&self.record.connections).iter().flatten().all(Open::is_idle)
         });
+    }
+}
+
+impl Record {
+    fn is_barrier(&self, stream: &TcpStream) -> bool {
+        let mut barriers = lock(&self.barriers);
+        let at = barriers.iter().position(|b| stream.peer_addr().is_ok_and(|peer| peer == *b));
+        at.map(|at| barriers.remove(at)).is_some()
     }
 }
 
@@ -123,8 +164,8 @@ impl Drop for Upstream {
         if let Some(acceptor) = self.acceptor.take() {
             drop(acceptor.join());
         }
-        for stream in lock(&self.record.streams).iter().flatten() {
-            drop(stream.shutdown(Shutdown::Both));
+        for open in lock(&self.record.connections).iter().flatten() {
+            drop(open.stream.shutdown(Shutdown::Both));
         }
     }
 }
@@ -134,6 +175,7 @@ impl Drop for Upstream {
 pub struct Connection {
     /// Which one it is, counted from 1.
     pub number: usize,
+    busy: Arc<AtomicBool>,
     reader: Reader<TcpStream>,
     record: Arc<Record>,
 }
@@ -148,12 +190,14 @@ struct Begun {
 impl Connection {
     fn new(stream: TcpStream, record: Arc<Record>) -> Self {
         drop(stream.set_nodelay(true));
+        let busy = Arc::new(AtomicBool::new(false));
         let number = {
-            let mut streams = lock(&record.streams);
-            streams.push(stream.try_clone().ok());
-            streams.len()
+            let open = stream.try_clone().map(|stream| Open { stream, busy: busy.clone() });
+            let mut connections = lock(&record.connections);
+            connections.push(open.ok());
+            connections.len()
         };
-        Self { number, reader: Reader::new(stream), record }
+        Self { number, busy, reader: Reader::new(stream), record }
     }
 
     /// Reads the next request to its end and records it. `None` when there is none: the peer
@@ -177,6 +221,13 @@ impl Connection {
 
     fn head(&mut self) -> Option<Begun> {
         self.reader.forget();
+        if self.reader.raw().is_empty() {
+            self.busy.store(false, Ordering::SeqCst);
+            // Looks at the first byte without taking it, so that it is either seen in the socket
+            // or known to be in these hands.
+            drop(self.stream().peek(&mut [0; 1]));
+        }
+        self.busy.store(true, Ordering::SeqCst);
         match self.reader.request_head() {
             Ok((request, framing)) => {
                 let sequence = self.record.arrivals.fetch_add(1, Ordering::SeqCst);
@@ -267,7 +318,7 @@ impl Connection {
     }
 
     fn close(&self) {
-        lock(&self.record.streams)[self.number - 1] = None;
+        lock(&self.record.connections)[self.number - 1] = None;
     }
 
     /// The socket itself, for scripts that need more than these verbs.

@@ -54,7 +54,7 @@ fn a_value_that_does_not_parse_is_found_with_what_would() {
     assert_told(&GOOD.replace("\"100/s\"", "\"fast\""), "13:", &["fast", "/s"]);
     assert_told(&GOOD.replace("127.0.0.1:8080", "localhost"), "2:8", &["localhost"]);
     assert_told(&GOOD.replace("127.0.0.1:7001", "127.0.0.1"), "6:", &["127.0.0.1", "port"]);
-    assert_told(&GOOD.replace("\"/users/*\"", "\"~[\""), "16:", &["regex"]);
+    assert_told(&GOOD.replace("\"/users/*\"", "\"~[\""), "16:", &["expression"]);
     assert_told(
         &GOOD.replace("\"round-robin\"", "\"roundrobin\""),
         "7:",
@@ -66,8 +66,13 @@ fn a_value_that_does_not_parse_is_found_with_what_would() {
 fn a_name_that_leads_nowhere_is_found_with_the_remedy() {
     assert_told(
         &GOOD.replace("upstream = \"users\"", "upstream = \"user\""),
-        "17:",
-        &["user", "[upstreams.user]"],
+        "17:12",
+        &["`user`", "did you mean `users`"],
+    );
+    assert_told(
+        &GOOD.replace("upstream = \"users\"", "upstream = \"accounts\""),
+        "17:12",
+        &["`accounts`", "[upstreams.accounts]"],
     );
     assert_told(
         &GOOD.replace("policy = \"careful\"", "policy = \"carefull\""),
@@ -103,7 +108,7 @@ fn a_missing_file_is_named() {
 fn what_is_legal_but_odd_is_a_warning() {
     let odd = [
         ("attempt_timeout = \"1s\"\nretry = { attempts = 5 }", "attempt_timeout"),
-        ("breaker = { window = 10, min_calls = 20 }", "never"),
+        ("breaker = { window = \"10s\", min_calls = 5000 }", "never"),
     ];
     for (lines, word) in odd {
         let text = GOOD.replace("breaker = { min_calls = 20, failure_rate = 0.5 }", lines);

@@ -30,8 +30,7 @@ fn a_rate_limit_answers_429_and_says_when_to_come_back() {
     assert!(wait > 0.0 && wait <= 0.2, "{wait}");
 
     let rejected = [("policy", "careful"), ("kind", "rate_limit"), ("decision", "reject")];
-    let rejected = locum.metric("locum_policy_decisions_total", &rejected);
-    assert_eq!(rejected, (20 - passed) as f64);
+    locum.counts("locum_policy_decisions_total", &rejected, (20 - passed) as f64);
     assert_eq!(upstream.deliveries(), passed);
 }
 
@@ -79,9 +78,9 @@ fn a_breaker_opens_and_answers_for_the_upstream() {
     assert_eq!(problem["reason"], "open");
     assert!(problem["retry_after"].as_f64().unwrap() <= after as f64);
     assert_eq!(upstream.deliveries(), 20);
-    assert_eq!(locum.metric("locum_breaker_state", &[("policy", "careful")]), 2.0);
+    locum.counts("locum_breaker_state", &[("policy", "careful")], 2.0);
     let opened = [("policy", "careful"), ("from", "closed"), ("to", "open")];
-    assert_eq!(locum.metric("locum_breaker_transitions_total", &opened), 1.0);
+    locum.counts("locum_breaker_transitions_total", &opened, 1.0);
 }
 
 #[test]
@@ -139,8 +138,8 @@ fn a_retry_goes_to_the_other_endpoint_and_says_which_attempt_it_is() {
     assert!(failing.deliveries() > 0, "both carry calls");
     assert_eq!(retried(&working), failing.deliveries(), "each failure is tried elsewhere");
     assert_eq!(retried(&failing), 0);
-    let retries = locum.metric("locum_attempts_total", &[("upstream", "up"), ("kind", "retry")]);
-    assert_eq!(retries, failing.deliveries() as f64);
+    let retries = [("upstream", "up"), ("kind", "retry")];
+    locum.counts("locum_attempts_total", &retries, failing.deliveries() as f64);
 }
 
 #[test]
@@ -185,7 +184,7 @@ fn a_call_above_the_concurrency_limit_is_overloaded() {
     let refused = problem(&locum.get("/"), 503);
     assert_eq!(refused["kind"], "concurrency");
     assert_eq!(refused["reason"], "overloaded");
-    assert_eq!(locum.metric("locum_concurrency_in_flight", &[("policy", "careful")]), 2.0);
+    locum.counts("locum_concurrency_in_flight", &[("policy", "careful")], 2.0);
     gate.open(2);
     for client in &mut held {
         assert_eq!(client.response("GET").unwrap().status, 200);
@@ -252,9 +251,9 @@ fn a_shadow_policy_only_counts() {
         assert_eq!(client.get("/").unwrap().status, 200);
     }
     let would = [("policy", "careful"), ("kind", "rate_limit"), ("decision", "would_reject")];
-    assert_eq!(locum.metric("locum_policy_decisions_total", &would), 19.0);
+    locum.counts("locum_policy_decisions_total", &would, 19.0);
     let rejected = [("policy", "careful"), ("decision", "reject")];
-    assert_eq!(locum.metric("locum_policy_decisions_total", &rejected), 0.0);
+    locum.counts("locum_policy_decisions_total", &rejected, 0.0);
 }
 
 #[test]

@@ -119,8 +119,12 @@ fn methods_headers_and_query_narrow_a_route() {
 #[test]
 fn among_equals_the_first_in_the_file_wins() {
     let upstream = Upstream::start(script::answers("ok"));
-    let locum = routes(&upstream, &[("first", r#"path = "/a/*""#), ("second", r#"path = "/a/*""#)]);
-    assert_eq!(taken(&upstream, &locum, &["GET /a/b HTTP/1.1\r\nHost: a.test"]), ["first"]);
+    let locum = routes(
+        &upstream,
+        &[("first", r#"path = "~^/a/.*""#), ("second", r#"path = "~^/[ab]/.*""#)],
+    );
+    let requests = ["GET /a/x HTTP/1.1\r\nHost: a.test", "GET /b/x HTTP/1.1\r\nHost: a.test"];
+    assert_eq!(taken(&upstream, &locum, &requests), ["first", "second"]);
 }
 
 #[test]
