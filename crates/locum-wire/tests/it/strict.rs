@@ -8,9 +8,12 @@ use std::collections::BTreeSet;
 pub(crate) struct Message {
     pub(crate) method: Vec<u8>,
     pub(crate) target: Vec<u8>,
-    pub(crate) fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) fields: Vec<Field>,
     pub(crate) body: Vec<u8>,
 }
+
+/// A name in lower case and a value.
+pub(crate) type Field = (Vec<u8>, Vec<u8>);
 
 impl Message {
     /// The values of a field, by its lower-case name.
@@ -59,7 +62,7 @@ fn read(bytes: &mut &[u8]) -> Result<Message, String> {
     Ok(message)
 }
 
-fn fields(bytes: &mut &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+fn fields(bytes: &mut &[u8]) -> Result<Vec<Field>, String> {
     let mut fields = Vec::new();
     loop {
         let line = line(bytes)?;

@@ -1,0 +1,42 @@
+//! The committed corpora, through the same functions that the fuzzer calls.
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn request() {
+    replay("request", locum_fuzz::request);
+}
+
+#[test]
+fn response() {
+    replay("response", locum_fuzz::response);
+}
+
+#[test]
+fn chunked() {
+    replay("chunked", locum_fuzz::chunked);
+}
+
+#[test]
+fn path() {
+    replay("path", locum_fuzz::path);
+}
+
+#[test]
+fn differential() {
+    replay("differential", locum_fuzz::differential);
+}
+
+/// Calls a target with every file of its corpus; the name of the last one is told when it fails.
+fn replay(target: &str, check: fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let mut replayed = 0;
+    for entry in fs::read_dir(corpus).unwrap() {
+        let file = entry.unwrap().path();
+        println!("{}", file.display());
+        check(&fs::read(&file).unwrap());
+        replayed += 1;
+    }
+    assert!(replayed > 0, "the corpus is there");
+}
