@@ -11,6 +11,8 @@ pub(crate) fn everything() -> Result<(), String> {
     let mut note = |result: Result<(), String>| failures.extend(result.err());
 
     note(Step::new("format").run(&mut cargo(&["fmt", "--all", "--check"])));
+    let fuzz = ["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"];
+    note(Step::new("format of the fuzz targets").run(&mut cargo(&fuzz)));
     note(Step::new("lints").run(&mut cargo(&[
         "clippy",
         "--quiet",
@@ -28,10 +30,12 @@ pub(crate) fn everything() -> Result<(), String> {
         ),
     );
     note(dependencies());
-    let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
-    let (lines, tested) = Step::new("tests").run_and_keep(&mut tests, is_closing);
-    closing.extend(lines);
-    note(tested);
+    let tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    for (what, mut command) in [("tests", tests), ("fuzz seeds", fuzz::seeds())] {
+        let (lines, tested) = Step::new(what).run_and_keep(&mut command, is_closing);
+        closing.extend(lines);
+        note(tested);
+    }
     let (lines, fuzzed) = fuzz::smoke();
     closing.extend(lines);
     note(fuzzed);
