@@ -132,6 +132,13 @@ impl Config {
         changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }
 
+    /// Warnings of hosts without an address. A file may be judged where its hosts are not known.
+    pub(crate) fn unresolved(&self) -> Vec<Problem> {
+        let failure = self.failure(resolve::unresolved(&self.file));
+        let warning = |problem| Problem { severity: Severity::Warning, ..problem };
+        failure.problems.into_iter().map(warning).collect()
+    }
+
     /// `errors` of a plan, with the places in the text that they are about.
     pub(crate) fn failure(&self, errors: Vec<plan::Error>) -> Failure {
         let problem = |error: plan::Error| {

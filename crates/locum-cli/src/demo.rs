@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ use tokio::runtime;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, interval, sleep};
 
+use crate::config::file::File;
+
 /// How many there are.
 pub(crate) const COUNT: usize = 2;
 
@@ -30,13 +32,38 @@ pub(crate) const COUNT: usize = 2;
 pub(crate) const NOWHERE: [SocketAddr; COUNT] =
     [SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)); COUNT];
 
-/// Starts them on a thread of their own, which lives as long as the process. Their welcome page
-/// links the admin API at `admin`.
-///
-/// # Errors
-///
-/// No port or no thread can be had.
-pub(crate) fn start(admin: Option<&str>) -> io::Result<[SocketAddr; COUNT]> {
+/// The backends, which begin when a configuration first names them.
+pub(crate) struct Demo {
+    /// The admin API's address, for their welcome page.
+    admin: String,
+    addresses: OnceLock<[SocketAddr; COUNT]>,
+}
+
+impl Demo {
+    /// Their welcome page will link the admin API at `admin`, if there is one.
+    pub(crate) fn new(admin: Option<&str>) -> Self {
+        Self { admin: admin.unwrap_or_default().to_owned(), addresses: OnceLock::new() }
+    }
+
+    /// Where they are, for a configuration that names them or not.
+    ///
+    /// # Errors
+    ///
+    /// No port or no thread can be had.
+    pub(crate) fn addresses(&self, file: &File) -> io::Result<[SocketAddr; COUNT]> {
+        match self.addresses.get() {
+            Some(addresses) => Ok(*addresses),
+            None if !file.uses_demo() => Ok(NOWHERE),
+            None => {
+                let started = start(&self.admin)?;
+                Ok(*self.addresses.get_or_init(|| started))
+            }
+        }
+    }
+}
+
+/// Starts them on a thread of their own, which lives as long as the process.
+fn start(admin: &str) -> io::Result<[SocketAddr; COUNT]> {
     let mut addresses = NOWHERE;
     let mut listeners = Vec::with_capacity(COUNT);
     for address in &mut addresses {
@@ -45,14 +72,14 @@ pub(crate) fn start(admin: Option<&str>) -> io::Result<[SocketAddr; COUNT]> {
         *address = listener.local_addr()?;
         listeners.push(listener);
     }
-    let admin: Arc<str> = admin.unwrap_or_default().into();
+    let admin: Arc<str> = admin.into();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("locum-demo".into()).spawn(move || {
         runtime.block_on(async {
             let mut backends = JoinSet::new();
             for (listener, number) in listeners.into_iter().zip(1..) {
-                let backend =
-                    Backend { number, admin: Arc::clone(&admin), asked: AtomicU64::new(0) };
+                let admin = Arc::clone(&admin);
+                let backend = Backend { number, admin, asked: AtomicU64::new(0) };
                 backends.spawn(accept(listener, Arc::new(backend)));
             }
             while backends.join_next().await.is_some() {}

@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use locum_policy::text;
+use locum_proxy::plan::Plan;
 use locum_proxy::route::{Action, HeaderEdits, Host, Rewrite};
 use locum_proxy::{listener, plan, route, upstream};
 use serde_json::{Value, json};
@@ -15,10 +16,13 @@ use crate::{Failure, demo};
 /// `locum check`.
 pub(crate) fn check(path: &Path) -> Result<(), Failure> {
     let config = Config::load(path)?;
-    let unresolved = config.settings(demo::NOWHERE).err();
-    let warnings =
-        config.warnings.iter().chain(unresolved.iter().flat_map(|failure| &failure.problems));
-    drop(config.sources.show(&warnings.cloned().collect::<Vec<_>>()));
+    let unresolved = config.unresolved();
+    if unresolved.is_empty() {
+        // The rest of what a start would do, short of starting.
+        let settings = config.settings(demo::NOWHERE)?;
+        Plan::build(settings, None).map_err(|error| config.failure(vec![error]))?;
+    }
+    drop(config.sources.show(&[config.warnings, unresolved].concat()));
     let File { listeners, upstreams, policies, routes, .. } = &config.file;
     out(&format!(
         "{}: fine: {} listeners, {} upstreams, {} policies, {} routes\n",

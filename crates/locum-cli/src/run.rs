@@ -1,6 +1,5 @@
 //! `locum run`: from a configuration to a process that serves, reloads, drains and ends.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,10 +14,11 @@ use crate::args;
 use crate::config::file::{File, Format, Level};
 use crate::config::value::{Bind, Secret, Workers};
 use crate::config::{self, Config};
+use crate::demo::Demo;
 use crate::ready::{self, Addresses};
 use crate::running::{Running, with_cause};
 use crate::watch::Watch;
-use crate::{Failure, demo, log};
+use crate::{Failure, log};
 
 /// `locum run`.
 pub(crate) fn run(args: args::Run) -> Result<(), Failure> {
@@ -91,12 +91,8 @@ pub(crate) fn serve(source: &Source, process: &args::Process, watch: bool) -> Re
     if let Some(admin) = &admin {
         addresses.insert("admin".to_owned(), admin.address.to_string());
     }
-    let demo = match config.file.uses_demo() {
-        true => demo::start(addresses.get("admin").map(String::as_str))
-            .map_err(|error| Failure::Failed(format!("cannot start the demo backends: {error}")))?,
-        false => demo::NOWHERE,
-    };
-    let proxy = start(&config, demo)?;
+    let demo = Demo::new(addresses.get("admin").map(String::as_str));
+    let proxy = start(&config, &demo)?;
     addresses.extend(proxy.bound().into_iter().map(|(name, bind)| (name, bind.to_string())));
     let running = Arc::new(Running::new(proxy, config, demo, started, started_at));
     let admin = admin.map(|listener| admin::start(listener, Arc::clone(&running))).transpose();
@@ -130,7 +126,9 @@ fn open_admin(listen: &Bind) -> Result<admin::Listener, Failure> {
     })
 }
 
-fn start(config: &Config, demo: [SocketAddr; demo::COUNT]) -> Result<Proxy, Failure> {
+fn start(config: &Config, demo: &Demo) -> Result<Proxy, Failure> {
+    let demo = demo.addresses(&config.file);
+    let demo = demo.map_err(|error| Failure::Failed(format!("the demo backends: {error}")))?;
     let File { runtime, log, .. } = &config.file;
     let options = Options {
         workers: match runtime.workers {

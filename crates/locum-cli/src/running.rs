@@ -1,6 +1,5 @@
 //! What runs, and how it came to: changed by the main thread, shown by the admin API.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -11,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::config::problem::Sources;
 use crate::config::{self, Config};
-use crate::demo;
+use crate::demo::Demo;
 
 /// A running proxy with its configuration.
 pub(crate) struct Running {
@@ -25,7 +24,7 @@ pub(crate) struct Running {
     pub(crate) refused: AtomicU64,
     /// Somebody asks for an end by the admin API.
     pub(crate) drain_asked: Notify,
-    demo: [SocketAddr; demo::COUNT],
+    demo: Demo,
     draining: AtomicBool,
     state: Mutex<State>,
 }
@@ -50,7 +49,7 @@ impl Running {
     pub(crate) fn new(
         proxy: Proxy,
         config: Config,
-        demo: [SocketAddr; demo::COUNT],
+        demo: Demo,
         started: Time,
         started_at: SystemTime,
     ) -> Self {
@@ -128,7 +127,9 @@ impl Running {
     }
 
     fn take_over(&self, config: Config) -> Result<u64, Vec<String>> {
-        let settings = config.settings(self.demo).map_err(|failure| failure.lines())?;
+        let demo = self.demo.addresses(&config.file);
+        let demo = demo.map_err(|error| vec![format!("the demo backends: {error}")])?;
+        let settings = config.settings(demo).map_err(|failure| failure.lines())?;
         self.proxy.reload(settings).map_err(|error| match error {
             StartError::Plan(error) => config.failure(vec![error]).lines(),
             other => vec![with_cause(&other)],

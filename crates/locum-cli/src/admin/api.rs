@@ -10,6 +10,7 @@ use hyper::header::{
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
+use locum_policy::gates::{breaker, rate_limit};
 use locum_proxy::metrics::{Exposition, Format};
 use locum_proxy::now;
 use serde_json::{Value, json};
@@ -88,7 +89,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/api/v1/listeners", "listeners with their connections"),
     ("/api/v1/routes", "routes in the order of the file"),
     ("/api/v1/upstreams", "upstreams and endpoints with what is in flight"),
-    ("/api/v1/policies", "policies with every default filled in"),
+    ("/api/v1/policies", "policies with breakers, limits and budgets as they stand"),
 ];
 
 fn page() -> Answer {
@@ -178,9 +179,38 @@ fn upstreams(running: &Running) -> Value {
 }
 
 fn policies(running: &Running) -> Value {
-    let plan = running.proxy.plan();
-    let policies = plan.settings.policies.iter().map(|(name, settings)| {
-        json!({ "name": name, "settings": serde_json::to_value(settings).unwrap_or(Value::Null) })
+    let (plan, now) = (running.proxy.plan(), now());
+    let policies = plan.policies.iter().map(|policy| {
+        let snapshot = policy.snapshot(now);
+        let breaker = |breaker: &breaker::Snapshot| {
+            json!({
+                "target": breaker.target,
+                "state": breaker.state.name(),
+                "calls": breaker.calls,
+                "failures": breaker.failures,
+                "slow": breaker.slow,
+                "retry_after": breaker.until.map(|until| seconds(until.since(now))),
+                "trips": breaker.trips,
+            })
+        };
+        let limit = |limit: &rate_limit::Snapshot| {
+            json!({
+                "rate": limit.settings.rate.to_string(),
+                "remaining": limit.state.remaining,
+                "keys": limit.keys,
+            })
+        };
+        let concurrency = snapshot.concurrency.map(
+            |cap| json!({ "in_flight": cap.in_flight, "waiting": cap.waiting, "limit": cap.limit }),
+        );
+        json!({
+            "name": policy.name(),
+            "settings": serde_json::to_value(policy.settings()).unwrap_or(Value::Null),
+            "breakers": snapshot.breakers.iter().map(breaker).collect::<Vec<_>>(),
+            "rate_limits": snapshot.limits.iter().map(limit).collect::<Vec<_>>(),
+            "retry_budget": snapshot.retry_balance,
+            "concurrency": concurrency,
+        })
     });
     policies.collect()
 }

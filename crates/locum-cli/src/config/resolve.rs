@@ -1,7 +1,7 @@
 //! From what is written to what a plan is built from: defaults filled in, names looked up.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 use std::time::Duration;
 
 use locum_proxy::plan;
@@ -9,7 +9,7 @@ use locum_proxy::upstream::{self, EndpointSettings, PoolSettings};
 use locum_proxy::{listener, route};
 
 use super::file::{self, File};
-use super::value::{Address, Bind};
+use super::value::{Address, Bind, Endpoint};
 use crate::demo;
 
 /// What a plan is built from; the demo backends are at `demo`.
@@ -85,41 +85,68 @@ fn endpoints(
 ) -> Vec<EndpointSettings> {
     let mut endpoints = Vec::with_capacity(wanted.endpoints.len());
     for (index, endpoint) in wanted.endpoints.iter().enumerate() {
-        let mut error = |reason, remedy: &str| {
-            let path = format!("upstreams.{upstream}.endpoints.{index}");
-            errors.push(plan::Error { path, reason, remedy: remedy.to_owned() });
-        };
         let found = match &endpoint.address {
             Address::Host(authority) => look_up(authority),
             Address::Demo(number) => Ok(demo[*number - 1]),
         };
         match found {
-            Ok(address) if admin.is_some_and(|admin| is_admin(address, &admin.listen)) => error(
-                format!("`{}` is the admin API: clients must not reach it", endpoint.address),
-                "name the address of a service",
-            ),
+            Ok(address) if admin.is_some_and(|admin| is_admin(address, &admin.listen)) => {
+                errors.push(plan::Error {
+                    path: format!("upstreams.{upstream}.endpoints.{index}"),
+                    reason: format!(
+                        "`{}` is the admin API: clients must not reach it",
+                        endpoint.address
+                    ),
+                    remedy: "name the address of a service".to_owned(),
+                });
+            }
             Ok(address) => endpoints.push(EndpointSettings {
                 name: endpoint.address.to_string(),
                 address,
                 weight: endpoint.weight,
                 zone: endpoint.zone.clone(),
             }),
-            Err(why) => error(
-                format!("no address is known for `{}`: {why}", endpoint.address),
-                "correct the name, or write an address such as 10.0.0.1:7001",
-            ),
+            Err(why) => errors.push(unknown_host(upstream, index, &endpoint.address, &why)),
         }
     }
     endpoints
 }
 
+fn unknown_host(upstream: &str, index: usize, address: &Address, why: &io::Error) -> plan::Error {
+    plan::Error {
+        path: format!("upstreams.{upstream}.endpoints.{index}"),
+        reason: format!("no address is known for `{address}`: {why}"),
+        remedy: "correct the name, or write an address such as 10.0.0.1:7001".to_owned(),
+    }
+}
+
+/// The endpoints whose names have no address here and now.
+pub(super) fn unresolved(file: &File) -> Vec<plan::Error> {
+    let of_upstream = |(name, upstream): (&String, &file::Upstream)| {
+        let unknown = |(index, endpoint): (usize, &Endpoint)| match &endpoint.address {
+            Address::Host(authority) => {
+                let why = look_up(authority).err()?;
+                Some(unknown_host(name, index, &endpoint.address, &why))
+            }
+            Address::Demo(_) => None,
+        };
+        upstream.endpoints.iter().enumerate().filter_map(unknown).collect::<Vec<_>>()
+    };
+    file.upstreams.iter().flat_map(of_upstream).collect()
+}
+
 /// Whether connecting to `address` reaches the admin API, however it is spelled.
 fn is_admin(address: SocketAddr, listen: &Bind) -> bool {
     let Bind::Tcp(admin) = listen else { return false };
+    if address.port() != admin.port() {
+        return false;
+    }
     let (to, at) = (address.ip().to_canonical(), admin.ip().to_canonical());
-    // An unspecified address reaches this machine; listening on it, every address of it is reached.
-    let here = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
-    address.port() == admin.port() && (to == at || (here(to) && here(at)))
+    // Connecting to the unspecified address reaches loopback.
+    let loops = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+    // Whoever listens everywhere is reached by every address of this machine: those one can bind.
+    let is_ours = |ip: IpAddr| UdpSocket::bind((ip, 0)).is_ok();
+    to == at || (loops(to) && loops(at)) || (at.is_unspecified() && is_ours(to))
 }
 
 fn upstream(

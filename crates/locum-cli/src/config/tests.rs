@@ -535,3 +535,131 @@ fn what_is_written_is_read_again_as_the_same() {
         assert_eq!(first, again);
     }
 }
+
+#[test]
+fn everything_that_may_be_written_arrives_in_the_plan() {
+    let text = r#"
+[runtime]
+drain = "7s"
+[listeners.web]
+bind = "127.0.0.1:8080"
+protocol = "http"
+trusted_proxies = ["10.0.0.0/8", "192.0.2.7"]
+[listeners.web.limits]
+connections = 1
+connections_per_client = 2
+header_bytes = "3KiB"
+headers = 4
+header_timeout = "5s"
+body_bytes = "6KiB"
+body_idle = "7s"
+body_rate = "8B"
+write_stall = "9s"
+idle = "10s"
+requests_per_connection = 11
+[upstreams.a]
+endpoints = ["127.0.0.1:1", { address = "http://127.0.0.1:2/", weight = 3, zone = "z" }, "http://127.0.0.1", "demo://2"]
+protocol = "http1"
+balance = "weighted"
+pool = { idle_per_worker = 1, idle = "2s", connect_timeout = "3s", read_idle = "4s" }
+endpoint_policy = "p"
+[upstreams.b]
+endpoints = ["[::1]:1"]
+[policies.p]
+timeout = "1s"
+[[routes]]
+name = "r"
+listener = "web"
+match = { host = "*.x", path = "/a/{id}", methods = ["GET"], headers = { h = "1" }, query = { q = "2" } }
+split = [{ upstream = "a", weight = 9 }, { upstream = "b", weight = 1 }]
+policy = "p"
+host = "upstream"
+rewrite = { path = "/b/{id}" }
+request_headers = { set = { s = "1" }, add = { a = "2" }, remove = ["r"] }
+response_headers = { set = { s = "3" }, add = { a = "4" }, remove = ["q"] }
+max_body = "5MiB"
+[[routes]]
+match = { path = "/old/*" }
+redirect = { status = 302, to = "/new" }
+[[routes]]
+match = { host = "y" }
+upstream = "b"
+host = "z"
+rewrite = { prefix = "/v2" }
+"#;
+    let config = Config::parse("f.toml", text).expect("no errors");
+    let mut plan = crate::print::plan(&config.settings(demo::NOWHERE).expect("addresses only"));
+    assert_eq!(plan["policies"]["p"]["timeout"], "1s");
+    plan.as_object_mut().unwrap().remove("policies");
+    let expected = serde_json::json!({
+        "drain": "7s",
+        "listeners": [{
+            "name": "web", "bind": "127.0.0.1:8080", "protocol": "http",
+            "trusted_proxies": ["10.0.0.0/8", "192.0.2.7/32"],
+            "limits": {
+                "connections": 1, "connections_per_client": 2, "header_bytes": "3KiB", "headers": 4,
+                "header_timeout": "5s", "body_bytes": "6KiB", "body_idle": "7s", "body_rate": "8B",
+                "write_stall": "9s", "idle": "10s", "requests_per_connection": 11,
+            },
+        }],
+        "upstreams": [
+            {
+                "name": "a", "protocol": "http1", "balance": "weighted", "endpoint_policy": "p",
+                "endpoints": [
+                    { "name": "127.0.0.1:1", "address": "127.0.0.1:1", "weight": 1, "zone": null },
+                    { "name": "127.0.0.1:2", "address": "127.0.0.1:2", "weight": 3, "zone": "z" },
+                    { "name": "127.0.0.1:80", "address": "127.0.0.1:80", "weight": 1, "zone": null },
+                    { "name": "demo://2", "address": "127.0.0.1:0", "weight": 1, "zone": null },
+                ],
+                "pool": { "idle_per_worker": 1, "idle": "2s", "connect_timeout": "3s", "read_idle": "4s" },
+            },
+            {
+                "name": "b", "protocol": "http1", "balance": "round-robin", "endpoint_policy": null,
+                "endpoints": [{ "name": "[::1]:1", "address": "[::1]:1", "weight": 1, "zone": null }],
+                "pool": { "idle_per_worker": 64, "idle": "50s", "connect_timeout": "1s", "read_idle": "30s" },
+            },
+        ],
+        "routes": [
+            {
+                "name": "r", "listener": "web", "policy": "p", "host": "upstream", "max_body": "5MiB",
+                "match": {
+                    "host": "*.x", "path": "/a/{id}", "methods": ["GET"],
+                    "headers": { "h": "1" }, "query": { "q": "2" },
+                },
+                "split": [{ "upstream": "a", "weight": 9 }, { "upstream": "b", "weight": 1 }],
+                "rewrite": { "path": "/b/{id}" },
+                "request_headers": { "set": { "s": "1" }, "add": { "a": "2" }, "remove": ["r"] },
+                "response_headers": { "set": { "s": "3" }, "add": { "a": "4" }, "remove": ["q"] },
+            },
+            {
+                "name": "/old/*", "listener": null, "policy": null, "host": "preserve", "max_body": null,
+                "match": { "host": null, "path": "/old/*", "methods": [], "headers": {}, "query": {} },
+                "redirect": { "status": 302, "to": "/new" },
+                "rewrite": null,
+                "request_headers": { "set": {}, "add": {}, "remove": [] },
+                "response_headers": { "set": {}, "add": {}, "remove": [] },
+            },
+            {
+                "name": "route-2", "listener": null, "policy": null, "host": "z", "max_body": null,
+                "match": { "host": "y", "path": null, "methods": [], "headers": {}, "query": {} },
+                "split": [{ "upstream": "b", "weight": 1 }],
+                "rewrite": { "prefix": "/v2" },
+                "request_headers": { "set": {}, "add": {}, "remove": [] },
+                "response_headers": { "set": {}, "add": {}, "remove": [] },
+            },
+        ],
+    });
+    assert_eq!(plan, expected, "{plan:#}");
+}
+
+#[test]
+fn a_host_without_an_address_is_a_warning_where_it_is_only_judged() {
+    let config = Config::parse("f.toml", &GOOD.replace("127.0.0.1:7001", "no-such.invalid:1"))
+        .expect("well formed");
+    let lines: Vec<_> =
+        config.unresolved().iter().map(|problem| config.sources.line(problem)).collect();
+    assert_eq!(lines.len(), 1);
+    let start = "f.toml:6:14: warning: upstreams.users.endpoints[0]: no address is known for `no-such.invalid:1`: ";
+    assert!(lines[0].starts_with(start), "{lines:?}");
+    assert!(config.settings(demo::NOWHERE).is_err());
+}
