@@ -110,23 +110,27 @@ impl Name {
     }
 }
 
-/// Whether `name` is `text`, which is lower case, in any case: eight bytes at a time, because this
-/// is asked for every field line.
+/// Whether `name` is `text`, which is lower case, in any case: a word at a time, because this is
+/// asked for every field line.
 fn is_same(name: &[u8], text: &[u8]) -> bool {
-    // Of the bytes in the list only letters have the bit 0x40; in them 0x20 is the case.
-    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
-    let same_word = |name, text| {
-        let case = (word(text) & u64::from_le_bytes([0x40; 8])) >> 1;
-        word(name) | case == word(text)
-    };
     if name.len() != text.len() {
         return false;
     }
-    let (Some(name_end), Some(text_end)) = (name.last_chunk(), text.last_chunk()) else {
-        return name.eq_ignore_ascii_case(text);
-    };
-    let mut words = name.as_chunks().0.iter().zip(text.as_chunks().0);
-    words.all(|(name, text)| same_word(name, text)) && same_word(name_end, text_end)
+    // The last words overlap the ones before.
+    match (name.last_chunk::<8>(), text.last_chunk::<8>()) {
+        (Some(name_end), Some(text_end)) => {
+            let mut words = name.as_chunks().0.iter().zip(text.as_chunks().0);
+            words.all(|(name, text)| is_same_word(name, text)) && is_same_word(name_end, text_end)
+        }
+        _ => name.eq_ignore_ascii_case(text),
+    }
+}
+
+fn is_same_word(name: &[u8; 8], text: &[u8; 8]) -> bool {
+    let (name, text) = (u64::from_le_bytes(*name), u64::from_le_bytes(*text));
+    // Of the bytes in the list only letters have the bit 0x40; in them 0x20 is the case.
+    let case = (text & u64::from_le_bytes([0x40; 8])) >> 1;
+    name | case == text
 }
 
 /// Whether a Connection line can have the field `name` removed. What decides framing, routing and
