@@ -53,6 +53,15 @@ enum Arrival {
     Refused(Refusal),
 }
 
+/// What a connection without a whole head waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    /// The first byte of a head; empty lines before it do not count.
+    ForFirst,
+    /// The rest of it.
+    ForRest,
+}
+
 impl Client {
     pub(crate) fn new(
         stream: Stream,
@@ -117,8 +126,8 @@ impl Client {
         }
         let limits = self.wire_limits();
         let mut head = worker.head();
-        let mut timed = false;
-        let arrival = poll_fn(|cx| self.poll_head(cx, &mut head, &limits, &mut timed)).await;
+        let mut waiting = None;
+        let arrival = poll_fn(|cx| self.poll_head(cx, &mut head, &limits, &mut waiting)).await;
         match arrival {
             Arrival::Head => self.head = Some(head),
             _ => worker.give_head(head),
@@ -157,13 +166,13 @@ impl Client {
         .await
     }
 
-    /// Reads until the head is whole. `timed` remembers that the head's own time has begun.
+    /// Reads until the head is whole. `waiting` remembers what the alarm was armed for last.
     fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
         head: &mut Head,
         limits: &http1::Limits,
-        timed: &mut bool,
+        waiting: &mut Option<Waiting>,
     ) -> Poll<Arrival> {
         loop {
             if !self.buffer.is_empty() {
@@ -183,12 +192,19 @@ impl Client {
                 Poll::Pending => {
                     // What comes in pieces gets its time, but no more memory than it has bytes.
                     self.buffer.shrink();
-                    if !self.buffer.is_empty() && !*timed {
-                        *timed = true;
-                        self.alarm.arm_in(self.listener.settings.limits.header_timeout);
+                    let started = head.is_started(self.buffer.filled());
+                    let now = if started { Waiting::ForRest } else { Waiting::ForFirst };
+                    if *waiting != Some(now) {
+                        *waiting = Some(now);
+                        let limits = &self.listener.settings.limits;
+                        self.alarm.arm_in(match now {
+                            Waiting::ForFirst => limits.idle,
+                            Waiting::ForRest => limits.header_timeout,
+                        });
                     }
-                    return self.alarm.poll(cx).map(|()| {
-                        if *timed { Arrival::Refused(Refusal::slow_head()) } else { Arrival::End }
+                    return self.alarm.poll(cx).map(|()| match now {
+                        Waiting::ForFirst => Arrival::End,
+                        Waiting::ForRest => Arrival::Refused(Refusal::slow_head()),
                     });
                 }
             }

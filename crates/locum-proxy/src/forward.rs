@@ -111,6 +111,8 @@ pub(crate) fn is_websocket(request: &Request<'_>) -> bool {
 fn write_target(head: &mut Vec<u8>, request: &Request<'_>, path: &[u8], route: &Route) {
     let pattern = &route.matcher.path;
     match &route.settings.rewrite {
+        // `OPTIONS *` asks about the server, not about a path.
+        _ if path == b"*" => head.push(b'*'),
         None => head.extend_from_slice(path),
         Some(Rewrite::Prefix(prefix)) => {
             let rest = match pattern {

@@ -120,6 +120,8 @@ impl PathPattern {
         match self {
             Self::Any => true,
             Self::Exact(exact) => **exact == *path,
+            // `/*` takes even the path of `OPTIONS *`, which begins with no slash.
+            Self::Prefix(prefix) if prefix.is_empty() => true,
             Self::Prefix(prefix) => path
                 .strip_prefix(&**prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/")),
