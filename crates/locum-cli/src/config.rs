@@ -67,7 +67,8 @@ impl Config {
         let mut problems = Vec::new();
         let tree = read::parse(text, syntax, 0, &mut problems);
         let source = Source { path: PathBuf::from(name), text: text.to_owned() };
-        Self::judge(tree, Sources(vec![source]), problems)
+        let sources = Sources { files: vec![source], folders: Vec::new() };
+        Self::judge(tree, sources, problems)
     }
 
     /// The configuration of `locum run` without a file, after `edit`.

@@ -25,7 +25,7 @@ pub(crate) fn check(path: &Path) -> Result<(), Failure> {
     drop(config.sources.show(&[config.warnings, unresolved].concat()));
     let File { listeners, upstreams, policies, routes, .. } = &config.file;
     out(&format!(
-        "{}: fine: {} listeners, {} upstreams, {} policies, {} routes\n",
+        "{}: fine (listeners: {}, upstreams: {}, policies: {}, routes: {})\n",
         path.display(),
         listeners.len(),
         upstreams.len(),

@@ -7,6 +7,12 @@ use std::path::{Path, PathBuf};
 /// Where everything listens, by name; the admin API is `admin`.
 pub(crate) type Addresses = BTreeMap<String, String>;
 
+/// Removes what an earlier process may have left: it would be believed.
+pub(crate) fn forget(path: &Path) {
+    // If it stays, writing it will tell why.
+    drop(std::fs::remove_file(path));
+}
+
 /// Writes the ready file, whole or not at all.
 ///
 /// # Errors

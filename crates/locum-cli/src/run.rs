@@ -54,11 +54,12 @@ impl Source {
                 if let (Some(bind), Some(listener)) = (http, file.listeners.get_mut("http")) {
                     listener.bind = bind.clone();
                 }
-                if let (Some(listen), Some(settings)) = (admin, &mut file.admin) {
+                let Some(settings) = &mut file.admin else { return };
+                if let Some(listen) = admin {
                     settings.listen = listen.clone();
-                    let token = std::env::var_os("LOCUM_ADMIN_TOKEN");
-                    settings.token = token.map(|_| Secret("${LOCUM_ADMIN_TOKEN}".to_owned()));
                 }
+                let token = std::env::var_os("LOCUM_ADMIN_TOKEN");
+                settings.token = token.map(|_| Secret("${LOCUM_ADMIN_TOKEN}".to_owned()));
             }),
         }
     }
@@ -67,6 +68,9 @@ impl Source {
 /// Serves what `source` says, until a signal ends it.
 pub(crate) fn serve(source: &Source, process: &args::Process, watch: bool) -> Result<(), Failure> {
     let (started, started_at) = (now(), wall_clock());
+    if let Some(path) = &process.ready_file {
+        ready::forget(path);
+    }
     let config = source.load()?;
     let format = process.log_format.or(config.file.log.format).unwrap_or(Format::Text);
     log::start(process.log_level.or(config.file.log.level).unwrap_or(Level::Info), format);

@@ -12,7 +12,7 @@ use crate::config::problem::Sources;
 /// Files that are watched. They are looked at twice a second: that works on every file system, and
 /// for files that are replaced, mounted or linked.
 pub(crate) struct Watch {
-    /// The files, and their folders, where others may appear.
+    /// Files, and folders in which others may appear.
     paths: BTreeSet<PathBuf>,
     last: Vec<Option<Trace>>,
 }
@@ -34,9 +34,8 @@ impl Watch {
 
     /// From now on these files are watched.
     pub(crate) fn files(&mut self, sources: &Sources) {
-        let files = sources.0.iter().map(|source| source.path.clone());
-        let folders = sources.0.iter().filter_map(|source| Some(source.path.parent()?.to_owned()));
-        let paths: BTreeSet<_> = files.chain(folders).collect();
+        let files = sources.files.iter().map(|source| source.path.clone());
+        let paths: BTreeSet<_> = files.chain(sources.folders.iter().cloned()).collect();
         if paths != self.paths {
             self.paths = paths;
             self.last = self.traces();
@@ -90,7 +89,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.toml");
         fs::write(&path, "").unwrap();
-        let sources = Sources(vec![Source { path: path.clone(), text: String::new() }]);
+        let source = Source { path: path.clone(), text: String::new() };
+        let sources = Sources { files: vec![source], folders: vec![folder.path().to_owned()] };
         let mut watch = Watch::new(&sources);
         let nothing = tokio::time::timeout(Duration::from_secs(60), watch.changed()).await;
         assert!(nothing.is_err(), "nothing has changed");

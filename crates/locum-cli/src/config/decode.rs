@@ -201,12 +201,7 @@ impl Error {
                 (format!("found {found}"), format!("write {expected}"))
             }
             Kind::Missing(name) => {
-                let table =
-                    self.steps.iter().try_fold(tree, |node, step| match (step, &node.value) {
-                        (Step::Key(name), _) => node.get(name).map(|entry| &entry.node),
-                        (Step::Index(index), Value::List(items)) => items.get(*index),
-                        _ => None,
-                    })?;
+                let table = tree.at(&self.steps)?;
                 if table.get(name).is_some_and(|entry| entry.node.dropped) {
                     return None;
                 }

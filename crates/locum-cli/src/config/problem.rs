@@ -46,7 +46,11 @@ impl Problem {
 
 /// The files that were read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sources(pub(crate) Vec<Source>);
+pub(crate) struct Sources {
+    pub(crate) files: Vec<Source>,
+    /// Where files were looked for by a pattern: others may appear there.
+    pub(crate) folders: Vec<PathBuf>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
@@ -63,7 +67,7 @@ impl Sources {
         };
         let Problem { key, reason, remedy, .. } = problem;
         let said = format!("{severity}: {key}: {reason}; {remedy}");
-        if self.0.is_empty() {
+        if self.files.is_empty() {
             return said;
         }
         let (path, line, column) = self.position(problem.place);
@@ -95,7 +99,7 @@ impl Sources {
 
     /// Path, line and column; both count from 1, columns in characters.
     pub(crate) fn position(&self, place: Place) -> (String, usize, usize) {
-        let Some(source) = self.0.get(place.source) else { return (String::from("-"), 1, 1) };
+        let Some(source) = self.files.get(place.source) else { return (String::from("-"), 1, 1) };
         let before = source.text.get(..place.start).unwrap_or(&source.text);
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
@@ -105,7 +109,8 @@ impl Sources {
     /// The line of `place`, underlined.
     fn snippet(&self, place: Place) -> String {
         let (_, line, column) = self.position(place);
-        let text = self.0.get(place.source).and_then(|source| source.text.lines().nth(line - 1));
+        let text =
+            self.files.get(place.source).and_then(|source| source.text.lines().nth(line - 1));
         let Some(text) = text else { return String::new() };
         let room = text.chars().count() + 1 - (column - 1).min(text.chars().count());
         let width = place.end.saturating_sub(place.start).clamp(1, room);

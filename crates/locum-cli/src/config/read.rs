@@ -37,7 +37,7 @@ pub(super) fn read(path: &Path, sources: &mut Sources, problems: &mut Vec<Proble
             problems.push(Problem::error(pattern.place, key, "it is not a text", remedy));
             continue;
         };
-        match expand(path, text) {
+        match expand(path, text, &mut sources.folders) {
             Err(error) => {
                 let reason = format!("cannot read `{text}`: {error}");
                 let remedy = "name a readable file, relative to this one";
@@ -61,7 +61,7 @@ fn read_one(
     sources: &mut Sources,
     problems: &mut Vec<Problem>,
 ) -> Node {
-    let source = sources.0.len();
+    let source = sources.files.len();
     let empty = Node::new(Place { source, ..Place::default() }, Value::Table(Vec::new()));
     let text = match fs::read(path).map(String::from_utf8) {
         Ok(Ok(text)) => text,
@@ -71,8 +71,8 @@ fn read_one(
                 _ => "it is not UTF-8 text".to_owned(),
             };
             // The file named on the command line has no other place than itself.
-            if sources.0.is_empty() {
-                sources.0.push(Source { path: path.to_owned(), text: String::new() });
+            if sources.files.is_empty() {
+                sources.files.push(Source { path: path.to_owned(), text: String::new() });
             }
             let reason = format!("cannot read `{}`: {why}", path.display());
             problems.push(Problem::error(named_at, key, reason, "name a readable file"));
@@ -86,7 +86,7 @@ fn read_one(
         _ => Syntax::Toml,
     };
     let tree = parse(&text, syntax, source, problems);
-    sources.0.push(Source { path: path.to_owned(), text });
+    sources.files.push(Source { path: path.to_owned(), text });
     tree
 }
 
@@ -166,15 +166,17 @@ fn node(
 }
 
 /// The files that `pattern` names, relative to the folder of `base`, in the order of their names.
-fn expand(base: &Path, pattern: &str) -> std::io::Result<Vec<PathBuf>> {
+fn expand(base: &Path, pattern: &str, folders: &mut Vec<PathBuf>) -> std::io::Result<Vec<PathBuf>> {
     let path = base.parent().map_or_else(|| PathBuf::from(pattern), |folder| folder.join(pattern));
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if !name.contains('*') {
         return Ok(vec![path]);
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or_else(|| Path::new("."));
+    folders.push(folder.to_owned());
     let mut files = Vec::new();
-    for file in fs::read_dir(folder.unwrap_or_else(|| Path::new(".")))? {
+    for file in fs::read_dir(folder)? {
         let file = file?;
         if matches(&name, &file.file_name().to_string_lossy()) {
             files.push(file.path());

@@ -79,6 +79,15 @@ impl Node {
         self.entries().iter().find(|entry| entry.name == name)
     }
 
+    /// What `steps` lead to.
+    pub(super) fn at(&self, steps: &[Step]) -> Option<&Self> {
+        steps.iter().try_fold(self, |node, step| match (step, &node.value) {
+            (Step::Key(name), _) => node.get(name).map(|entry| &entry.node),
+            (Step::Index(index), Value::List(items)) => items.get(*index),
+            _ => None,
+        })
+    }
+
     /// Marks what `steps` lead to as absent; false if they lead to the root or nowhere.
     pub(super) fn drop_at(&mut self, steps: &[Step]) -> bool {
         let mut node = self;

@@ -1,0 +1,372 @@
+//! Every kind of mistake, with the line that a script reads.
+
+use super::told_of;
+
+#[test]
+fn each_mistake_is_told_with_place_key_reason_and_remedy() {
+    // What is replaced, by what, and all that is told then.
+    let cases = [
+        // Syntax.
+        (
+            "= \"2s\"",
+            "= \"2s",
+            "8:14: error: syntax: invalid basic string, expected `\"`; mend the text here",
+        ),
+        (
+            "[[routes]]",
+            "[[routes]",
+            "10:10: error: syntax: unclosed array table, expected `]`; mend the text here",
+        ),
+        (
+            "timeout = \"2s\"",
+            "timeout = \"2s\"\ntimeout = \"3s\"",
+            "9:1: error: syntax: duplicate key; mend the text here",
+        ),
+        (
+            "weight = 2",
+            "weight = 1979-05-27",
+            "6:71: error: weight: no key takes a date; write a text or a number",
+        ),
+        // Keys.
+        ("bind =", "bnd =", "3:12: error: listeners.web.bind: it is missing; add `bind = …`"),
+        (
+            "[listeners.web]",
+            "[listener.web]",
+            "3:2: error: listener: there is no key `listener` here; did you mean `listeners`?",
+        ),
+        (
+            "weight = 2",
+            "wieght = 2",
+            "6:62: error: upstreams.users.endpoints[1].wieght: there is no key `wieght` here; did you mean `weight`?",
+        ),
+        (
+            "min_calls",
+            "min_call",
+            "9:13: error: policies.careful.breaker.min_call: there is no key `min_call` here; did you mean `min_calls`?",
+        ),
+        (
+            "policy =",
+            "zzz =",
+            "14:1: error: routes[0].zzz: there is no key `zzz` here; write one of `name`, `listener`, `match`, `upstream`, `split`, `redirect`, `policy`, `host`, `rewrite`, `request_headers`, `response_headers`, `max_body`",
+        ),
+        // Keys and values of later versions.
+        (
+            "[admin]",
+            "[telemetry]\notlp = \"x\"\n[admin]",
+            "1:2: error: telemetry: not available in this version; remove it",
+        ),
+        (
+            "[admin]",
+            "[capture]\n[admin]",
+            "1:2: error: capture: not available in this version; remove it",
+        ),
+        (
+            "policy =",
+            "cors = {}\npolicy =",
+            "14:1: error: routes[0].cors: not available in this version; remove it",
+        ),
+        (
+            "breaker =",
+            "hedge = { delay = \"p95\" }\nbreaker =",
+            "9:1: error: policies.careful.hedge: not available in this version; remove it",
+        ),
+        (
+            "bind =",
+            "tls = {}\nbind =",
+            "4:1: error: listeners.web.tls: not available in this version; remove it",
+        ),
+        (
+            "bind =",
+            "protocol = \"rpc\"\nbind =",
+            "4:12: error: listeners.web.protocol: `rpc` is not available in this version; choose another",
+        ),
+        (
+            "endpoints",
+            "balance = \"hash:client-ip\"\nendpoints",
+            "6:11: error: upstreams.users.balance: `hash:client-ip` is not available in this version; choose another",
+        ),
+        // Values.
+        (
+            "\"2s\"",
+            "2",
+            "8:11: error: policies.careful.timeout: found the number `2`; write a duration such as \"250ms\"",
+        ),
+        (
+            "\"2s\"",
+            "\"2 parsecs\"",
+            "8:11: error: policies.careful.timeout: found `2 parsecs`; write a duration such as \"250ms\", \"10s\", \"5min\" or \"1h\"",
+        ),
+        (
+            "bind = \"127.0.0.1:8080\"",
+            "bind = \"8080\"",
+            "4:8: error: listeners.web.bind: found the text \"8080\"; write an address such as \"127.0.0.1:8080\", \"[::]:8080\" or \"unix:/run/locum.sock\"",
+        ),
+        (
+            "bind =",
+            "limits = { header_bytes = \"1 MB\" }\nbind =",
+            "4:27: error: listeners.web.limits.header_bytes: found the text \"1 MB\"; write a size such as \"64KiB\", \"10MB\" or 512",
+        ),
+        (
+            "bind =",
+            "limits = { headers = -1 }\nbind =",
+            "4:22: error: listeners.web.limits.headers: found the number `-1`; write a whole number, 0 or more",
+        ),
+        (
+            "bind =",
+            "trusted_proxies = [\"10.0.0.0/33\"]\nbind =",
+            "4:20: error: listeners.web.trusted_proxies[0]: found the text \"10.0.0.0/33\"; write a network such as \"10.0.0.0/8\", or an address",
+        ),
+        (
+            "[admin]",
+            "[runtime]\nworkers = 0\n[admin]",
+            "2:11: error: runtime.workers: found the number `0`; write \"auto\" or a number from 1 to 1024",
+        ),
+        (
+            "[admin]",
+            "[log]\nformat = \"jsn\"\n[admin]",
+            "2:10: error: log.format: `jsn` is not one of its values; did you mean `json`?",
+        ),
+        (
+            "endpoints",
+            "balance = \"leastrequest\"\nendpoints",
+            "6:11: error: upstreams.users.balance: `leastrequest` is not one of its values; did you mean `least-request`?",
+        ),
+        (
+            "\"127.0.0.1:7001\"",
+            "\"127.0.0.1\"",
+            "6:14: error: upstreams.users.endpoints[0]: found the text \"127.0.0.1\"; write \"host:port\" or \"http://host:port\", without a path: a route's `rewrite` is for that",
+        ),
+        (
+            "\"127.0.0.1:7001\"",
+            "\"http://a/b\"",
+            "6:14: error: upstreams.users.endpoints[0]: found the text \"http://a/b\"; write \"host:port\" or \"http://host:port\", without a path: a route's `rewrite` is for that",
+        ),
+        (
+            "\"127.0.0.1:7001\"",
+            "\"https://a\"",
+            "6:14: error: upstreams.users.endpoints[0]: found the text \"https://a\"; write an http address: no other is available in this version",
+        ),
+        (
+            "upstream = \"users\"",
+            "upstream = [\"users\"]",
+            "13:12: error: routes[0].upstream: found a list; write a text in quotes",
+        ),
+        // Values that are well formed and out of range.
+        (
+            "min_calls = 20",
+            "failure_rate = 1.5",
+            "9:28: error: policies.careful.breaker.failure_rate: 1.5 is not a share; write a number above 0 and at most 1, such as 0.5",
+        ),
+        (
+            "weight = 2",
+            "weight = 0",
+            "6:71: error: upstreams.users.endpoints[1].weight: the weight 0 is out of range; write a weight from 1 to 1000",
+        ),
+        (
+            "bind =",
+            "limits = { connections = 0 }\nbind =",
+            "4:26: error: listeners.web.limits.connections: 0 would refuse everything; write 1 or more, or leave it out",
+        ),
+        (
+            "bind =",
+            "limits = { header_bytes = 9 }\nbind =",
+            "4:27: error: listeners.web.limits.header_bytes: a head of that size cannot be served; write a size from 1KiB to 1MiB",
+        ),
+        (
+            "bind =",
+            "limits = { idle = \"0s\" }\nbind =",
+            "4:19: error: listeners.web.limits.idle: a time of 0 would end everything at once; write a longer one, or leave it out",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:7001\", {",
+            "endpoints = []\nunused = [{",
+            "7:1: error: upstreams.users.unused: there is no key `unused` here; write one of `endpoints`, `protocol`, `balance`, `pool`, `endpoint_policy`",
+        ),
+        // Names.
+        (
+            "upstream = \"users\"",
+            "upstream = \"user\"",
+            "13:12: error: routes[0].upstream: upstream `user` is not defined; did you mean `users`? Otherwise add `[upstreams.user]`",
+        ),
+        (
+            "policy = \"careful\"",
+            "policy = \"x\"",
+            "14:10: error: routes[0].policy: policy `x` is not defined; add `[policies.x]`",
+        ),
+        (
+            "policy =",
+            "listener = \"wbe\"\npolicy =",
+            "14:12: error: routes[0].listener: listener `wbe` is not defined; did you mean `web`? Otherwise add `[listeners.wbe]`",
+        ),
+        (
+            "endpoints",
+            "endpoint_policy = \"guard\"\nendpoints",
+            "6:19: error: upstreams.users.endpoint_policy: policy `guard` is not defined; add `[policies.guard]`",
+        ),
+        (
+            "[listeners.web]",
+            "[listeners.admin]",
+            "3:12: error: listeners.admin: the name `admin` is the admin API's own; choose another name",
+        ),
+        (
+            "[listeners.web]",
+            "[listeners.\"a b\"]",
+            "3:12: error: listeners.\"a b\": `a b` cannot be a name; use at most 64 letters, digits, `-`, `_` and `.`",
+        ),
+        // Two of one kind.
+        (
+            "[upstreams.users]",
+            "[listeners.x]\nbind = \"0.0.0.0:8080\"\n[upstreams.users]",
+            "6:8: error: listeners.x.bind: `0.0.0.0:8080` is already taken by `listeners.web`; choose another address",
+        ),
+        (
+            "\"127.0.0.1:8080\"",
+            "\"127.0.0.1:9900\"",
+            "4:8: error: listeners.web.bind: `127.0.0.1:9900` is already taken by `admin`; choose another address",
+        ),
+        (
+            "127.0.0.1:7002",
+            "127.0.0.1:7001",
+            "6:32: error: upstreams.users.endpoints[1]: `127.0.0.1:7001` is already in the list; name it once, with a `weight` if it is to get more",
+        ),
+        (
+            "[[routes]]",
+            "[[routes]]\nname = \"users\"\nupstream = \"users\"\n[[routes]]",
+            "14:8: error: routes[1].name: `users` is already the name of routes[0]; choose another name",
+        ),
+        // Routes.
+        (
+            "upstream = \"users\"",
+            "",
+            "10:1: error: routes[0]: the route leads nowhere; add `upstream`, `split` or `redirect`",
+        ),
+        (
+            "upstream = \"users\"",
+            "upstream = \"users\"\nredirect = { to = \"/\" }",
+            "14:1: error: routes[0].redirect: the route already has `upstream`; keep one of `upstream`, `split` and `redirect`",
+        ),
+        (
+            "upstream = \"users\"",
+            "split = [{ upstream = \"users\", weight = 0 }]",
+            "13:9: error: routes[0].split: all weights are 0, so no call could go anywhere; give one upstream a weight above 0",
+        ),
+        (
+            "policy =",
+            "rewrite = {}\npolicy =",
+            "14:11: error: routes[0].rewrite: nothing is said to be rewritten; add `prefix` or `path`",
+        ),
+        (
+            "policy =",
+            "rewrite = { path = \"/x/{nr}\" }\npolicy =",
+            "14:20: error: routes[0].rewrite.path: `{nr}` is not in the route's path; match a path such as \"/things/{nr}\"",
+        ),
+        (
+            "policy =",
+            "rewrite = { prefix = \"x\" }\npolicy =",
+            "14:22: error: routes[0].rewrite.prefix: `x` is no path; begin with `/`, without space, `?` and `#`",
+        ),
+        (
+            "policy =",
+            "host = \"a b\"\npolicy =",
+            "14:8: error: routes[0].host: `a b` is no host; write \"preserve\", \"upstream\" or a name such as \"users.internal\"",
+        ),
+        (
+            "policy =",
+            "request_headers = { set = { \"a b\" = \"c\" } }\npolicy =",
+            "14:29: error: routes[0].request_headers.set.\"a b\": `a b` is no header name; use letters, digits and `-`",
+        ),
+        (
+            "policy =",
+            "response_headers = { add = { x = \"a\\nb\" } }\npolicy =",
+            "14:34: error: routes[0].response_headers.add.x: the value holds a control character, or space around it; write it in one line, without space around it",
+        ),
+        (
+            "policy =",
+            "request_headers = { remove = [\"Content-Length\"] }\npolicy =",
+            "14:31: error: routes[0].request_headers.remove[0]: `Content-Length` frames the message, and is the proxy's own; remove it",
+        ),
+        (
+            "{ path = \"/users/{id}\" }",
+            "{ path = \"users\" }",
+            "12:18: error: routes[0].match.path: `users` does not begin with `/`; write \"/exact\", \"/prefix/*\", \"/users/{id}\" or \"~regex\"",
+        ),
+        (
+            "{ path = \"/users/{id}\" }",
+            "{ host = \"http://a\" }",
+            "12:18: error: routes[0].match.host: `http://a` is no host; write a name such as \"example.com\" or \"*.example.com\", without scheme and port",
+        ),
+        (
+            "{ path = \"/users/{id}\" }",
+            "{ methods = [\"get\"] }",
+            "12:22: error: routes[0].match.methods[0]: methods are case-sensitive, and nobody sends `get`; write \"GET\"",
+        ),
+        (
+            "[[routes]]",
+            "[[routes]]\nmatch = { path = \"/users/{nr}\" }\nupstream = \"users\"\n[[routes]]",
+            "13:1: error: routes[1]: it is never reached: `/users/{nr}` (routes[0]) takes all of its calls; remove it, or match more narrowly before it",
+        ),
+        // The admin API.
+        (
+            "127.0.0.1:9900",
+            "0.0.0.0:9900",
+            "2:10: error: admin.listen: `0.0.0.0:9900` is not loopback, so others could change what runs; add `token`, or listen on 127.0.0.1 or a unix socket",
+        ),
+        (
+            "[listeners.web]",
+            "token = \"${LOCUM_NO_SUCH}\"\n[listeners.web]",
+            "3:9: error: admin.token: the environment variable `LOCUM_NO_SUCH` is not set; set `LOCUM_NO_SUCH`, or write `file:/path`",
+        ),
+        (
+            "[listeners.web]",
+            "token = \"file:/no/such\"\n[listeners.web]",
+            "3:9: error: admin.token: cannot read `/no/such`: No such file or directory (os error 2); write the secret into `/no/such`, readable for this user only",
+        ),
+        (
+            "[listeners.web]",
+            "token = \"\"\n[listeners.web]",
+            "3:9: error: admin.token: it holds no usable secret; give it letters, digits and signs, without space",
+        ),
+        // Warnings.
+        (
+            "breaker = {",
+            "attempt_timeout = \"1s\"\nretry = { attempts = 5 }\nbreaker = {",
+            "9:1: warning: policies.careful.attempt_timeout: 5 attempts of 1s take 5s, longer than the 2s of `timeout`: the last are cut off or never made; shorten `attempt_timeout`, or lengthen `timeout`",
+        ),
+        (
+            "timeout = \"2s\"",
+            "attempt_timeout = \"1s\"\nretry = { attempts = 3, base = \"100ms\" }",
+            "9:1: warning: policies.careful.retry: a call may take 3300ms in the worst case; set `timeout` to what a caller will wait",
+        ),
+        (
+            "breaker = {",
+            "retry = { budget = { ratio = 2.0 } }\nbreaker = {",
+            "9:1: warning: policies.careful.retry: when everything fails, the upstream gets 3 times the load (one call up to 3 times); lower `attempts`, or `budget.ratio` below 1",
+        ),
+        (
+            "breaker = {",
+            "rate_limit = { rate = \"1/s\", burst = 1 }\nbreaker = {",
+            "10:13: warning: policies.careful.breaker.min_calls: the breaker can never trip: the rate limit lets 11 calls through in 10s, fewer than 20; lower `min_calls`, or widen `window`",
+        ),
+        (
+            "min_calls = 20",
+            "slow = { threshold = \"3s\" }",
+            "9:13: warning: policies.careful.breaker.slow: no attempt is ever slow: it ends after 2s anyway; lower `threshold` below the timeout",
+        ),
+        (
+            "policy = \"careful\"",
+            "",
+            "7:11: warning: policies.careful: nothing uses it; name it in a route's `policy`, or remove it",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (from, to, expected) in cases {
+        let lines = told_of(from, to);
+        if !lines.iter().any(|line| *line == format!("f.toml:{expected}")) {
+            wrong.push(format!(
+                "{from} -> {to}\n  expected f.toml:{expected}\n  told     {}",
+                lines.join("\n           ")
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
