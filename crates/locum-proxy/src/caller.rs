@@ -185,10 +185,11 @@ impl<'a> Caller<'a> {
     }
 
     /// Whether and how the connection goes on after an answer whose body is delivered so.
-    pub(crate) fn persistence(&self, delivery: Delivery) -> Persistence {
+    pub(crate) fn persistence(&self, delivery: Delivery, worker: &Worker) -> Persistence {
         // What is still to come of the request would be read as the next one.
+        let whole = self.upload.borrow().is_done();
         let keeps =
-            self.keeps && delivery != Delivery::UntilClose && self.upload.borrow().is_done();
+            self.keeps && whole && delivery != Delivery::UntilClose && !worker.is_draining();
         match (keeps, self.version) {
             (false, _) => Persistence::Closed,
             (true, Version::Http11) => Persistence::Kept,
@@ -199,7 +200,11 @@ impl<'a> Caller<'a> {
     /// Tells the client why not. Gives the bytes written.
     pub(crate) async fn refuse(&self, refusal: &Refusal, worker: &Worker) -> (u64, Next) {
         self.upload.borrow_mut().skip_received();
-        let persistence = self.persistence(Delivery::Nothing);
+        let persistence = if refusal.ends_connection() {
+            Persistence::Closed
+        } else {
+            self.persistence(Delivery::Nothing, worker)
+        };
         let mut out = worker.scratch();
         refusal.write(&mut out, self.head_only, persistence);
         self.send(out, persistence, worker).await
@@ -214,7 +219,7 @@ impl<'a> Caller<'a> {
         worker: &Worker,
     ) -> (u64, Next) {
         self.upload.borrow_mut().skip_received();
-        let persistence = self.persistence(Delivery::Nothing);
+        let persistence = self.persistence(Delivery::Nothing, worker);
         let mut out = worker.scratch();
         encode::status_line(&mut out, status);
         field(&mut out, b"Date", crate::clock::http_date().as_bytes());

@@ -89,7 +89,7 @@ impl Client {
                 Arrival::Head => {}
                 Arrival::End => return,
                 Arrival::Refused(refusal) => {
-                    worker.shard.count_refused(self.listener.label, refusal.reason);
+                    worker.shard.count_refused(self.listener.label, refusal.counted_as());
                     let mut out = worker.scratch();
                     refusal.write(&mut out, false, Persistence::Closed);
                     let sent = self.send(&out).await;
@@ -239,10 +239,10 @@ impl Client {
         .await;
     }
 
-    /// Whether the connection may carry a request after this one, as far as we are concerned.
-    pub(crate) fn outlives_this_request(&self, worker: &Worker) -> bool {
+    /// Whether the limits let the connection carry a request after this one.
+    pub(crate) fn outlives_this_request(&self) -> bool {
         let most = self.listener.settings.limits.requests_per_connection;
-        !worker.is_draining() && (most == 0 || self.served + 1 < most)
+        most == 0 || self.served + 1 < most
     }
 
     pub(crate) fn peer_ip(&self) -> Option<IpAddr> {

@@ -31,6 +31,8 @@ pub(crate) struct Answered {
     pub(crate) connection: Box<Connection>,
     pub(crate) framing: Framing,
     pub(crate) status: u16,
+    /// An interim answer before it was of a kind after which the connection cannot be trusted.
+    tainted: bool,
     /// Bytes of the request on their way out; its body may still be coming.
     out: Vec<u8>,
     sent: usize,
@@ -101,6 +103,7 @@ impl Exchange<'_, '_> {
                         connection: sending.connection,
                         framing,
                         status,
+                        tainted: sending.tainted,
                         out: sending.out,
                         sent: sending.sent,
                         deaf: sending.deaf,
@@ -142,6 +145,7 @@ struct Sending {
     wrote: bool,
     deaf: bool,
     interim: u32,
+    tainted: bool,
 }
 
 impl Sending {
@@ -154,7 +158,7 @@ impl Sending {
         let left = attempt.deadline.map(|deadline| attempt.started.until(deadline));
         exchange.prepared.write(&mut out, attempt.endpoint.name, attempt.number, left);
         exchange.caller.upload.borrow().replay_into(&mut out);
-        Self { connection, out, sent: 0, wrote: false, deaf: false, interim: 0 }
+        Self { connection, out, sent: 0, wrote: false, deaf: false, interim: 0, tainted: false }
     }
 
     /// Ready with the answer's status and framing once its head is there.
@@ -200,6 +204,7 @@ impl Sending {
                     return Poll::Ready(Ok((status, framing)));
                 }
                 self.interim += 1;
+                self.tainted |= !response.reusable();
                 if status == 101 || self.interim > INTERIM {
                     let what = if status == 101 { "unasked 101" } else { "interim answers only" };
                     return Poll::Ready(Err(Failure::Unexpected(what)));
@@ -289,7 +294,7 @@ impl Answered {
     pub(crate) fn finish(self, exchange: &Exchange<'_, '_>, whole: bool) {
         let sent_whole = self.sent == self.out.len() && exchange.caller.upload.borrow().is_done();
         exchange.worker.give_scratch(self.out);
-        if whole && sent_whole && !self.deaf && self.connection.buffer.is_empty() {
+        if whole && sent_whole && !self.deaf && !self.tainted && self.connection.buffer.is_empty() {
             exchange.worker.keep(self.connection, &exchange.upstream.settings.pool);
         }
     }

@@ -27,7 +27,7 @@ use crate::worker::Worker;
 pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
     let record = worker.record(worker.now());
     let plan = worker.plan();
-    let keeps = client.outlives_this_request(worker);
+    let keeps = client.outlives_this_request();
     let peer = client.peer_ip();
     let wire_limits = client.wire_limits();
     let Client { stream, buffer, head, listener, alarm, .. } = client;
@@ -100,7 +100,7 @@ async fn forward(
             (cause, refuse_if_there(&exchange, Refusal::failed(&failure, upstream)).await)
         }
         End::TimedOut => {
-            let refusal = Refusal::timed_out(worker.now().since(record.started()));
+            let refusal = Refusal::timed_out(worker.now().since(record.started()), policy.name());
             (Cause::Timeout, refuse(caller, &refusal, worker).await)
         }
         End::Rejected(rejection) => {
@@ -119,7 +119,8 @@ async fn forward(
 async fn deliver(exchange: &Exchange<'_, '_>, answered: Answered, route: &Route) -> (Cause, Ended) {
     let caller = exchange.caller;
     let status = answered.status;
-    let persistence = caller.persistence(forward::delivery(answered.framing, caller.version));
+    let delivery = forward::delivery(answered.framing, caller.version);
+    let persistence = caller.persistence(delivery, exchange.worker);
     let Relayed { end, bytes } =
         relay(exchange, answered, persistence, &route.response_edits).await;
     let cause = end.cause(status);

@@ -35,6 +35,8 @@ pub(crate) struct Ended {
     pub(crate) outcome: &'static str,
     /// Why, where the proxy answered itself.
     pub(crate) reason: &'static str,
+    /// What it is counted as, where it was refused unheard.
+    pub(crate) refused_as: Option<&'static str>,
     /// Bytes sent to the client.
     pub(crate) bytes: u64,
     pub(crate) next: Next,
@@ -50,21 +52,18 @@ impl Ended {
             Cause::Status(status) if status < 500 => "success",
             _ => "failure",
         };
-        Self { status, outcome, reason: "", bytes, next, route: Label::NONE, upstream: Label::NONE }
+        let (route, upstream) = (Label::NONE, Label::NONE);
+        Self { status, outcome, reason: "", refused_as: None, bytes, next, route, upstream }
     }
 
     /// The proxy answered itself.
     pub(crate) fn refused(refusal: &Refusal, bytes: u64, next: Next) -> Self {
         let outcome = refusal.outcome();
-        let (route, upstream) = (Label::NONE, Label::NONE);
         Self {
-            status: refusal.status,
             outcome,
             reason: refusal.reason,
-            bytes,
-            next,
-            route,
-            upstream,
+            refused_as: (outcome == "refused").then(|| refusal.counted_as()),
+            ..Self::answered(refusal.status, Cause::Unavailable, bytes, next)
         }
     }
 
@@ -150,8 +149,8 @@ impl Record {
             code: ended.status,
         };
         worker.shard.count_call(key, took, (caller.received(), ended.bytes), self);
-        if ended.outcome == "refused" {
-            worker.shard.count_refused(caller.listener.label, ended.reason);
+        if let Some(reason) = ended.refused_as {
+            worker.shard.count_refused(caller.listener.label, reason);
         }
         if let Some(access) = &worker.access {
             access.write(caller, self, ended, took, worker.random());

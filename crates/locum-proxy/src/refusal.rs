@@ -27,6 +27,8 @@ pub(crate) struct Refusal {
     /// The error type of RFC 9209 §2.3.
     proxy_error: &'static str,
     rejection: Option<Box<Rejection>>,
+    /// The policy whose time was over.
+    timed_by: Option<Box<str>>,
 }
 
 impl Refusal {
@@ -36,7 +38,7 @@ impl Refusal {
         proxy_error: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self { status, reason, detail: detail.into(), proxy_error, rejection: None }
+        Self { status, reason, detail: detail.into(), proxy_error, rejection: None, timed_by: None }
     }
 
     /// The request is malformed, or more than the limits allow.
@@ -93,10 +95,11 @@ impl Refusal {
         Self::new(503, "unavailable", "destination_unavailable", detail)
     }
 
-    /// The call's time, or its last attempt's, was over.
-    pub(crate) fn timed_out(after: Duration) -> Self {
-        let detail = format!("no answer within {}", Seconds(after));
-        Self::new(504, "timeout", "http_response_timeout", detail)
+    /// The call's time, or its last attempt's, was over, as `policy` had it.
+    pub(crate) fn timed_out(after: Duration, policy: &str) -> Self {
+        let detail = format!("no answer within {:.3} s", after.as_secs_f64());
+        let refusal = Self::new(504, "timeout", "http_response_timeout", detail);
+        Self { timed_by: Some(policy.into()), ..refusal }
     }
 
     /// A policy refused the call.
@@ -114,6 +117,7 @@ impl Refusal {
             detail,
             proxy_error,
             rejection: Some(Box::new(rejection)),
+            timed_by: None,
         }
     }
 
@@ -157,6 +161,22 @@ impl Refusal {
         }
     }
 
+    /// Which of the few reasons it is counted under, where it is counted as refused.
+    pub(crate) fn counted_as(&self) -> &'static str {
+        match self.status {
+            408 => "timeout",
+            413 | 414 | 431 => "too_large",
+            404 | 503 => self.reason,
+            _ => "malformed",
+        }
+    }
+
+    /// Whether the connection ends with it: what follows a message that cannot be read, or is not
+    /// wanted, cannot be trusted to be a message.
+    pub(crate) fn ends_connection(&self) -> bool {
+        self.outcome() == "refused" && self.status != 404
+    }
+
     /// Writes the whole answer.
     pub(crate) fn write(&self, out: &mut Vec<u8>, head_only: bool, persistence: Persistence) {
         let body = self.problem().to_string();
@@ -196,8 +216,10 @@ impl Refusal {
             if rejection.kind == Kind::RateLimit {
                 problem.insert("violated-policies".into(), json!([rejection.policy]));
             }
-        } else if self.status == 504 {
-            problem.insert("kind".into(), json!("deadline"));
+        }
+        if let Some(policy) = &self.timed_by {
+            problem.insert("policy".into(), json!(policy));
+            problem.insert("kind".into(), json!(Kind::Deadline.name()));
         }
         problem.insert("reason".into(), json!(self.reason));
         Value::Object(problem)
@@ -240,12 +262,4 @@ fn quoted(text: &str) -> String {
     }
     quoted.push('"');
     quoted
-}
-
-struct Seconds(Duration);
-
-impl std::fmt::Display for Seconds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.3} s", self.0.as_secs_f64())
-    }
 }
