@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::gates::breaker::{Per, Transition};
-use crate::rejection::LimitState;
+use crate::gates::rate_limit::Standing;
 use crate::{Attempt, Cause, Class, Kind, Rejection, Time};
 
 /// One step of a call, or of a part's state.
@@ -16,7 +16,7 @@ pub enum Event<'a> {
         /// Which part.
         kind: Kind,
         /// Of a rate limit: how the tightest one stands.
-        limit: Option<LimitState>,
+        limit: Option<Standing<'a>>,
     },
     /// The call goes on after `wait`: it is shaped, it backs off, or (told afterwards) it has queued.
     Delayed {

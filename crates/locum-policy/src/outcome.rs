@@ -1,7 +1,5 @@
 //! How an attempt ended, and what that means to a policy.
 
-use std::time::Duration;
-
 use crate::gates::deadline::Allotted;
 
 /// What happened to an attempt, as its protocol saw it.
@@ -57,13 +55,11 @@ pub struct Rules {
     pub count_overload: bool,
     /// Whether an RPC application's own error is a failure.
     pub count_app_errors: bool,
-    /// The least time an attempt must have had for its call's deadline to be its fault; absent: the
-    /// smaller of the attempt timeout and the slow threshold that is set, else 100 ms.
-    pub min_budget: Option<Duration>,
 }
 
 impl Rules {
     /// What `cause` counts as, for an attempt that had the time `allotted`.
+    #[inline]
     pub fn class(&self, cause: Cause, allotted: &Allotted) -> Class {
         match cause {
             Cause::Connect
@@ -77,7 +73,8 @@ impl Rules {
             // gRPC: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS.
             | Cause::Grpc(2 | 4 | 13 | 14 | 15) => Class::Failure,
             Cause::AppError if self.count_app_errors => Class::Failure,
-            Cause::Timeout if allotted.ends_call && allotted.time < Some(self.min_budget()) => Class::Ignored,
+            // The caller's deadline is the peer's fault only if the peer had time enough.
+            Cause::Timeout if allotted.ends_call && allotted.scant => Class::Ignored,
             Cause::Timeout => Class::Failure,
             // gRPC: RESOURCE_EXHAUSTED.
             Cause::Status(429) | Cause::Grpc(8) if self.count_overload => Class::Overload,
@@ -86,9 +83,5 @@ impl Rules {
             Cause::Cancelled | Cause::Unavailable | Cause::Grpc(1) => Class::Ignored,
             Cause::Status(_) | Cause::Grpc(_) | Cause::Reply | Cause::AppError => Class::Success,
         }
-    }
-
-    fn min_budget(&self) -> Duration {
-        self.min_budget.unwrap_or(Duration::from_millis(100))
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use crate::settings::{Error, Method, Mode, Settings};
 
@@ -34,6 +33,14 @@ pub(crate) struct Parts {
     pub(crate) fuses: Option<Fuses>,
 }
 
+impl Parts {
+    /// Whether anything decides before the attempts.
+    #[inline]
+    pub(crate) fn has_entry(&self) -> bool {
+        !self.limits.is_empty() || !self.shadow_limits.is_empty() || self.places.is_some()
+    }
+}
+
 /// A gate and how far it goes.
 pub(crate) struct Part<T> {
     pub(crate) shadow: bool,
@@ -46,12 +53,10 @@ pub(crate) struct Fuses {
     pub(crate) per: Per,
     pub(crate) rules: Rules,
     pub(crate) numbers: Arc<Numbers>,
-    slow: Option<Duration>,
     pub(crate) table: Arc<Breakers>,
 }
 
 /// What is said of time, for one method.
-#[derive(Clone, Copy)]
 pub(crate) struct Timing {
     pub(crate) terms: Terms,
     /// What would be said if it were enforced.
@@ -216,20 +221,34 @@ impl Bound {
             .map_or(0, |retry| retry.replay_bytes)
     }
 
+    #[inline]
     pub(crate) fn parts(&self) -> Option<&Parts> {
         self.0.as_deref().map(|binding| &*binding.policy.0)
     }
 
-    pub(crate) fn breaker(&self) -> Option<&Arc<Breaker>> {
-        self.0.as_deref().and_then(|binding| binding.breaker.as_ref())
+    /// What has a breaker of its own, if anything has.
+    #[inline]
+    pub(crate) fn per(&self) -> Option<Per> {
+        self.parts().and_then(|parts| parts.fuses.as_ref()).map(|fuses| fuses.per)
     }
 
-    pub(crate) fn timing(&self, method: &str) -> Timing {
-        let Some(parts) = self.parts() else { return Timing { terms: Terms::OPEN, shadow: None } };
+    #[inline]
+    pub(crate) fn breaker(&self) -> Option<&Breaker> {
+        self.0.as_deref().and_then(|binding| binding.breaker.as_deref())
+    }
+
+    #[inline]
+    pub(crate) const fn is_open(&self) -> bool {
+        self.0.is_none()
+    }
+
+    #[inline]
+    pub(crate) fn timing(&self, method: &str) -> &Timing {
+        let Some(parts) = self.parts() else { return &Timing::OPEN };
         if parts.methods.is_empty() {
-            return parts.timing;
+            return &parts.timing;
         }
-        parts.methods.get(method).copied().unwrap_or(parts.timing)
+        parts.methods.get(method).unwrap_or(&parts.timing)
     }
 }
 
@@ -249,25 +268,16 @@ impl fmt::Debug for Policy {
 }
 
 impl Timing {
+    const OPEN: Self = Self { terms: Terms::OPEN, shadow: None };
+
     fn of(settings: &Settings, method: &Method) -> Result<Self, Error> {
-        let said = Terms::of(settings)?.with(method)?;
-        let open = Terms::OPEN.licensed_as(&said);
+        let said = Terms::of(settings, method)?;
+        let open = Terms::without_limits(&said);
         Ok(match settings.mode {
             Mode::Enforce => Self { terms: said, shadow: None },
             Mode::Shadow => Self { terms: open, shadow: Some(said) },
             Mode::Off => Self { terms: open, shadow: None },
         })
-    }
-}
-
-impl Fuses {
-    /// What counts as what for a call with `terms`.
-    pub(crate) fn rules(&self, terms: &Terms) -> Rules {
-        let smaller = match (terms.attempt_timeout(), self.slow) {
-            (Some(attempt), Some(slow)) => Some(attempt.min(slow)),
-            (attempt, slow) => attempt.or(slow),
-        };
-        Rules { min_budget: self.rules.min_budget.or(smaller), ..self.rules }
     }
 }
 
@@ -308,13 +318,9 @@ fn fuses(
         || Arc::new(Breakers::new(mix(seed, BREAKERS))),
         |kept| Arc::clone(&kept.table),
     );
-    let rules = Rules {
-        count_overload: wanted.count_overload,
-        count_app_errors: wanted.count_app_errors,
-        min_budget: wanted.min_budget,
-    };
-    let slow = wanted.slow.as_ref().map(|slow| slow.threshold);
-    Ok(Some(Fuses { shadow, per: wanted.per, rules, numbers, slow, table }))
+    let rules =
+        Rules { count_overload: wanted.count_overload, count_app_errors: wanted.count_app_errors };
+    Ok(Some(Fuses { shadow, per: wanted.per, rules, numbers, table }))
 }
 
 /// Whether a part is in shadow; `None`: it is off.

@@ -10,7 +10,6 @@ use crate::{Call, Cause, Clock, Event, Kind, Observer, Outcome, Rejection, Time}
 
 use self::attempt::{Trial, Tried};
 use self::entry::{Stop, enter};
-use self::permits::{Begun, Occupied, Permits};
 
 pub use self::permits::Held;
 
@@ -38,14 +37,16 @@ where
     X: Exchange,
     O: Observer,
 {
-    let mut ending = Ending::new(call, clock, observer);
+    let mut under_way = UnderWay::new(call, clock, observer);
     let timing = policy.timing(call.method);
     let deadline = timing.terms.deadline(call);
     let mut now = call.arrived;
-    match enter(policy, call, deadline, &mut now, clock, observer).await {
-        Ok(place) => ending.place = place,
-        Err(Stop::Rejected(rejection)) => return ending.rejected(now, rejection),
-        Err(Stop::TimedOut) => return ending.over(now, Outcome::Deadline, End::TimedOut),
+    if let Some(parts) = policy.parts().filter(|parts| parts.has_entry()) {
+        match enter(parts, call, deadline, &mut now, clock, observer).await {
+            Ok(place) => under_way.held.own.occupy(policy, place),
+            Err(Stop::Rejected(rejection)) => return under_way.rejected(now, rejection),
+            Err(Stop::TimedOut) => return under_way.over(now, Outcome::Deadline, End::TimedOut),
+        }
     }
 
     let trial = Trial { policy, timing, call, deadline, clock, exchange, observer };
@@ -53,40 +54,33 @@ where
     let mut tried = Vec::new();
     let mut kind = AttemptKind::First;
     loop {
-        let number = ending.attempts + 1;
-        let (guard, ended, endpoint) = match trial.attempt(number, kind, &tried, now).await {
-            Tried::Ended { ended, endpoint, guard } => (guard, Some(ended), endpoint),
-            Tried::TimedOut { endpoint, guard } => (guard, None, endpoint),
-            Tried::Refused(rejection) => return ending.rejected(clock.now(), rejection),
-            Tried::Unavailable => {
-                return ending.over(clock.now(), Outcome::Failure, End::Unavailable);
-            }
+        let number = under_way.attempts() + 1;
+        let (endpoint, ended) =
+            match trial.attempt(number, kind, &tried, now, &mut under_way.held).await {
+                Tried::Sent(endpoint, ended) => (endpoint, ended),
+                Tried::Refused(rejection) => return under_way.rejected(clock.now(), rejection),
+                Tried::Unavailable => {
+                    return under_way.over(clock.now(), Outcome::Failure, End::Unavailable);
+                }
+            };
+        let Some(wait) = retries.wait(&trial, number, ended.as_ref(), &under_way.held.allotted)
+        else {
+            return match ended {
+                Some(Ended { cause, reply, .. }) => under_way.answered(cause, reply),
+                None => under_way.timed_out(),
+            };
         };
-        ending.attempts = number;
-        let permits = guard.take();
-        let cause = ended.as_ref().map_or(Cause::Timeout, |ended| ended.cause);
-        let retry_after = ended.as_ref().and_then(|ended| ended.retry_after);
-        if let Some(wait) = retries.wait(&trial, cause, number, retry_after, &permits.allotted) {
+        // What is left of the attempt goes before the next one needs its room.
+        let cause = ended.map_or(Cause::Timeout, |ended| ended.cause);
+        now = clock.now();
+        under_way.last = Some(under_way.held.settle_attempt(cause, now, observer));
+        tried.push(endpoint);
+        kind = AttemptKind::Retry;
+        if !wait.is_zero() {
+            observer.event(now, &Event::Delayed { policy: policy.name(), kind: Kind::Retry, wait });
+            clock.sleep_until(now + wait).await;
             now = clock.now();
-            ending.last = Some(permits.settle(cause, now, observer));
-            // What is left of the attempt goes before the next one needs its room.
-            drop(ended);
-            tried.push(endpoint);
-            kind = AttemptKind::Retry;
-            if !wait.is_zero() {
-                observer
-                    .event(now, &Event::Delayed { policy: policy.name(), kind: Kind::Retry, wait });
-                clock.sleep_until(now + wait).await;
-                now = clock.now();
-            }
-            continue;
         }
-        let Some(ended) = ended else {
-            now = clock.now();
-            let outcome = permits.settle(cause, now, observer);
-            return ending.over(now, outcome, End::TimedOut);
-        };
-        return ending.answered(cause, ended.reply, permits);
     }
 }
 
@@ -102,27 +96,29 @@ impl<'a> Retries<'a> {
         Self { part, tries: part.map_or_else(Tries::none, |part| part.gate.begin(call, now)) }
     }
 
-    /// The wait before the next attempt, if there is to be one.
+    /// The wait before the next attempt, if there is to be one. `ended` is how the last one did;
+    /// `None`: its time was over.
     fn wait<C: Clock, X: Exchange, O: Observer>(
         &mut self,
         trial: &Trial<'_, C, X, O>,
-        cause: Cause,
         number: u32,
-        retry_after: Option<Duration>,
+        ended: Option<&Ended<X::Reply>>,
         allotted: &Allotted,
     ) -> Option<Duration> {
         let part = self.part?;
         // An attempt cut because the call's time is over ends the call then and there.
-        if cause == Cause::Timeout && allotted.ends_call {
+        if ended.is_none() && allotted.ends_call {
             return None;
         }
-        let idempotent = trial.timing.terms.idempotent(trial.call);
-        let failed = Failed { cause, number, idempotent, retry_after };
-        let wait = part.gate.again(&mut self.tries, failed)?;
+        let failed = Failed {
+            cause: ended.map_or(&Cause::Timeout, |ended| &ended.cause),
+            number,
+            idempotent: trial.timing.terms.idempotent(trial.call),
+            retry_after: ended.and_then(|ended| ended.retry_after),
+        };
+        let wait = part.gate.again(&mut self.tries, &failed)?;
         let now = trial.clock.now();
-        let reason = if !trial.exchange.repeatable() {
-            "body"
-        } else if !trial.has_time(now + wait) {
+        let reason = if !trial.has_time(now + wait) {
             "deadline"
         } else if !part.gate.budget().grant(now) {
             "budget"
@@ -131,69 +127,63 @@ impl<'a> Retries<'a> {
         } else {
             return Some(wait);
         };
-        trial
-            .observer
-            .event(now, &Event::NotRetried { policy: trial.policy.name(), cause, reason });
+        let (policy, cause) = (trial.policy.name(), *failed.cause);
+        trial.observer.event(now, &Event::NotRetried { policy, cause, reason });
         None
     }
 }
 
-/// Sees to it that the end of a call is told once, however it comes; dropped early, it was cancelled.
-struct Ending<'a, C: Clock, O: Observer> {
-    call: &'a Call<'a>,
+/// A call that is not over. Sees to it that its end is told once, however it comes; dropped, it was
+/// cancelled.
+struct UnderWay<'a, C: Clock, O: Observer> {
     clock: &'a C,
     observer: &'a O,
-    attempts: u32,
     /// What the last attempt came to, if another was to follow.
     last: Option<Outcome>,
-    place: Occupied,
-    told: bool,
+    held: Held,
 }
 
-impl<'a, C: Clock, O: Observer> Ending<'a, C, O> {
-    const fn new(call: &'a Call<'a>, clock: &'a C, observer: &'a O) -> Self {
-        Self {
-            call,
-            clock,
-            observer,
-            attempts: 0,
-            last: None,
-            place: Occupied::Nothing,
-            told: false,
-        }
+impl<'a, C: Clock, O: Observer> UnderWay<'a, C, O> {
+    fn new(call: &Call<'_>, clock: &'a C, observer: &'a O) -> Self {
+        Self { clock, observer, last: None, held: Held::begin(call.arrived) }
+    }
+
+    fn attempts(&self) -> u32 {
+        self.held.attempts()
     }
 
     /// An answer has begun; that the call is over is told when its body ends.
-    fn answered<R>(mut self, cause: Cause, reply: R, permits: Permits) -> Answer<R> {
-        self.told = true;
-        let begun = Begun { arrived: self.call.arrived, attempts: self.attempts };
-        let held = Held { place: std::mem::take(&mut self.place), permits, call: Some(begun) };
-        Answer { end: End::Ended(cause, reply), attempts: self.attempts, held }
+    fn answered<R>(mut self, cause: Cause, reply: R) -> Answer<R> {
+        let attempts = self.attempts();
+        Answer { end: End::Ended(cause, reply), attempts, held: std::mem::take(&mut self.held) }
     }
 
-    fn rejected<R>(self, now: Time, rejection: Rejection) -> Answer<R> {
+    fn timed_out<R>(mut self) -> Answer<R> {
+        let now = self.clock.now();
+        let outcome = self.held.settle_attempt(Cause::Timeout, now, self.observer);
+        self.over(now, outcome, End::TimedOut)
+    }
+
+    fn rejected<R>(self, now: Time, rejection: Box<Rejection>) -> Answer<R> {
         self.observer.event(now, &Event::Rejected(&rejection));
         let outcome = self.last.unwrap_or(Outcome::Rejected);
-        self.over(now, outcome, End::Rejected(rejection))
+        self.over(now, outcome, End::Rejected(*rejection))
     }
 
     fn over<R>(mut self, now: Time, outcome: Outcome, end: End<R>) -> Answer<R> {
-        self.tell(now, outcome);
-        Answer { end, attempts: self.attempts, held: Held::default() }
-    }
-
-    fn tell(&mut self, now: Time, outcome: Outcome) {
-        self.told = true;
-        std::mem::take(&mut self.place).settle(now, self.observer);
-        let took = self.call.arrived.until(now);
-        self.observer.event(now, &Event::Done { outcome, attempts: self.attempts, took });
+        let attempts = self.attempts();
+        self.held.settle_attempt(Cause::Unavailable, now, self.observer);
+        self.held.end(outcome, now, self.observer);
+        Answer { end, attempts, held: Held::default() }
     }
 }
 
-impl<C: Clock, O: Observer> Drop for Ending<'_, C, O> {
+impl<C: Clock, O: Observer> Drop for UnderWay<'_, C, O> {
     fn drop(&mut self) {
-        if !self.told {
-            self.tell(self.clock.now(), Outcome::Cancelled);
+        if self.held.is_under_way() {
+            let now = self.clock.now();
+            self.held.settle_attempt(Cause::Cancelled, now, self.observer);
+            self.held.end(Outcome::Cancelled, now, self.observer);
         }
     }
 }

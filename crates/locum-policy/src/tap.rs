@@ -24,6 +24,7 @@ impl Tap {
     }
 
     /// Adds one if the tap is open for `now` and `still` holds while it is; else the caller locks.
+    #[inline]
     pub(crate) fn add(&self, now: Time, still: impl Fn() -> bool) -> bool {
         let mut word = self.word.load(Ordering::Acquire);
         loop {

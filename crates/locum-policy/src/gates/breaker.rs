@@ -74,6 +74,7 @@ impl Breaker {
     /// # Errors
     ///
     /// The refusal, in the name of `policy`.
+    #[inline]
     pub(crate) fn admit(
         &self,
         policy: &str,
@@ -87,6 +88,20 @@ impl Breaker {
         if gate & 1 == 1 && self.version.load(Ordering::Relaxed) == numbers.version {
             return Ok(Permit { epoch: gate >> 1, admitted: now, slot: None });
         }
+        self.ask(policy, numbers, now, deadline, seed, changes)
+    }
+
+    /// Asks the machine, under the lock.
+    #[cold]
+    fn ask(
+        &self,
+        policy: &str,
+        numbers: &Arc<Numbers>,
+        now: Time,
+        deadline: Option<Time>,
+        seed: u64,
+        changes: &mut Vec<Transition>,
+    ) -> Result<Permit, Box<Rejection>> {
         let mut core = self.lock();
         if numbers.version > core.machine.numbers().version {
             core.machine.adopt(numbers);
@@ -125,13 +140,26 @@ impl Breaker {
                 return false;
             }
         }
+        self.record(&permit, class, now, changes)
+    }
+
+    /// Tells the machine, under the lock.
+    #[cold]
+    fn record(
+        &self,
+        permit: &Permit,
+        class: Class,
+        now: Time,
+        changes: &mut Vec<Transition>,
+    ) -> bool {
         let mut core = self.lock();
-        let stale = core.machine.settle(&permit, class, now, changes);
+        let stale = core.machine.settle(permit, class, now, changes);
         self.publish(&mut core, now);
         stale
     }
 
     /// What was admitted ended, when nobody knows the time and nobody listens.
+    #[inline]
     pub(crate) fn release(&self, permit: Permit) {
         if permit.slot.is_some() {
             // A slot returns; nothing that the two words speak of changes.
@@ -246,6 +274,7 @@ fn forced_open(now: Time, expiry: Time) -> Refusal {
 }
 
 /// Tells `observer` what happened to `breaker`.
+#[inline]
 pub(crate) fn tell(
     changes: &[Transition],
     policy: &str,

@@ -81,10 +81,6 @@ pub struct Places {
     queue: Mutex<Queue>,
 }
 
-/// A place, given back when dropped.
-#[derive(Debug)]
-pub struct Place(Arc<Places>);
-
 /// A turn in the queue; dropped, it leaves no trace, and gives on a place it was just handed.
 pub struct Turn {
     places: Arc<Places>,
@@ -94,8 +90,8 @@ pub struct Turn {
 
 /// What a call gets.
 pub enum Entry {
-    /// A place.
-    Place(Place),
+    /// A place, to be [given back](Places::give_back).
+    Place,
     /// A turn in the queue.
     Turn(Turn),
     /// Nothing: places and queue are full.
@@ -113,20 +109,26 @@ impl Places {
     }
 
     /// A place if one is free and nobody waits for it, else a turn if the queue has room.
+    #[inline]
     pub fn enter(self: &Arc<Self>, now: Time) -> Entry {
         if self.take_if_nobody_waits() {
-            return Entry::Place(Place(Arc::clone(self)));
+            return Entry::Place;
         }
         if self.settings.queue == 0 {
             return Entry::Full;
         }
+        self.queue_up(now)
+    }
+
+    #[cold]
+    fn queue_up(self: &Arc<Self>, now: Time) -> Entry {
         let mut queue = self.lock();
         if queue.len() >= self.settings.queue as usize {
             return Entry::Full;
         }
         // A place may have been freed since; after this step, its owner will look at the queue.
         if !self.count_waiter_if_full(queue.len()) {
-            return Entry::Place(Place(Arc::clone(self)));
+            return Entry::Place;
         }
         let number = queue.push(now);
         Entry::Turn(Turn { places: Arc::clone(self), number, since: now })
@@ -189,11 +191,17 @@ impl Places {
     }
 
     /// Gives a place back: to who waits first, if anybody does.
-    fn give_back(&self) {
+    #[inline]
+    pub fn give_back(&self) {
         let nobody_waits = |load| (load & WAITING == 0).then(|| load - ONE_IN_FLIGHT);
         if self.load.try_update(Ordering::AcqRel, Ordering::Relaxed, nobody_waits).is_ok() {
             return;
         }
+        self.hand_on();
+    }
+
+    #[cold]
+    fn hand_on(&self) {
         let mut queue = self.lock();
         match queue.pop() {
             Some(waker) => {
@@ -240,16 +248,13 @@ impl Turn {
         .await;
     }
 
-    /// The place that has come with the turn.
-    pub(crate) fn into_place(self) -> Result<Place, Self> {
-        if self.places.lock().status(self.number) != Status::Served {
-            return Err(self);
+    /// Whether the turn has come; the place that came with it is then the caller's to give back.
+    pub(crate) fn redeem(mut self) -> bool {
+        if self.still_waits() {
+            return false;
         }
-        let place = Place(Arc::clone(&self.places));
-        // The place owns now what the turn was handed.
-        let mut this = self;
-        this.number = TAKEN;
-        Ok(place)
+        self.number = TAKEN;
+        true
     }
 
     /// Whether its turn has not come.
@@ -281,12 +286,6 @@ impl Drop for Turn {
                 self.places.give_back();
             }
         }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.give_back();
     }
 }
 

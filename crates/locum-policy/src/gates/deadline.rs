@@ -8,83 +8,77 @@ use crate::{Call, Kind, Rejection, Time};
 
 pub mod codec;
 
-/// What a policy says of time, for one method.
+/// What a policy says of time, for one method. In nanoseconds, `UNLIMITED` where it says nothing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Terms {
-    timeout: Option<Duration>,
-    attempt_timeout: Option<Duration>,
-    reserve: Duration,
-    min_attempt: Duration,
+    timeout: u64,
+    attempt_timeout: u64,
+    reserve: u64,
+    min_attempt: u64,
+    /// Less than this, and a call's deadline says nothing about the peer.
+    min_budget: u64,
     idempotent: Option<bool>,
 }
+
+const UNLIMITED: u64 = u64::MAX;
 
 /// The time one attempt has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allotted {
     /// When it is given up.
     pub deadline: Option<Time>,
-    /// How long that is from its start.
-    pub time: Option<Duration>,
     /// Whether that end is the call's, not the attempt's own.
     pub ends_call: bool,
+    /// Whether that is too little for the peer to be blamed if it does not suffice (`min_budget`).
+    pub scant: bool,
 }
 
 impl Terms {
     /// Without a policy: the caller's deadline alone.
     pub(crate) const OPEN: Self = Self {
-        timeout: None,
-        attempt_timeout: None,
-        reserve: Duration::from_millis(5),
-        min_attempt: Duration::from_millis(10),
+        timeout: UNLIMITED,
+        attempt_timeout: UNLIMITED,
+        reserve: 5_000_000,
+        min_attempt: 10_000_000,
+        min_budget: 100_000_000,
         idempotent: None,
     };
 
-    pub(crate) fn of(settings: &Settings) -> Result<Self, Error> {
-        let terms = Self {
-            timeout: settings.timeout,
-            attempt_timeout: settings.attempt_timeout,
-            reserve: settings.reserve,
-            min_attempt: settings.min_attempt,
-            idempotent: settings.idempotent,
-        };
-        terms.check()
+    /// What `settings` say for a method that differs by `method`.
+    pub(crate) fn of(settings: &Settings, method: &Method) -> Result<Self, Error> {
+        let timeout = method.timeout.or(settings.timeout);
+        let attempt_timeout = method.attempt_timeout.or(settings.attempt_timeout);
+        let reserve = method.reserve.unwrap_or(settings.reserve);
+        let min_attempt = method.min_attempt.unwrap_or(settings.min_attempt);
+        let least = min_attempt.max(Duration::from_nanos(1));
+        at_least("timeout", timeout.unwrap_or(Duration::MAX), reserve.saturating_add(least))?;
+        at_least("attempt_timeout", attempt_timeout.unwrap_or(Duration::MAX), least)?;
+
+        let breaker = settings.breaker.as_ref();
+        let slow = breaker.and_then(|breaker| breaker.slow.as_ref()).map(|slow| slow.threshold);
+        let smaller = [attempt_timeout, slow].into_iter().flatten().min();
+        let min_budget = breaker.and_then(|breaker| breaker.min_budget).or(smaller);
+        Ok(Self {
+            timeout: timeout.map_or(UNLIMITED, nanos),
+            attempt_timeout: attempt_timeout.map_or(UNLIMITED, nanos),
+            reserve: nanos(reserve),
+            min_attempt: nanos(min_attempt),
+            min_budget: min_budget.map_or(Self::OPEN.min_budget, nanos),
+            idempotent: method.idempotent.or(settings.idempotent),
+        })
     }
 
-    /// What differs for one method.
-    pub(crate) fn with(self, method: &Method) -> Result<Self, Error> {
-        let terms = Self {
-            timeout: method.timeout.or(self.timeout),
-            attempt_timeout: method.attempt_timeout.or(self.attempt_timeout),
-            reserve: method.reserve.unwrap_or(self.reserve),
-            min_attempt: method.min_attempt.unwrap_or(self.min_attempt),
-            idempotent: method.idempotent.or(self.idempotent),
-        };
-        terms.check()
-    }
-
-    /// These terms, with what `said` says of idempotence: that is no limit on time.
-    pub(crate) const fn licensed_as(self, said: &Self) -> Self {
-        Self { idempotent: said.idempotent, ..self }
-    }
-
-    fn check(self) -> Result<Self, Error> {
-        let least = self.min_attempt.max(Duration::from_nanos(1));
-        if let Some(timeout) = self.timeout {
-            at_least("timeout", timeout, self.reserve + least)?;
-        }
-        if let Some(timeout) = self.attempt_timeout {
-            at_least("attempt_timeout", timeout, least)?;
-        }
-        Ok(self)
+    /// Only a caller's deadline, but what `said` says that is no limit on time.
+    pub(crate) const fn without_limits(said: &Self) -> Self {
+        Self { min_budget: said.min_budget, idempotent: said.idempotent, ..Self::OPEN }
     }
 
     /// When the call's time is over: the smaller of what the policy gives and its caller waits.
+    #[inline]
     pub fn deadline(&self, call: &Call<'_>) -> Option<Time> {
-        let own = self.timeout.map(|timeout| call.arrived + timeout);
-        match (own, call.deadline) {
-            (Some(own), Some(callers)) => Some(own.min(callers)),
-            (own, callers) => own.or(callers),
-        }
+        let own = call.arrived.as_nanos().saturating_add(self.timeout);
+        let end = Time::from_nanos(own).min(call.deadline.unwrap_or(Time::NEVER));
+        (end < Time::NEVER).then_some(end)
     }
 
     /// The time an attempt that starts `now` has.
@@ -92,18 +86,24 @@ impl Terms {
     /// # Errors
     ///
     /// It would be less than `min_attempt`: how much it would be.
+    #[inline]
     pub fn allot(&self, now: Time, deadline: Option<Time>) -> Result<Allotted, Duration> {
-        let left = deadline.map(|deadline| now.until(deadline).saturating_sub(self.reserve));
-        let (time, ends_call) = match (self.attempt_timeout, left) {
-            (Some(own), Some(left)) => (own.min(left), left <= own),
-            (Some(own), None) => (own, false),
-            (None, Some(left)) => (left, true),
-            (None, None) => return Ok(Allotted { deadline: None, time: None, ends_call: false }),
+        let end = deadline.unwrap_or(Time::NEVER).as_nanos();
+        let left = if end == UNLIMITED {
+            end
+        } else {
+            end.saturating_sub(now.as_nanos()).saturating_sub(self.reserve)
         };
+        let time = left.min(self.attempt_timeout);
         if time < self.min_attempt {
-            return Err(time);
+            return Err(Duration::from_nanos(time));
         }
-        Ok(Allotted { deadline: Some(now + time), time: Some(time), ends_call })
+        if time == UNLIMITED {
+            return Ok(Allotted::default());
+        }
+        let deadline = Time::from_nanos(now.as_nanos().saturating_add(time));
+        let ends_call = left <= self.attempt_timeout;
+        Ok(Allotted { deadline: Some(deadline), ends_call, scant: time < self.min_budget })
     }
 
     /// Whether the call may be made twice.
@@ -111,15 +111,13 @@ impl Terms {
         self.idempotent.unwrap_or(call.idempotent)
     }
 
-    /// How long one attempt may take.
-    pub const fn attempt_timeout(&self) -> Option<Duration> {
-        self.attempt_timeout
-    }
-
     /// Of an attempt that would have had only `time`.
     pub(crate) fn rejection(&self, policy: &str, time: Duration) -> Rejection {
-        let detail =
-            format!("{} left of the {} an attempt needs", spoken(time), spoken(self.min_attempt));
+        let detail = format!(
+            "{} left of the {} an attempt needs",
+            spoken(time),
+            spoken(Duration::from_nanos(self.min_attempt))
+        );
         rejection(policy, "deadline_insufficient", detail)
     }
 
@@ -138,4 +136,8 @@ fn rejection(policy: &str, reason: &'static str, detail: String) -> Rejection {
         detail,
         limit: None,
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(UNLIMITED)
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../../docs/rate_limit.md")]
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,11 +51,13 @@ impl Limits {
         meters.collect::<Result<_, _>>().map(|meters| Self { meters })
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.meters.is_empty()
     }
 
     /// Takes what the call costs from every limit, or from none.
+    #[inline]
     pub(crate) fn admit(
         &self,
         policy: &str,
@@ -62,38 +65,47 @@ impl Limits {
         now: Time,
         deadline: Option<Time>,
     ) -> Verdict<Taken> {
-        let longest = deadline.map_or(Duration::MAX, |deadline| now.until(deadline));
-        // Several limits on one call: check all, then take from all.
-        if self.meters.len() > 1 {
-            let refused =
-                self.meters.iter().filter_map(|meter| meter.look(call, now, longest).err());
-            if let Some(refused) =
-                refused.max_by_key(|refused| refused.retry_after.unwrap_or(Duration::MAX))
-            {
-                return Verdict::Reject(refused.into_rejection(policy));
+        let taken = match &*self.meters {
+            [only] => {
+                only.take(call, now, deadline).map(|hit| (Taken { meter: 0, hit }, only.wait(&hit)))
             }
+            _ => self.take_from_all(call, now, deadline),
+        };
+        match taken {
+            Ok((taken, Duration::ZERO)) => Verdict::Pass(taken),
+            Ok((taken, wait)) => Verdict::Wait(taken, wait),
+            Err(refused) => Verdict::Reject(Box::new(refused.into_rejection(policy))),
         }
-        let mut taken: Option<Taken> = None;
+    }
+
+    /// Several limits on one call: check all, then take from all.
+    fn take_from_all(
+        &self,
+        call: &Call<'_>,
+        now: Time,
+        deadline: Option<Time>,
+    ) -> Result<(Taken, Duration), Refused<'_>> {
+        let refused = self.meters.iter().filter_map(|meter| meter.look(call, now, deadline).err());
+        // Of several that refuse, the one with the longest wait speaks; one that never lets go waits longest.
+        if let Some(refused) =
+            refused.max_by_key(|refused| refused.retry_after.unwrap_or(Duration::MAX))
+        {
+            return Err(refused);
+        }
+        let mut tightest: Option<Taken> = None;
         let mut wait = Duration::ZERO;
         for (meter, limit) in self.meters.iter().enumerate() {
-            match limit.take(call, now, longest) {
-                Ok(hit) => {
-                    wait = wait.max(limit.wait(&hit));
-                    let tighter =
-                        |other: Taken| self.remaining(Taken { meter, hit }) < self.remaining(other);
-                    if taken.is_none_or(tighter) {
-                        taken = Some(Taken { meter, hit });
-                    }
-                }
-                Err(refused) => {
-                    // Another thread was quicker between the look and the taking.
-                    self.meters[..meter].iter().for_each(|limit| limit.give_back(call));
-                    return Verdict::Reject(refused.into_rejection(policy));
-                }
+            let hit = limit.take(call, now, deadline).inspect_err(|_| {
+                // Another thread was quicker between the look and the taking.
+                self.meters[..meter].iter().for_each(|limit| limit.give_back(call));
+            })?;
+            wait = wait.max(limit.wait(&hit));
+            let taken = Taken { meter, hit };
+            if tightest.is_none_or(|other| self.remaining(taken) < self.remaining(other)) {
+                tightest = Some(taken);
             }
         }
-        let Some(taken) = taken else { unreachable!("a policy without limits has no such gate") };
-        if wait.is_zero() { Verdict::Pass(taken) } else { Verdict::Wait(taken, wait) }
+        Ok((tightest.expect("a policy without limits does not ask them"), wait))
     }
 
     /// Lets every limit go on by itself and tells which would have refused the call.
@@ -104,13 +116,11 @@ impl Limits {
         now: Time,
         deadline: Option<Time>,
     ) -> Vec<Rejection> {
-        let longest = deadline.map_or(Duration::MAX, |deadline| now.until(deadline));
-        let refused = self.meters.iter().filter_map(|meter| meter.take(call, now, longest).err());
+        let refused = self.meters.iter().filter_map(|meter| meter.take(call, now, deadline).err());
         refused.map(|refused| refused.into_rejection(policy)).collect()
     }
 
-    /// How the tightest limit stands after the call took what it costs.
-    pub fn state(&self, taken: Taken) -> LimitState {
+    fn state(&self, taken: Taken) -> LimitState {
         self.meters[taken.meter].state(&taken.hit)
     }
 
@@ -144,6 +154,26 @@ impl Refused<'_> {
             detail,
             limit: Some(self.state),
         }
+    }
+}
+
+/// How the tightest limit stands after a call, worked out when asked.
+#[derive(Clone, Copy)]
+pub struct Standing<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) taken: Taken,
+}
+
+impl Standing<'_> {
+    /// Units left, and the time until all are back.
+    pub fn state(&self) -> LimitState {
+        self.limits.state(self.taken)
+    }
+}
+
+impl fmt::Debug for Standing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.state().fmt(f)
     }
 }
 

@@ -136,9 +136,9 @@ impl Tries {
 
 /// An attempt that failed.
 #[derive(Clone, Copy, Debug)]
-pub struct Failed {
+pub struct Failed<'a> {
     /// How.
-    pub cause: Cause,
+    pub cause: &'a Cause,
     /// Which one it was, from 1.
     pub number: u32,
     /// Whether the call may be made twice.
@@ -164,6 +164,7 @@ impl Retry {
     }
 
     /// A call begins.
+    #[inline]
     pub fn begin(&self, call: &Call<'_>, now: Time) -> Tries {
         self.budget.count_call(now);
         let is_retry = call.attempt_above > 1;
@@ -173,19 +174,29 @@ impl Retry {
     }
 
     /// The wait before the next attempt; `None`: no further one, whatever the budget.
-    pub fn again(&self, tries: &mut Tries, failed: Failed) -> Option<Duration> {
-        let safe = |condition: &&Condition| {
-            condition.matches(failed.cause) && (failed.idempotent || condition.is_safe())
-        };
-        if failed.number >= tries.most
-            || !self.settings.retry_on.iter().any(|condition| safe(&condition))
-        {
+    #[inline]
+    pub fn again(&self, tries: &mut Tries, failed: &Failed<'_>) -> Option<Duration> {
+        if failed.number >= tries.most || !self.may_follow(failed) {
             return None;
         }
         let Settings { backoff, base, cap, .. } = self.settings;
         let word = mix(tries.seed, BACKOFF + u64::from(failed.number));
         tries.previous = backoff.wait(failed.number, tries.previous, base, cap, word);
         Some(tries.previous.max(failed.retry_after.unwrap_or_default()))
+    }
+}
+
+impl Retry {
+    /// Whether another attempt may cure this failure and do no harm.
+    fn may_follow(&self, failed: &Failed<'_>) -> bool {
+        // Most answers are good ones; no condition names them.
+        if matches!(failed.cause, Cause::Reply | Cause::Status(..400)) {
+            return false;
+        }
+        let cures = |condition: &Condition| {
+            condition.matches(*failed.cause) && (failed.idempotent || condition.is_safe())
+        };
+        self.settings.retry_on.iter().any(cures)
     }
 }
 

@@ -1,22 +1,24 @@
 //! The gates that decide once: before a call, and before an attempt at one endpoint.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::gates::Verdict;
 use crate::gates::breaker::{self, Breaker};
-use crate::gates::concurrency::{Entry, OVERLOADED, QUEUE_TIMEOUT, Turn};
-use crate::gates::deadline::Terms;
+use crate::gates::concurrency::{Entry, OVERLOADED, Places, QUEUE_TIMEOUT};
+use crate::gates::rate_limit::Standing;
 use crate::policy::{Bound, Parts};
 use crate::seed::mix;
 use crate::{Call, Clock, Event, Kind, Observer, Rejection, Time};
 
-use super::permits::{Fuse, Occupied};
+use super::permits::{Occupied, Permits};
 use super::race::before;
 
 /// Why a call does not get in.
 pub(super) enum Stop {
     /// A gate refused.
-    Rejected(Rejection),
+    Rejected(Box<Rejection>),
     /// Its time was over before its turn came.
     TimedOut,
 }
@@ -28,155 +30,137 @@ pub(super) enum Stop {
 ///
 /// Dropping it gives back the place in the queue; what a rate limit took stays taken.
 pub(super) async fn enter<C: Clock, O: Observer>(
-    policy: &Bound,
+    parts: &Parts,
     call: &Call<'_>,
     deadline: Option<Time>,
     now: &mut Time,
     clock: &C,
     observer: &O,
 ) -> Result<Occupied, Stop> {
-    let Some(parts) = policy.parts() else { return Ok(Occupied::Nothing) };
-    limit(parts, call, deadline, now, clock, observer).await?;
+    if let Some(wait) = limit(parts, call, deadline, *now, observer)? {
+        observer.event(*now, &Event::Delayed { policy: &parts.name, kind: Kind::RateLimit, wait });
+        clock.sleep_until(*now + wait).await;
+        *now = clock.now();
+    }
     let Some(part) = &parts.places else { return Ok(Occupied::Nothing) };
     if part.shadow {
-        part.gate.expire(*now);
-        return Ok(match part.gate.enter(*now) {
-            Entry::Place(place) => Occupied::Place { _place: place },
-            Entry::Turn(turn) => Occupied::Shadow { turn, policy: policy.clone() },
-            Entry::Full => {
-                observer.event(
-                    *now,
-                    &Event::WouldReject(&part.gate.rejection(&parts.name, OVERLOADED)),
-                );
-                Occupied::Nothing
-            }
-        });
+        return Ok(watch_places(parts, &part.gate, *now, observer));
     }
-    let place = match part.gate.enter(*now) {
-        Entry::Place(place) => place,
-        Entry::Full => return Err(Stop::Rejected(part.gate.rejection(&parts.name, OVERLOADED))),
+    match part.gate.enter(*now) {
+        Entry::Place => {}
+        Entry::Full => {
+            return Err(Stop::Rejected(Box::new(part.gate.rejection(&parts.name, OVERLOADED))));
+        }
         Entry::Turn(turn) => {
-            let since = *now;
-            let patience = part.gate.settings().queue_timeout.map(|timeout| since + timeout);
-            let place = wait(turn, patience, deadline, now, clock).await;
-            let place = place.map_err(|()| match (patience, deadline) {
-                (Some(patience), deadline)
-                    if deadline.is_none_or(|deadline| patience <= deadline) =>
-                {
-                    Stop::Rejected(part.gate.rejection(&parts.name, QUEUE_TIMEOUT))
-                }
-                _ => Stop::TimedOut,
-            })?;
+            let patience = part.gate.settings().queue_timeout.map(|timeout| *now + timeout);
+            let end = [patience, deadline].into_iter().flatten().min();
+            let since = turn.since();
+            before(pin!(turn.come()), end, clock).await;
+            *now = clock.now();
+            // A turn that came at the last moment is not wasted.
+            if !turn.redeem() {
+                return Err(match patience.is_some() && patience == end {
+                    true => {
+                        Stop::Rejected(Box::new(part.gate.rejection(&parts.name, QUEUE_TIMEOUT)))
+                    }
+                    false => Stop::TimedOut,
+                });
+            }
             let wait = since.until(*now);
             observer.event(
                 *now,
                 &Event::Delayed { policy: &parts.name, kind: Kind::Concurrency, wait },
             );
-            place
         }
-    };
+    }
     observer.event(
         *now,
         &Event::Admitted { policy: &parts.name, kind: Kind::Concurrency, limit: None },
     );
-    Ok(Occupied::Place { _place: place })
+    Ok(Occupied::Place)
 }
 
-async fn limit<C: Clock, O: Observer>(
-    parts: &Parts,
-    call: &Call<'_>,
-    deadline: Option<Time>,
-    now: &mut Time,
-    clock: &C,
-    observer: &O,
-) -> Result<(), Stop> {
-    let policy = &*parts.name;
-    if !parts.limits.is_empty() {
-        let (taken, wait) = match parts.limits.admit(policy, call, *now, deadline) {
-            Verdict::Pass(taken) => (taken, None),
-            Verdict::Wait(taken, wait) => (taken, Some(wait)),
-            Verdict::Reject(rejection) => return Err(Stop::Rejected(rejection)),
-        };
-        let limit = Some(parts.limits.state(taken));
-        observer.event(*now, &Event::Admitted { policy, kind: Kind::RateLimit, limit });
-        watch_limits(parts, call, deadline, *now, observer);
-        if let Some(wait) = wait {
-            observer.event(*now, &Event::Delayed { policy, kind: Kind::RateLimit, wait });
-            clock.sleep_until(*now + wait).await;
-            *now = clock.now();
-        }
-        return Ok(());
-    }
-    watch_limits(parts, call, deadline, *now, observer);
-    Ok(())
-}
-
-/// Limits in shadow see what those that are enforced let through.
-fn watch_limits(
+/// Takes from the rate limits what the call costs; tells how long it then waits.
+fn limit(
     parts: &Parts,
     call: &Call<'_>,
     deadline: Option<Time>,
     now: Time,
     observer: &impl Observer,
-) {
-    if parts.shadow_limits.is_empty() {
-        return;
+) -> Result<Option<Duration>, Stop> {
+    let policy = &*parts.name;
+    let mut wait = None;
+    if !parts.limits.is_empty() {
+        let taken = match parts.limits.admit(policy, call, now, deadline) {
+            Verdict::Pass(taken) => taken,
+            Verdict::Wait(taken, longer) => {
+                wait = Some(longer);
+                taken
+            }
+            Verdict::Reject(rejection) => return Err(Stop::Rejected(rejection)),
+        };
+        let limit = Some(Standing { limits: &parts.limits, taken });
+        observer.event(now, &Event::Admitted { policy, kind: Kind::RateLimit, limit });
     }
-    for rejection in parts.shadow_limits.watch(&parts.name, call, now, deadline) {
-        observer.event(now, &Event::WouldReject(&rejection));
+    // Limits in shadow see what those that are enforced let through.
+    if !parts.shadow_limits.is_empty() {
+        for rejection in parts.shadow_limits.watch(policy, call, now, deadline) {
+            observer.event(now, &Event::WouldReject(&rejection));
+        }
+    }
+    Ok(wait)
+}
+
+/// Goes through the motions of a cap in shadow.
+fn watch_places(
+    parts: &Parts,
+    places: &Arc<Places>,
+    now: Time,
+    observer: &impl Observer,
+) -> Occupied {
+    places.expire(now);
+    match places.enter(now) {
+        Entry::Place => Occupied::Place,
+        Entry::Turn(turn) => Occupied::Shadow(turn),
+        Entry::Full => {
+            observer.event(now, &Event::WouldReject(&places.rejection(&parts.name, OVERLOADED)));
+            Occupied::Nothing
+        }
     }
 }
 
-/// Waits for a turn until patience or time is over.
-async fn wait<C: Clock>(
-    turn: Turn,
-    patience: Option<Time>,
-    deadline: Option<Time>,
-    now: &mut Time,
-    clock: &C,
-) -> Result<crate::gates::concurrency::Place, ()> {
-    let end = match (patience, deadline) {
-        (Some(patience), Some(deadline)) => Some(patience.min(deadline)),
-        (patience, deadline) => patience.or(deadline),
-    };
-    before(turn.come(), end, clock).await;
-    *now = clock.now();
-    // A turn that came at the last moment is not wasted.
-    turn.into_place().map_err(drop)
-}
-
-/// Asks a breaker for leave to try once.
+/// Asks the breaker (`None`: the one that is bound to the policy) for leave to try once.
 pub(super) fn fuse(
     policy: &Bound,
-    breaker: &Arc<Breaker>,
-    terms: &Terms,
+    breaker: Option<Arc<Breaker>>,
     call: &Call<'_>,
     number: u32,
     now: Time,
     deadline: Option<Time>,
+    permits: &mut Permits,
     observer: &impl Observer,
-) -> Result<Option<Fuse>, Rejection> {
-    let Some((parts, fuses)) =
-        policy.parts().and_then(|parts| Some((parts, parts.fuses.as_ref()?)))
-    else {
-        return Ok(None);
+) -> Result<(), Box<Rejection>> {
+    let Some(parts) = policy.parts() else { return Ok(()) };
+    let (Some(fuses), Some(asked)) = (&parts.fuses, breaker.as_deref().or(policy.breaker())) else {
+        return Ok(());
     };
     let mut changes = Vec::new();
     let seed = mix(call.seed, u64::from(number));
-    let admitted = breaker.admit(&parts.name, &fuses.numbers, now, deadline, seed, &mut changes);
-    breaker::tell(&changes, &parts.name, fuses.per, breaker, observer);
+    let admitted = asked.admit(&parts.name, &fuses.numbers, now, deadline, seed, &mut changes);
+    breaker::tell(&changes, &parts.name, fuses.per, asked, observer);
     match admitted {
         Ok(permit) => {
             observer.event(
                 now,
                 &Event::Admitted { policy: &parts.name, kind: Kind::Breaker, limit: None },
             );
-            Ok(Some(Fuse::new(policy, breaker, fuses.rules(terms), permit)))
+            permits.arm(policy, breaker, permit);
+            Ok(())
         }
         Err(rejection) if fuses.shadow => {
             observer.event(now, &Event::WouldReject(&rejection));
-            Ok(None)
+            Ok(())
         }
-        Err(rejection) => Err(*rejection),
+        Err(rejection) => Err(rejection),
     }
 }

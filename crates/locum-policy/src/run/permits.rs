@@ -3,112 +3,84 @@
 use std::sync::Arc;
 
 use crate::gates::breaker::{self, Breaker};
-use crate::gates::concurrency::{Place, QUEUE_TIMEOUT, Turn};
+use crate::gates::concurrency::{QUEUE_TIMEOUT, Turn};
 use crate::gates::deadline::Allotted;
-use crate::outcome::Rules;
-use crate::policy::Bound;
+use crate::policy::{Bound, Fuses};
 use crate::{Cause, Class, Event, Kind, Observer, Outcome, Time};
 
-/// A place among the calls in flight.
+/// The permits of a call whose answer has begun, until its body ends.
+///
+/// Dropped unsettled they count as ignored, and nobody is told that the call is over.
 #[derive(Default)]
-pub(super) enum Occupied {
-    /// Nothing caps them.
-    #[default]
-    Nothing,
-    /// A place.
-    Place { _place: Place },
-    /// In shadow: a place, or a turn in a queue that nobody really waits in.
-    Shadow { turn: Turn, policy: Bound },
-}
-
-impl Occupied {
-    /// The call is over; of a shadow, tells what the queue would have done to it.
-    pub(super) fn settle(self, now: Time, observer: &impl Observer) {
-        let Self::Shadow { turn, policy } = self else { return };
-        let Some(parts) = policy.parts() else { return };
-        let Some(part) = &parts.places else { return };
-        let waited = turn.since().until(now);
-        if part.gate.settings().queue_timeout.is_some_and(|timeout| waited >= timeout)
-            && turn.still_waits()
-        {
-            observer
-                .event(now, &Event::WouldReject(&part.gate.rejection(&parts.name, QUEUE_TIMEOUT)));
-        }
-    }
-}
-
-/// A breaker's permit, with what is needed to settle it later.
-pub(super) struct Fuse {
-    policy: Bound,
-    breaker: Arc<Breaker>,
-    rules: Rules,
-    /// Taken when settled.
-    permit: Option<breaker::Permit>,
-}
-
-impl Fuse {
-    pub(super) fn new(
-        policy: &Bound,
-        breaker: &Arc<Breaker>,
-        rules: Rules,
-        permit: breaker::Permit,
-    ) -> Self {
-        Self { policy: policy.clone(), breaker: Arc::clone(breaker), rules, permit: Some(permit) }
-    }
-
-    fn settle(mut self, cause: Cause, allotted: &Allotted, now: Time, observer: &impl Observer) {
-        let Some(permit) = self.permit.take() else { return };
-        let class = self.rules.class(cause, allotted);
-        let mut changes = Vec::new();
-        let stale = self.breaker.settle(permit, class, now, &mut changes);
-        let policy = self.policy.name();
-        observer.event(now, &Event::Settled { policy, kind: Kind::Breaker, class, stale });
-        if let Some(fuses) = self.policy.parts().and_then(|parts| parts.fuses.as_ref()) {
-            breaker::tell(&changes, policy, fuses.per, &self.breaker, observer);
-        }
-    }
-}
-
-impl Drop for Fuse {
-    fn drop(&mut self) {
-        if let Some(permit) = self.permit.take() {
-            self.breaker.release(permit);
-        }
-    }
-}
-
-/// What one attempt holds: of the route's policy, and of its endpoint's.
-#[derive(Default)]
-pub(super) struct Permits {
-    pub(super) fuse: Option<Fuse>,
-    pub(super) endpoint_fuse: Option<Fuse>,
-    pub(super) endpoint_place: Occupied,
+pub struct Held {
+    /// Of the call's policy: its place for the whole call, its breaker for each attempt.
+    pub(super) own: Permits,
+    /// Of the endpoint's policy, for each attempt.
+    endpoint: Option<Box<Permits>>,
+    /// The time the last attempt had.
     pub(super) allotted: Allotted,
+    /// What is told when the call is over; absent once it was told.
+    call: Option<Begun>,
 }
 
-impl Permits {
-    /// The attempt ended with `cause`.
-    pub(super) fn settle(self, cause: Cause, now: Time, observer: &impl Observer) -> Outcome {
-        let outcome = self.outcome(cause);
-        // Inner before outer, as they were passed the other way.
-        for fuse in [self.endpoint_fuse, self.fuse].into_iter().flatten() {
-            fuse.settle(cause, &self.allotted, now, observer);
+/// A call that is not over yet.
+#[derive(Clone, Copy)]
+struct Begun {
+    arrived: Time,
+    attempts: u32,
+}
+
+impl Held {
+    /// Of a call that holds nothing yet.
+    pub(super) fn begin(arrived: Time) -> Self {
+        Self { call: Some(Begun { arrived, attempts: 0 }), ..Self::default() }
+    }
+
+    /// An attempt is sent.
+    pub(super) const fn count_attempt(&mut self) {
+        if let Some(call) = &mut self.call {
+            call.attempts += 1;
         }
-        self.endpoint_place.settle(now, observer);
-        outcome
     }
 
-    /// Whether there is anything to settle.
-    pub(super) fn any(&self) -> bool {
-        self.fuse.is_some()
-            || self.endpoint_fuse.is_some()
-            || !matches!(self.endpoint_place, Occupied::Nothing)
+    /// How many attempts were sent.
+    pub(super) fn attempts(&self) -> u32 {
+        self.call.map_or(0, |call| call.attempts)
     }
 
-    /// How a call ends whose last attempt ended with `cause`.
-    fn outcome(&self, cause: Cause) -> Outcome {
-        let rules = self.fuse.as_ref().map_or_else(Rules::default, |fuse| fuse.rules);
-        match (cause, rules.class(cause, &self.allotted)) {
+    /// Whether the end of the call was not told yet.
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.call.is_some()
+    }
+
+    /// The answer's body ended at `now`; `cause` is what the attempt came to after all: that of its
+    /// head, or [`Cause::Truncated`], [`Cause::Timeout`] or [`Cause::Cancelled`] if the body did not
+    /// end well. Tells `observer` that the call is over.
+    pub fn settle(mut self, cause: Cause, now: Time, observer: &impl Observer) {
+        let outcome = self.settle_attempt(cause, now, observer);
+        self.end(outcome, now, observer);
+    }
+
+    /// The call is over: its place is given back, and its end told.
+    pub(super) fn end(&mut self, outcome: Outcome, now: Time, observer: &impl Observer) {
+        self.own.leave(now, observer);
+        if let Some(Begun { arrived, attempts }) = self.call.take() {
+            observer.event(now, &Event::Done { outcome, attempts, took: arrived.until(now) });
+        }
+    }
+
+    /// The attempt ended with `cause`; tells how the call ends if no other follows.
+    pub(super) fn settle_attempt(
+        &mut self,
+        cause: Cause,
+        now: Time,
+        observer: &impl Observer,
+    ) -> Outcome {
+        let class = self.own.class(cause, &self.allotted);
+        // Inner before outer, as they were passed the other way.
+        self.settle_endpoint(cause, now, observer);
+        self.own.settle(cause, &self.allotted, now, observer);
+        match (cause, class) {
             (Cause::Cancelled, _) => Outcome::Cancelled,
             (Cause::Timeout, _) if self.allotted.ends_call => Outcome::Deadline,
             (Cause::Timeout | Cause::Unavailable, _) | (_, Class::Failure | Class::Overload) => {
@@ -119,34 +91,143 @@ impl Permits {
     }
 }
 
-/// The permits of a call whose answer has begun, until its body ends.
-///
-/// Dropped unsettled they count as ignored, and nobody is told that the call is over.
-#[derive(Default)]
-pub struct Held {
-    pub(super) place: Occupied,
-    pub(super) permits: Permits,
-    /// What is told when the call is over; absent if it was told already.
-    pub(super) call: Option<Begun>,
-}
-
-/// A call that is not over yet.
-#[derive(Clone, Copy)]
-pub(super) struct Begun {
-    pub(super) arrived: Time,
-    pub(super) attempts: u32,
-}
-
 impl Held {
-    /// The answer's body ended at `now`; `cause` is what the attempt came to after all: that of its
-    /// head, or [`Cause::Truncated`], [`Cause::Timeout`] or [`Cause::Cancelled`] if the body did not
-    /// end well. Tells `observer` that the call is over.
-    pub fn settle(self, cause: Cause, now: Time, observer: &impl Observer) {
-        let Self { place, permits, call } = self;
-        let outcome = permits.settle(cause, now, observer);
-        place.settle(now, observer);
-        if let Some(Begun { arrived, attempts }) = call {
-            observer.event(now, &Event::Done { outcome, attempts, took: arrived.until(now) });
+    /// Tells the endpoint's policy how the attempt ended.
+    pub(super) fn settle_endpoint(&mut self, cause: Cause, now: Time, observer: &impl Observer) {
+        if let Some(mut permits) = self.endpoint.take() {
+            permits.settle(cause, &self.allotted, now, observer);
+            permits.leave(now, observer);
         }
+    }
+
+    /// What is held of the endpoint's policy.
+    pub(super) fn endpoint(&mut self) -> &mut Permits {
+        self.endpoint.get_or_insert_default()
+    }
+}
+
+/// What is held of one policy.
+#[derive(Default)]
+pub(super) struct Permits {
+    /// Whose they are. Open while nothing is held.
+    policy: Bound,
+    place: Occupied,
+    fuse: Option<Fuse>,
+}
+
+/// A place among the calls in flight.
+#[derive(Default)]
+pub(super) enum Occupied {
+    /// Nothing caps them, or (in shadow) there was none.
+    #[default]
+    Nothing,
+    /// A place.
+    Place,
+    /// In shadow: a turn in a queue that nobody really waits in.
+    Shadow(Turn),
+}
+
+/// A breaker's permit.
+struct Fuse {
+    /// `None`: the breaker that is bound to the policy.
+    breaker: Option<Arc<Breaker>>,
+    permit: breaker::Permit,
+}
+
+impl Permits {
+    pub(super) fn occupy(&mut self, policy: &Bound, place: Occupied) {
+        if !matches!(place, Occupied::Nothing) {
+            self.policy = policy.clone();
+            self.place = place;
+        }
+    }
+
+    pub(super) fn arm(
+        &mut self,
+        policy: &Bound,
+        breaker: Option<Arc<Breaker>>,
+        permit: breaker::Permit,
+    ) {
+        if self.policy.is_open() {
+            self.policy = policy.clone();
+        }
+        self.fuse = Some(Fuse { breaker, permit });
+    }
+
+    fn class(&self, cause: Cause, allotted: &Allotted) -> Class {
+        self.fuses().map(|fuses| fuses.rules).unwrap_or_default().class(cause, allotted)
+    }
+
+    fn fuses(&self) -> Option<&Fuses> {
+        self.policy.parts().and_then(|parts| parts.fuses.as_ref())
+    }
+
+    /// Tells the breaker how the attempt ended.
+    pub(super) fn settle(
+        &mut self,
+        cause: Cause,
+        allotted: &Allotted,
+        now: Time,
+        observer: &impl Observer,
+    ) {
+        let Some(Fuse { breaker, permit }) = self.fuse.take() else { return };
+        let (Some(fuses), Some(breaker)) =
+            (self.fuses(), breaker.as_deref().or(self.policy.breaker()))
+        else {
+            return;
+        };
+        let class = fuses.rules.class(cause, allotted);
+        let mut changes = Vec::new();
+        let stale = breaker.settle(permit, class, now, &mut changes);
+        let policy = self.policy.name();
+        observer.event(now, &Event::Settled { policy, kind: Kind::Breaker, class, stale });
+        breaker::tell(&changes, policy, fuses.per, breaker, observer);
+    }
+
+    /// Gives the place back; of a shadow, tells what the queue would have done.
+    pub(super) fn leave(&mut self, now: Time, observer: &impl Observer) {
+        if let Occupied::Shadow(turn) = &self.place
+            && turn.still_waits()
+            && let Some(parts) = self.policy.parts()
+            && let Some(part) = &parts.places
+            && part
+                .gate
+                .settings()
+                .queue_timeout
+                .is_some_and(|timeout| turn.since().until(now) >= timeout)
+        {
+            observer
+                .event(now, &Event::WouldReject(&part.gate.rejection(&parts.name, QUEUE_TIMEOUT)));
+        }
+        self.vacate();
+    }
+
+    fn vacate(&mut self) {
+        if let Occupied::Place = std::mem::take(&mut self.place)
+            && let Some(part) = self.policy.parts().and_then(|parts| parts.places.as_ref())
+        {
+            part.gate.give_back();
+        }
+    }
+}
+
+impl Permits {
+    /// The attempt ended without a word about the peer.
+    fn release(&mut self) {
+        if let Some(Fuse { breaker, permit }) = self.fuse.take()
+            && let Some(breaker) = breaker.as_deref().or(self.policy.breaker())
+        {
+            breaker.release(permit);
+        }
+    }
+}
+
+impl Drop for Permits {
+    fn drop(&mut self) {
+        if self.policy.is_open() {
+            return;
+        }
+        self.release();
+        self.vacate();
     }
 }

@@ -18,6 +18,7 @@ impl Cell {
     }
 
     /// Moves the meter to where `decide` says, unless it refuses.
+    #[inline]
     pub(super) fn update<E>(&self, decide: impl Fn(u128) -> Result<Hit, E>) -> Result<Hit, E> {
         match self {
             Self::Word(word) => {

@@ -3,7 +3,7 @@
 //! The interval between units, T = period / rate, is kept as a fraction, so 3/s does not drift.
 //! All times here are *ticks*: the largest unit of which both a nanosecond and T are whole numbers.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroU128};
 use std::time::Duration;
 
 use crate::Time;
@@ -57,6 +57,7 @@ impl Gcra {
     /// # Errors
     ///
     /// The refusal; the meter then stays where it is.
+    #[inline]
     pub fn hit(&self, tat: u128, now: Time, units: u64) -> Result<Hit, Refusal> {
         if units > self.burst {
             return Err(Refusal::Never);
@@ -71,14 +72,16 @@ impl Gcra {
     }
 
     /// Whole units left after `hit`.
+    #[inline]
     pub fn remaining(&self, hit: &Hit) -> u64 {
-        let left = self.tolerance.saturating_sub(hit.ahead) / u128::from(self.interval.get());
+        let left = self.tolerance.saturating_sub(hit.ahead) / NonZeroU128::from(self.interval);
         u64::try_from(left).unwrap_or(u64::MAX)
     }
 
     /// Ticks as time, rounded up: never earlier than exact.
+    #[inline]
     pub fn duration(&self, ticks: u128) -> Duration {
-        let nanos = ticks.div_ceil(u128::from(self.nano.get()));
+        let nanos = (ticks + u128::from(self.nano.get() - 1)) / NonZeroU128::from(self.nano);
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
@@ -93,6 +96,7 @@ impl Gcra {
     }
 
     /// `now` in ticks.
+    #[inline]
     pub fn ticks(&self, now: Time) -> u128 {
         u128::from(now.as_nanos()) * u128::from(self.nano.get())
     }

@@ -40,7 +40,7 @@ pub(super) struct Refused<'a> {
 struct Ask {
     now: Time,
     units: u64,
-    longest: Duration,
+    deadline: Option<Time>,
 }
 
 /// Why a taking fails, with the place of the meter.
@@ -65,14 +65,15 @@ impl Meter {
         &self.settings
     }
 
-    /// Takes what the call costs, if it can be had within `longest`.
+    /// Takes what the call costs, if its turn comes before `deadline`.
+    #[inline]
     pub(super) fn take(
         &self,
         call: &Call<'_>,
         now: Time,
-        longest: Duration,
+        deadline: Option<Time>,
     ) -> Result<Hit, Refused<'_>> {
-        let ask = self.ask(call, now, longest);
+        let ask = self.ask(call, now, deadline);
         let decide = |tat| self.decide(tat, &ask);
         let hit = match &self.buckets {
             Buckets::One(cell) => cell.update(decide),
@@ -86,9 +87,9 @@ impl Meter {
         &self,
         call: &Call<'_>,
         now: Time,
-        longest: Duration,
+        deadline: Option<Time>,
     ) -> Result<Hit, Refused<'_>> {
-        let ask = self.ask(call, now, longest);
+        let ask = self.ask(call, now, deadline);
         let tat = match &self.buckets {
             Buckets::One(cell) => cell.tat(),
             Buckets::ByKey(table) => table.tat(self.key(call)),
@@ -109,6 +110,7 @@ impl Meter {
     }
 
     /// How long a call that took `hit` waits for its turn.
+    #[inline]
     pub(super) fn wait(&self, hit: &Hit) -> Duration {
         let Some(free) = self.free().filter(|_| hit.ahead > 0) else { return Duration::ZERO };
         self.gcra.duration(hit.ahead.saturating_sub(self.gcra.intervals(free)))
@@ -118,6 +120,7 @@ impl Meter {
         self.gcra.remaining(hit)
     }
 
+    #[inline]
     pub(super) fn state(&self, hit: &Hit) -> LimitState {
         LimitState {
             quota: self.settings.rate.count.get(),
@@ -136,6 +139,7 @@ impl Meter {
         Snapshot { settings: self.settings.clone(), state, keys }
     }
 
+    #[inline]
     fn decide(&self, tat: u128, ask: &Ask) -> Result<Hit, Failed> {
         if ask.units == 0 {
             return Ok(Hit { tat, ahead: 0 });
@@ -144,7 +148,12 @@ impl Meter {
             .gcra
             .hit(tat, ask.now, ask.units)
             .map_err(|refusal| Failed::Refused(refusal, tat))?;
-        match self.wait(&hit).checked_sub(ask.longest) {
+        if self.settings.algorithm == Algorithm::TokenBucket {
+            return Ok(hit);
+        }
+        let longest = ask.deadline.map_or(Duration::MAX, |deadline| ask.now.until(deadline));
+        let longest = self.settings.max_wait.map_or(longest, |max_wait| max_wait.min(longest));
+        match self.wait(&hit).checked_sub(longest) {
             None | Some(Duration::ZERO) => Ok(hit),
             Some(beyond) => Err(Failed::TooLate(beyond, tat)),
         }
@@ -170,14 +179,13 @@ impl Meter {
         self.state(&Hit { tat, ahead: tat.saturating_sub(self.gcra.ticks(now)) })
     }
 
-    fn ask(&self, call: &Call<'_>, now: Time, longest: Duration) -> Ask {
+    fn ask(&self, call: &Call<'_>, now: Time, deadline: Option<Time>) -> Ask {
         let last = self.last.load(Ordering::Relaxed);
         let nanos = now.as_nanos();
         if nanos > last {
             self.last.store(nanos, Ordering::Relaxed);
         }
-        let longest = self.settings.max_wait.map_or(longest, |max_wait| max_wait.min(longest));
-        Ask { now: Time::from_nanos(nanos.max(last)), units: self.units(call), longest }
+        Ask { now: Time::from_nanos(nanos.max(last)), units: self.units(call), deadline }
     }
 
     const fn units(&self, call: &Call<'_>) -> u64 {

@@ -51,10 +51,16 @@ impl Budget {
     }
 
     /// A call arrives.
+    #[inline]
     pub(crate) fn count_call(&self, now: Time) {
         if self.calls.add(now, || true) {
             return;
         }
+        self.record_call(now);
+    }
+
+    #[cold]
+    fn record_call(&self, now: Time) {
         let mut book = self.lock();
         book.counts.add(now, [1, 0]);
         self.open(book);
