@@ -250,7 +250,6 @@ impl Chunked {
             match self.section.next_line(&self.trailers, self.trailer_fields) {
                 Ok(Line::Field(_)) => {}
                 Ok(Line::End(end)) => {
-                    self.trailers.truncate(end);
                     self.stage = Stage::End;
                     return Ok((end - before, true));
                 }

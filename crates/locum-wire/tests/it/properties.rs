@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use locum_wire::http1::{Chunked, Error, Head, Limits, Piece, encode, path};
+use locum_wire::http1::{Chunked, Error, Head, Limits, Name, Piece, encode, path};
 
 use crate::gateway::Gateway;
 
@@ -16,6 +16,27 @@ proptest! {
         let whole = Gateway::serve([&bytes[..]]);
         prop_assert_eq!(&Gateway::serve(bytes.chunks(1)), &whole);
         prop_assert_eq!(Gateway::serve(split(&bytes, &cuts)), whole);
+    }
+
+    #[test]
+    fn a_head_remembers_nothing_of_the_message_before(before in requests(), bytes in requests()) {
+        let limits = Limits::default();
+        let mut used = Head::new();
+        let _ = used.parse_request(&before, &limits);
+        used.clear();
+        let mut fresh = Head::new();
+        let verdict = fresh.parse_request(&bytes, &limits);
+        prop_assert_eq!(used.parse_request(&bytes, &limits), verdict);
+        if verdict == Ok(true) {
+            let [used, fresh] = [used.request(&bytes), fresh.request(&bytes)];
+            prop_assert_eq!(used.host(), fresh.host());
+            prop_assert_eq!((used.path(), used.query()), (fresh.path(), fresh.query()));
+            prop_assert_eq!(used.get(Name::Connection), fresh.get(Name::Connection));
+            prop_assert_eq!(used.get(Name::ContentLength), fresh.get(Name::ContentLength));
+            prop_assert_eq!(used.framing(), fresh.framing());
+            prop_assert_eq!(used.keep_alive(), fresh.keep_alive());
+            prop_assert!(used.fields().eq(fresh.fields()));
+        }
     }
 
     #[test]

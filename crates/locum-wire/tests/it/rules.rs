@@ -205,6 +205,25 @@ fn fields_are_found_in_any_case() {
 }
 
 #[test]
+fn a_head_remembers_nothing_of_the_message_before() {
+    let before =
+        with("Connection: close, upgrade, x-a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n")
+            .replace("/x", "http://b.test/?query");
+    let plain =
+        "GET /x HTTP/1.0\r\nConnection: keep-alive\r\nX-A: 1\r\nA:\r\nB:\r\nC:\r\nD:\r\n\r\n";
+    let limits = Limits::default();
+    let mut head = Head::new();
+    assert_eq!(head.parse_request(before.as_bytes(), &limits), Ok(true));
+    head.clear();
+    assert_eq!(head.parse_request(plain.as_bytes(), &limits), Ok(true));
+    let request = head.request(plain.as_bytes());
+    assert_eq!((request.host(), request.query(), request.target()), (None, None, Target::Origin));
+    assert_eq!((request.get(Name::ContentLength), request.get(Name::Expect)), (None, None));
+    assert_eq!((request.framing(), request.keep_alive()), (Framing::None, true));
+    assert_eq!(request.fields().filter(|it| it.hop).count(), 1);
+}
+
+#[test]
 fn limits_have_their_own_statuses_rfc6585_5_rfc9110_15_5_15() {
     let limits = Limits { head_bytes: 200, fields: 3, target_bytes: 20 };
     let refused = |text: &str| Head::new().parse_request(text.as_bytes(), &limits);
