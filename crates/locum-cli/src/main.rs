@@ -20,6 +20,7 @@ mod watch;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    small_pages();
     let args::Args { command } = args::Args::parse();
     let done = match command {
         args::Command::Run(args) => run::run(args),
@@ -32,6 +33,13 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Does without huge pages: the allocator asks for them, and then the first kilobytes of every
+/// thread hold 2 MiB. Measured with 12,000 connections: 67 MiB resident with them, 50 without.
+fn small_pages() {
+    // An old kernel may not know the switch; then it stays as it was.
+    drop(rustix::thread::disable_transparent_huge_pages(true));
 }
 
 /// Why a command did not do what it was asked to.
