@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -69,8 +68,8 @@ impl Client {
         listener: Arc<Listener>,
         seat: Seat,
         worker: &Worker,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             stream,
             buffer: Buffer::new(&worker.buffers),
             head: None,
@@ -79,13 +78,13 @@ impl Client {
             alarm: worker.alarms.alarm(),
             served: 0,
             _seat: seat,
-        }
+        })
     }
 
     /// Serves requests until the connection ends.
-    pub(crate) async fn serve(mut self, worker: Rc<Worker>) {
+    pub(crate) async fn serve(mut self: Box<Self>, worker: &Worker) {
         loop {
-            match self.next_request(&worker).await {
+            match self.next_request(worker).await {
                 Arrival::Head => {}
                 Arrival::End => return,
                 Arrival::Refused(refusal) => {
@@ -102,7 +101,7 @@ impl Client {
             }
             // A call's state is large and short-lived: it lives on the heap only while it is needed,
             // so that an idle connection stays small.
-            let next = Box::pin(flow::serve(&mut self, &worker)).await;
+            let next = Box::pin(flow::serve(&mut self, worker)).await;
             self.served += 1;
             if let Some(mut head) = self.head.take() {
                 head.clear();

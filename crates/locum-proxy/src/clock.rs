@@ -8,7 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
@@ -70,8 +70,10 @@ impl Alarms {
     }
 
     /// Runs a task so that each of its turns reads the clock anew, and once.
-    pub(crate) async fn turns(self: Rc<Self>, task: impl Future<Output = ()>) {
-        let mut task = pin!(task);
+    ///
+    /// The task comes in a box, or its state would be in this future twice: as it came and as it is
+    /// polled. There is one of these for each idle connection.
+    pub(crate) async fn turns(self: Rc<Self>, mut task: Pin<Box<impl Future<Output = ()>>>) {
         poll_fn(|cx| {
             self.turn.set(Time::ZERO);
             let polled = task.as_mut().poll(cx);

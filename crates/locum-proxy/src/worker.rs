@@ -228,10 +228,10 @@ impl Worker {
         self.connections.set(self.connections.get() + 1);
         let guest = Guest(Rc::clone(self));
         let alarms = Rc::clone(&self.alarms);
-        spawn_local(alarms.turns(async move {
-            client.serve(Rc::clone(&guest.0)).await;
+        spawn_local(alarms.turns(Box::pin(async move {
+            client.serve(&guest.0).await;
             drop(guest);
-        }));
+        })));
     }
 
     /// The plan of this moment; a call keeps the one that it began with.
