@@ -4,10 +4,10 @@ use super::Error;
 
 /// A byte of a method or a field name: `tchar` of RFC 9110 §5.6.2.
 pub(super) const TOKEN: u8 = 1;
-/// A byte of a path, or of an absolute URI before its query. RFC 3986 §3.3, and of what it does
-/// not name, `"`, `^`, `{`, `|`, `}`, `[` and `]` are left out or let through as user agents do.
+/// A byte of a path, or of an absolute URI before its query: RFC 3986 §3.3, and `[`, `]`, `^`,
+/// `{`, `|` and `}`, which clients send as they are.
 pub(super) const PATH: u8 = 2;
-/// A byte of a query (RFC 3986 §3.4, and what browsers send raw there).
+/// A byte of a query: RFC 3986 §3.4, and what browsers leave as it is there, such as `\`.
 pub(super) const QUERY: u8 = 4;
 /// An underscore: a token byte, but one that some servers read as a hyphen.
 pub(super) const UNDERSCORE: u8 = 8;
