@@ -149,6 +149,37 @@ fn the_path_that_routes_is_the_path_that_is_forwarded() {
 }
 
 #[test]
+fn a_path_that_others_read_differently_is_refused() {
+    let upstream = Upstream::start(script::answers("ok"));
+    let locum = Config::to(&upstream).start();
+    for path in
+        ["/a%00b", "/a%2fb", "/a%5Cb", "/a\\b", "/a/..;x/b", "/../b", "/a/%2e%2e/../b", "/a%zz"]
+    {
+        assert_eq!(locum.get(path).status, 400, "{path}");
+    }
+    assert_eq!(upstream.received().len(), 0);
+    assert_eq!(locum.get("/a//b").status, 200);
+    assert_eq!(upstream.received()[0].request.target, "/a//b", "nothing is merged");
+}
+
+#[test]
+fn headers_that_pass_for_others_are_dropped() {
+    let upstream = Upstream::start(script::answers("ok"));
+    let locum = Config::to(&upstream).start();
+    let mut client = locum.client();
+    client.send(
+        "GET / HTTP/1.1\r\nHost: a.test\r\nProxy: http://evil.test\r\nX-Original-URL: /admin\r\n\
+         X-Rewrite-URL: /admin\r\nX-Plain: 1\r\n\r\n",
+    );
+    assert_eq!(client.response("GET").unwrap().status, 200);
+    let headers = only(&upstream).headers;
+    assert!(headers.has("x-plain"));
+    for name in ["proxy", "x-original-url", "x-rewrite-url"] {
+        assert!(!headers.has(name), "{name} in {headers:?}");
+    }
+}
+
+#[test]
 fn weights_share_the_calls() {
     let (most, some) =
         (Upstream::start(script::answers("a")), Upstream::start(script::answers("b")));

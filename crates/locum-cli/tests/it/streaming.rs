@@ -1,6 +1,9 @@
 //! Bodies, trailers, interim answers and the order of things.
 
-use locum_testkit::{Gate, Upstream, eventually, script};
+use std::io::Read as _;
+
+use locum_testkit::http::Framing;
+use locum_testkit::{Client, Connection, Gate, Locum, Upstream, eventually, script};
 
 use crate::setup::Config;
 
@@ -229,4 +232,98 @@ fn upstream_connections_are_kept() {
         assert_eq!(client.get("/").unwrap().text(), "ok");
     }
     assert_eq!(upstream.accepted(), 1);
+}
+
+/// Accepts an upgrade, greets, and then echoes bytes; refuses what asks for no upgrade.
+fn upgrades() -> impl Fn(&mut Connection) {
+    |peer| {
+        while let Some(request) = peer.request() {
+            if request.headers.get("upgrade") != Some("websocket") {
+                peer.answer_with(&request, "426 Upgrade Required", &[], b"");
+                continue;
+            }
+            peer.send(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+                  Connection: Upgrade\r\n\r\nhello",
+            );
+            let mut buffer = [0; 1024];
+            while let Ok(read @ 1..) = peer.stream().read(&mut buffer) {
+                peer.send(&buffer[..read]);
+            }
+            return;
+        }
+    }
+}
+
+fn upgraded(locum: &Locum) -> Client {
+    let mut client = locum.client();
+    client.send(
+        "GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: keep-alive, Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    let (answer, _) = client.reader().response_head("GET").unwrap();
+    assert_eq!(answer.status, 101);
+    assert_eq!(answer.headers.get("upgrade"), Some("websocket"));
+    assert!(answer.headers.has_token("connection", "upgrade"));
+    client
+}
+
+/// Reads exactly this from a tunnel.
+fn assert_next(client: &mut Client, expected: &str) {
+    let mut bytes = Vec::new();
+    client.reader().body(Framing::Length(expected.len() as u64), &mut bytes).unwrap();
+    assert_eq!(String::from_utf8_lossy(&bytes), expected);
+}
+
+#[test]
+fn a_websocket_is_a_tunnel_both_ways_and_ends_with_either_side() {
+    let upstream = Upstream::start(upgrades());
+    let locum = Config::to(&upstream).start();
+    let mut client = upgraded(&locum);
+    assert_next(&mut client, "hello");
+    for text in ["one", "two", "GET /SMUGGLED HTTP/1.1\r\n\r\n"] {
+        client.send(text);
+        assert_next(&mut client, text);
+    }
+    assert_eq!(upstream.received().len(), 1, "a tunnel carries no requests");
+    drop(client);
+    eventually("the upstream's side is closed", || upstream.open() == 0);
+}
+
+#[test]
+fn a_websocket_survives_reloads() {
+    let upstream = Upstream::start(upgrades());
+    let config = Config::to(&upstream);
+    let locum = config.start();
+    let mut client = upgraded(&locum);
+    assert_next(&mut client, "hello");
+    locum.reload(&config.clone().route("max_body = \"1MiB\"").to_string());
+    client.send("still here");
+    assert_next(&mut client, "still here");
+}
+
+#[test]
+fn no_tunnel_opens_without_the_upstreams_consent_or_for_another_protocol() {
+    let refusing = Upstream::start(script::says("403 Forbidden"));
+    let locum = Config::to(&refusing).start();
+    let mut client = locum.client();
+    let ask = |client: &mut Client, protocol: &str| {
+        client.send(format!(
+            "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+             Upgrade: {protocol}\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+        ));
+        client.response("GET").unwrap().status
+    };
+    assert_eq!(ask(&mut client, "websocket"), 403);
+    assert_eq!(client.get("/").unwrap().status, 403, "the connection speaks HTTP as before");
+
+    let upstream = Upstream::start(upgrades());
+    let locum = Config::to(&upstream).start();
+    let mut client = locum.client();
+    for protocol in ["h2c", "TLS/1.3", "foo"] {
+        assert_eq!(ask(&mut client, protocol), 426, "{protocol}");
+    }
+    assert!(upstream.received().iter().all(|r| !r.request.headers.has("upgrade")));
+    assert!(upstream.received().iter().all(|r| !r.request.headers.has("http2-settings")));
 }
