@@ -214,7 +214,12 @@ impl Error {
                 // How texts of the policies are refused.
                 None => match text.split_once(" is not ") {
                     Some((found, expected)) => {
-                        (format!("found {found}"), format!("write {expected}"))
+                        let known: Vec<_> = expected.split('`').skip(1).step_by(2).collect();
+                        let remedy = match nearest(found.trim_matches('`'), known.into_iter()) {
+                            Some(near) => format!("did you mean `{near}`?"),
+                            None => format!("write {expected}"),
+                        };
+                        (format!("found {found}"), remedy)
                     }
                     None => (text.clone(), "see `locum schema` for what fits".to_owned()),
                 },

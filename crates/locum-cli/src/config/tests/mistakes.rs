@@ -151,6 +151,16 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "upstream = [\"users\"]",
             "13:12: error: routes[0].upstream: found a list; write a text in quotes",
         ),
+        (
+            "breaker = {",
+            "rate_limit = { rate = \"1/s\", algorithm = \"tokenbucket\" }\nbreaker = {",
+            "9:42: error: policies.careful.rate_limit.algorithm: found `tokenbucket`; did you mean `token-bucket`?",
+        ),
+        (
+            "breaker = {",
+            "rate_limit = [{ rate = \"1/s\" }, { rate = \"fast\" }]\nbreaker = {",
+            "9:42: error: policies.careful.rate_limit[1].rate: found `fast`; write a rate such as \"100/s\", \"10/min\" or \"1/250ms\"",
+        ),
         // Values that are well formed and out of range.
         (
             "min_calls = 20",
