@@ -2,5 +2,14 @@
 
 #![expect(unreachable_pub, reason = "modules of one test binary")]
 
+mod allocation;
+mod breaker;
+mod concurrency;
+mod deadline;
+mod model;
+mod rate_limit;
+mod retry;
 mod run;
+#[cfg(feature = "serde")]
+mod settings;
 mod world;

@@ -1,12 +1,8 @@
 //! The order of things around a call.
 
-use locum_policy::{Bound, Cause, Policy, Settings};
+use locum_policy::{Bound, Cause, Settings};
 
-use crate::world::{Case, World, hangs, meets, millis, ms};
-
-fn bound(settings: &Settings) -> Bound {
-    Policy::build("test", settings, 1, None).unwrap().bind("upstream")
-}
+use crate::world::{Case, World, bound, hangs, meets, millis, ms};
 
 #[test]
 fn a_call_without_a_policy_is_one_attempt() {

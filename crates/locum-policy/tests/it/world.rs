@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +12,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use locum_policy::{
-    Answer, Attempt, Bound, Call, Cause, Clock, End, Ended, Endpoint, Event, Exchange, Observer,
-    Time, run,
+    Answer, Attempt, Bound, Call, Cause, Clock, End, Ended, Endpoint, Event, Exchange, Key, Keys,
+    Observer, Policy, Rejection, Settings, Time, run,
 };
 
 /// Milliseconds as a point in time.
@@ -110,10 +110,6 @@ impl World {
         self.settle();
     }
 
-    pub fn runs(&self, id: usize) -> bool {
-        self.tasks.borrow()[id].is_some()
-    }
-
     /// Moves the clock to `to`, stopping at every alarm on the way.
     pub fn advance(&self, to: Time) {
         loop {
@@ -145,21 +141,50 @@ impl World {
 
 /// What calls and their policies did, one line an event.
 #[derive(Clone, Default)]
-pub struct Log(Rc<RefCell<Vec<String>>>);
+pub struct Log {
+    lines: Rc<RefCell<Vec<String>>>,
+    detail: Rc<RefCell<String>>,
+    told: Rc<Cell<Option<Duration>>>,
+    remaining: Rc<Cell<Option<u64>>>,
+}
 
 impl Log {
     pub fn lines(&self) -> Vec<String> {
-        self.0.borrow().clone()
+        self.lines.borrow().clone()
     }
 
     /// How many lines contain `part`.
     pub fn count(&self, part: &str) -> usize {
-        self.0.borrow().iter().filter(|line| line.contains(part)).count()
+        self.lines.borrow().iter().filter(|line| line.contains(part)).count()
+    }
+
+    pub fn clear(&self) {
+        self.lines.borrow_mut().clear();
+    }
+
+    /// What the tightest limit had left after the last call.
+    pub fn remaining(&self) -> Option<u64> {
+        self.remaining.get()
+    }
+
+    /// The time that the last attempt was told it has.
+    pub fn told(&self) -> Option<Duration> {
+        self.told.get()
+    }
+
+    /// The sentence of the last refusal.
+    pub fn detail(&self) -> String {
+        self.detail.borrow().clone()
     }
 
     pub fn last(&self) -> String {
-        self.0.borrow().last().cloned().unwrap_or_default()
+        self.lines.borrow().last().cloned().unwrap_or_default()
     }
+}
+
+fn short(rejection: &Rejection) -> String {
+    let after = rejection.retry_after.map(|after| format!(" {after:?}")).unwrap_or_default();
+    format!("{} {}{after}", rejection.kind.name(), rejection.reason)
 }
 
 impl Observer for Log {
@@ -168,18 +193,23 @@ impl Observer for Log {
         let at = now.as_nanos() as f64 / 1e6;
         write!(line, "{at} ").unwrap();
         match event {
-            Event::Admitted { kind, .. } => write!(line, "admitted {}", kind.name()),
+            Event::Admitted { kind, limit, .. } => {
+                self.remaining.set(limit.map(|limit| limit.state().remaining));
+                write!(line, "admitted {}", kind.name())
+            }
             Event::Delayed { kind, wait, .. } => write!(line, "delayed {} {wait:?}", kind.name()),
             Event::Rejected(rejection) => {
-                write!(line, "rejected {} {}", rejection.kind.name(), rejection.reason)
+                self.detail.borrow_mut().clone_from(&rejection.detail);
+                write!(line, "rejected {}", short(rejection))
             }
             Event::WouldReject(rejection) => {
-                write!(line, "would_reject {} {}", rejection.kind.name(), rejection.reason)
+                write!(line, "would_reject {}", short(rejection))
             }
             Event::Skipped { endpoint, rejection } => {
                 write!(line, "skipped {endpoint} {}", rejection.reason)
             }
             Event::Attempt(attempt) => {
+                self.told.set(attempt.deadline.map(|deadline| attempt.started.until(deadline)));
                 let kind = format!("{:?}", attempt.kind).to_lowercase();
                 write!(line, "attempt {} {kind} {}", attempt.number, attempt.endpoint.name)
             }
@@ -196,7 +226,7 @@ impl Observer for Log {
             }
         }
         .unwrap();
-        self.0.borrow_mut().push(line);
+        self.lines.borrow_mut().push(line);
     }
 }
 
@@ -247,11 +277,23 @@ impl Exchange for Script {
     }
 }
 
+/// The keys of a test's calls: a client, and nothing else.
+pub struct Client(pub String);
+
+impl Keys for Client {
+    fn key(&self, part: &Key) -> Option<&[u8]> {
+        (*part == Key::ClientIp).then_some(self.0.as_bytes())
+    }
+}
+
 /// A call and what it meets.
 #[derive(Clone)]
 pub struct Case {
+    pub client: String,
     pub method: &'static str,
     pub deadline: Option<u64>,
+    /// How long the answer's body takes.
+    pub body: u64,
     pub idempotent: bool,
     pub cost: u64,
     pub attempt_above: u32,
@@ -263,8 +305,10 @@ pub struct Case {
 impl Case {
     pub fn new(script: &[Meets]) -> Self {
         Self {
+            client: "192.0.2.1".into(),
             method: "Arith.Multiply",
             deadline: None,
+            body: 0,
             idempotent: true,
             cost: 1,
             attempt_above: 1,
@@ -275,7 +319,18 @@ impl Case {
     }
 }
 
+/// A policy bound to the upstream "up".
+pub fn bound(settings: &Settings) -> Bound {
+    Policy::build("test", settings, 1, None).unwrap().bind("up")
+}
+
 impl World {
+    /// The time moves on to `millis`, and a call begins.
+    pub fn call_at(&self, millis: u64, policy: &Bound, case: Case) -> usize {
+        self.advance(ms(millis));
+        self.call(policy, case)
+    }
+
     /// A call begins now under `policy`; its answer's body is empty.
     pub fn call(&self, policy: &Bound, case: Case) -> usize {
         let (policy, clock, log) = (policy.clone(), Rc::clone(&self.clock), self.log.clone());
@@ -295,13 +350,65 @@ impl World {
                 cost: case.cost,
                 priority: 1,
                 attempt_above: case.attempt_above,
-                keys: &(),
+                keys: &Client(case.client),
                 seed: case.seed,
             };
             let Answer { end, held, .. } = run(&policy, &call, &*clock, &exchange, &log).await;
             if let End::Ended(cause, _) = end {
+                if case.body > 0 {
+                    clock.sleep_until(clock.now() + millis(case.body)).await;
+                }
                 held.settle(cause, clock.now(), &log);
             }
         })
     }
+}
+
+/// A call that is answered at once with `cause`, without a world around it; tells whether it passed.
+pub fn at_once(policy: &Bound, now: Time, cause: Cause) -> bool {
+    struct Still(Time);
+
+    impl Clock for Still {
+        fn now(&self) -> Time {
+            self.0
+        }
+
+        fn sleep_until(&self, _: Time) -> impl Future<Output = ()> {
+            std::future::pending()
+        }
+    }
+
+    struct Ready(Cause);
+
+    impl Exchange for Ready {
+        type Reply = ();
+
+        fn pick(&self, _: &[u32], _: Time) -> Option<Endpoint<'_>> {
+            Some(Endpoint { id: 0, name: "a", policy: None })
+        }
+
+        async fn send(&self, _: &Attempt<'_>) -> Ended<()> {
+            Ended { cause: self.0, retry_after: None, reply: () }
+        }
+    }
+
+    let call = Call {
+        method: "Arith.Multiply",
+        arrived: now,
+        deadline: None,
+        idempotent: true,
+        cost: 1,
+        priority: 1,
+        attempt_above: 1,
+        keys: &(),
+        seed: 7,
+    };
+    let (clock, exchange) = (Still(now), Ready(cause));
+    let work = pin!(run(policy, &call, &clock, &exchange, &()));
+    let Poll::Ready(answer) = work.poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("the call waits")
+    };
+    let passed = matches!(answer.end, End::Ended(..));
+    answer.held.settle(cause, now, &());
+    passed
 }
