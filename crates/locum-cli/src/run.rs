@@ -1,5 +1,6 @@
 //! `locum run`: from a configuration to a process that serves, reloads, drains and ends.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -78,42 +79,31 @@ pub(crate) fn serve(source: &Source, process: &args::Process, watch: bool) -> Re
         tracing::warn!("{}", config.sources.line(warning));
     }
     if config.file.listeners.is_empty() {
-        return Err(Failure::Failed(
-            "the configuration has no listener; add `[listeners.NAME]`".into(),
-        ));
+        let text = "the configuration has no listener; add `[listeners.NAME]`";
+        return Err(Failure::Failed(text.to_owned()));
     }
     raise_descriptor_limit();
 
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
+    let runtime = runtime.map_err(failed("cannot start"))?;
     // Before anything is announced, so that no signal finds nobody listening.
     let signals = runtime.block_on(async { Signals::new() });
-    let mut signals = signals.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
+    let mut signals = signals.map_err(failed("cannot listen to signals"))?;
 
-    let admin = config.file.admin.as_ref().map(|admin| open_admin(&admin.listen)).transpose()?;
     let mut addresses = Addresses::new();
+    let admin = config.file.admin.as_ref().map(|admin| open_admin(&admin.listen)).transpose()?;
     if let Some(admin) = &admin {
         addresses.insert("admin".to_owned(), admin.address.to_string());
     }
     let demo = Demo::new(addresses.get("admin").map(String::as_str));
     let proxy = start(&config, &demo)?;
     addresses.extend(proxy.bound().into_iter().map(|(name, bind)| (name, bind.to_string())));
+    let watch = watch.then(|| Watch::new(&config.sources));
     let running = Arc::new(Running::new(proxy, config, demo, started, started_at));
     let admin = admin.map(|listener| admin::start(listener, Arc::clone(&running))).transpose();
-    let admin =
-        admin.map_err(|error| Failure::Failed(format!("cannot start the admin API: {error}")))?;
+    let admin = admin.map_err(failed("cannot start the admin API"))?;
+    announce(&addresses, process, format)?;
 
-    if let Some(path) = &process.ready_file {
-        ready::write(path, &addresses).map_err(|error| {
-            Failure::Failed(format!("cannot write {}: {error}", path.display()))
-        })?;
-    }
-    match format {
-        Format::Text => ready::banner(&addresses),
-        Format::Json => ready::event(&addresses),
-    }
-
-    let watch = watch.then(|| Watch::new(&running.state().config.sources));
     runtime.block_on(until_told(&running, source, &mut signals, watch));
     runtime.block_on(drain(&running, &mut signals));
     if let Some(admin) = admin {
@@ -125,14 +115,12 @@ pub(crate) fn serve(source: &Source, process: &args::Process, watch: bool) -> Re
 }
 
 fn open_admin(listen: &Bind) -> Result<admin::Listener, Failure> {
-    admin::open(listen).map_err(|error| {
-        Failure::Failed(format!("the admin API cannot listen on {listen}: {error}"))
-    })
+    let what = format!("the admin API cannot listen on {listen}");
+    admin::open(listen).map_err(failed(&what))
 }
 
 fn start(config: &Config, demo: &Demo) -> Result<Proxy, Failure> {
-    let demo = demo.addresses(&config.file);
-    let demo = demo.map_err(|error| Failure::Failed(format!("the demo backends: {error}")))?;
+    let demo = demo.addresses(&config.file).map_err(failed("cannot start the demo backends"))?;
     let File { runtime, log, .. } = &config.file;
     let options = Options {
         workers: match runtime.workers {
@@ -148,6 +136,24 @@ fn start(config: &Config, demo: &Demo) -> Result<Proxy, Failure> {
         StartError::Plan(error) => Failure::Config(config.failure(vec![error])),
         other => Failure::Failed(with_cause(&other)),
     })
+}
+
+/// Tells where everything listens: whoever waits for the ready file, and whoever reads the log.
+fn announce(addresses: &Addresses, process: &args::Process, format: Format) -> Result<(), Failure> {
+    if let Some(path) = &process.ready_file {
+        let what = format!("cannot write {}", path.display());
+        ready::write(path, addresses).map_err(failed(&what))?;
+    }
+    match format {
+        Format::Text => ready::banner(addresses),
+        Format::Json => ready::event(addresses),
+    }
+    Ok(())
+}
+
+fn failed(what: &str) -> impl FnOnce(io::Error) -> Failure {
+    let what = what.to_owned();
+    move |error| Failure::Failed(format!("{what}: {error}"))
 }
 
 /// Reloads when told to, until told to end.
@@ -181,7 +187,7 @@ async fn until_told(
             }
         }
         if let Some(watch) = &mut watch {
-            watch.files(&running.seen());
+            watch.files(&running.state().seen);
         }
     }
 }
@@ -211,7 +217,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

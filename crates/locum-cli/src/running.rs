@@ -1,7 +1,7 @@
 //! What runs, and how it came to: changed by the main thread, shown by the admin API.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use locum_policy::Time;
@@ -26,7 +26,7 @@ pub(crate) struct Running {
     pub(crate) drain_asked: Notify,
     demo: Demo,
     draining: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<Arc<State>>,
 }
 
 /// What a reload changes.
@@ -42,7 +42,7 @@ pub(crate) struct State {
     /// Why the last reload had no effect, if it had none.
     pub(crate) last_error: Option<String>,
     /// What was read last, whether it took effect or not.
-    seen: Sources,
+    pub(crate) seen: Sources,
 }
 
 impl Running {
@@ -70,18 +70,13 @@ impl Running {
             drain_asked: Notify::new(),
             demo,
             draining: AtomicBool::new(false),
-            state: Mutex::new(state),
+            state: Mutex::new(Arc::new(state)),
         }
     }
 
     /// How things stand.
-    pub(crate) fn state(&self) -> State {
-        self.lock().clone()
-    }
-
-    /// What was read last, whether it took effect or not.
-    pub(crate) fn seen(&self) -> Sources {
-        self.lock().seen.clone()
+    pub(crate) fn state(&self) -> Arc<State> {
+        Arc::clone(&self.lock())
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -100,7 +95,7 @@ impl Running {
             Ok(config) => &config.sources,
             Err(failure) => &failure.sources,
         };
-        self.lock().seen == *sources
+        self.state().seen == *sources
     }
 
     /// Takes over what was read: whole, or, if anything is wrong with it, not at all. Either way it
@@ -110,7 +105,7 @@ impl Running {
             Ok(config) => config.sources.clone(),
             Err(failure) => failure.sources.clone(),
         };
-        self.lock().seen = seen;
+        self.change(|state| state.seen = seen);
         match read.map_err(|failure| failure.lines()).and_then(|config| self.take_over(config)) {
             Ok(version) => {
                 tracing::info!(version, "the new configuration runs");
@@ -120,7 +115,7 @@ impl Running {
                 for line in &lines {
                     tracing::error!("not reloaded: {line}");
                 }
-                self.lock().last_error = Some(lines.join("\n"));
+                self.change(|state| state.last_error = Some(lines.join("\n")));
                 self.refused.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -137,19 +132,24 @@ impl Running {
         for warning in &config.warnings {
             tracing::warn!("{}", config.sources.line(warning));
         }
-        let mut state = self.lock();
-        for key in config.needs_restart(&state.config) {
+        for key in config.needs_restart(&self.state().config) {
             tracing::warn!("`{key}` has changed; that takes effect at the next start");
         }
-        state.token = token(&config);
-        state.config = config;
-        state.version += 1;
-        state.since = now();
-        state.last_error = None;
-        Ok(state.version)
+        Ok(self.change(|state| {
+            state.token = token(&config);
+            state.config = config;
+            state.version += 1;
+            state.since = now();
+            state.last_error = None;
+            state.version
+        }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(Arc::make_mut(&mut self.lock()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -217,8 +217,10 @@ fn policies(running: &Running) -> Value {
 
 /// Judges the configuration in the body; nothing is changed.
 async fn check(request: Request<Incoming>) -> Answer {
-    let is_toml =
-        request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/toml");
+    let is_toml = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/toml"));
     let body = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), MAX_BODY).collect()).await;
     let Ok(Ok(body)) = body else {
         return problem(StatusCode::BAD_REQUEST, "the body is cut short, too large or too slow");
