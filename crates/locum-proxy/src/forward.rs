@@ -18,7 +18,8 @@ use crate::route::{Edits, Host, PathPattern, Rewrite, Route};
 /// A request's head as every attempt sends it, but for the lines that differ by attempt.
 pub(crate) struct Prepared {
     head: Vec<u8>,
-    /// The endpoint's own name is sent as Host.
+    /// The endpoint's own name is sent as Host: because the route says so, or because the client
+    /// spoke HTTP/1.0 and named none, and HTTP/1.1 must not leave without (RFC 9112 §3.2).
     host_of_endpoint: bool,
     /// What a layer above said of its attempt.
     attempt_above: u32,
@@ -41,18 +42,14 @@ impl Prepared {
         head.push(b' ');
         write_target(&mut head, request, path, route);
         head.extend_from_slice(b" HTTP/1.1\r\n");
-        let host_of_endpoint = match &route.settings.host {
-            Host::Preserve => {
-                // HTTP/1.0 may come without; HTTP/1.1 must not leave without (RFC 9112 §3.2).
-                field(&mut head, b"Host", request.host().unwrap_or_default());
-                false
-            }
-            Host::Name(name) => {
-                field(&mut head, b"Host", name.as_bytes());
-                false
-            }
-            Host::Upstream => true,
+        let host = match &route.settings.host {
+            Host::Preserve => request.host(),
+            Host::Name(name) => Some(name.as_bytes()),
+            Host::Upstream => None,
         };
+        if let Some(host) = host {
+            field(&mut head, b"Host", host);
+        }
         copy_fields(&mut head, caller, &route.request_edits);
         match request.framing() {
             Framing::Length(length) => encode::content_length(&mut head, length),
@@ -68,7 +65,7 @@ impl Prepared {
         write_forwarded(&mut head, request, &caller.origin(), &route.request_edits);
         head.extend_from_slice(b"Via: 1.1 locum\r\n");
         head.extend_from_slice(&route.request_edits.lines);
-        Self { head, host_of_endpoint, attempt_above: caller.attempt_above() }
+        Self { head, host_of_endpoint: host.is_none(), attempt_above: caller.attempt_above() }
     }
 
     /// Puts the head of attempt `number` to the endpoint called `endpoint` into `out`.
@@ -275,17 +272,39 @@ fn write_address(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         // By hand: the formatting machinery costs as much as the rest of the head.
         IpAddr::V4(address) => {
-            for (place, octet) in address.octets().into_iter().enumerate() {
-                if place > 0 {
-                    out.push(b'.');
-                }
-                encode::decimal(out, u64::from(octet));
+            let [a, b, c, d] = address.octets();
+            for (octet, end) in [(a, "."), (b, "."), (c, "."), (d, "")] {
+                out.extend_from_slice(octet_text(octet));
+                out.extend_from_slice(end.as_bytes());
             }
         }
         IpAddr::V6(address) => {
             write!(out, "{address}").expect("invariant: writing to a Vec cannot fail");
         }
     }
+}
+
+/// An octet in decimal, looked up.
+fn octet_text(octet: u8) -> &'static [u8] {
+    static TEXTS: [[u8; 3]; 256] = {
+        let mut texts = [[b'0'; 3]; 256];
+        let mut octet = 0;
+        while octet < 256 {
+            texts[octet] = [
+                b'0' + (octet / 100) as u8,
+                b'0' + (octet / 10 % 10) as u8,
+                b'0' + (octet % 10) as u8,
+            ];
+            octet += 1;
+        }
+        texts
+    };
+    let zeros = match octet {
+        0..10 => 2,
+        10..100 => 1,
+        100.. => 0,
+    };
+    &TEXTS[usize::from(octet)][zeros..]
 }
 
 /// How an answer's body is framed towards the client.
@@ -405,4 +424,43 @@ fn number_field(out: &mut Vec<u8>, name_and_colon: &[u8], number: u64) {
     out.extend_from_slice(name_and_colon);
     encode::decimal(out, number);
     out.extend_from_slice(encode::CRLF);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(address: &str) -> String {
+        let mut out = Vec::new();
+        write_address(&mut out, address.parse().unwrap());
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn addresses_are_written_as_everybody_writes_them() {
+        for address in
+            ["127.0.0.1", "10.20.100.255", "0.0.0.0", "99.9.199.42", "2001:db8::1", "::1"]
+        {
+            assert_eq!(written(address), address);
+        }
+    }
+
+    #[test]
+    fn a_template_is_filled_from_the_path() {
+        let path = b"/users/7/posts/99";
+        let mut out = Vec::new();
+        expand(&mut out, "/p/{post}/of/{id}{none}", path, &[("id", 7..8), ("post", 15..17)]);
+        assert_eq!(out, b"/p/99/of/7");
+    }
+
+    #[test]
+    fn neighbouring_lines_are_copied_in_one_run() {
+        let bytes = b"aabbccdd";
+        let mut out = Vec::new();
+        let mut run = 0..0;
+        for (line, stays) in [(0..2, true), (2..4, true), (4..6, false), (6..8, true)] {
+            extend_run(&mut out, bytes, &mut run, &line, stays);
+        }
+        assert_eq!((&out[..], run), (&b"aabb"[..], 6..8));
+    }
 }
