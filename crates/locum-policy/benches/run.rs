@@ -132,7 +132,7 @@ fn policies() -> Vec<(&'static str, Bound)> {
         burst: Some(1 << 30),
         ..rate_limit::Settings::new(Rate::per_second(1_000_000).unwrap())
     };
-    let keyed = rate_limit::Settings { key: vec![Key::ClientIp], ..limit.clone() };
+    let keyed = rate_limit::Settings { key: vec![Key::ClientIp], ..limit };
     let places = Some(concurrency::Settings::new(256));
     let breaker = Some(breaker::Settings::default());
     let retry = Some(retry::Settings::default());

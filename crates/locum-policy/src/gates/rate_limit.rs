@@ -66,9 +66,9 @@ impl Limits {
         deadline: Option<Time>,
     ) -> Verdict<Taken> {
         let taken = match &*self.meters {
-            [only] => {
-                only.take(call, now, deadline).map(|hit| (Taken { meter: 0, hit }, only.wait(&hit)))
-            }
+            [only] => only
+                .take(call, now, deadline)
+                .map(|hit| (Taken { meter: 0, hit }, only.wait(call, &hit))),
             _ => self.take_from_all(call, now, deadline),
         };
         match taken {
@@ -99,7 +99,7 @@ impl Limits {
                 // Another thread was quicker between the look and the taking.
                 self.meters[..meter].iter().for_each(|limit| limit.give_back(call));
             })?;
-            wait = wait.max(limit.wait(&hit));
+            wait = wait.max(limit.wait(call, &hit));
             let taken = Taken { meter, hit };
             if tightest.is_none_or(|other| self.remaining(taken) < self.remaining(other)) {
                 tightest = Some(taken);

@@ -141,7 +141,9 @@ pub(super) fn fuse(
     observer: &impl Observer,
 ) -> Result<(), Box<Rejection>> {
     let Some(parts) = policy.parts() else { return Ok(()) };
-    let (Some(fuses), Some(asked)) = (&parts.fuses, breaker.as_deref().or(policy.breaker())) else {
+    let (Some(fuses), Some(asked)) =
+        (&parts.fuses, breaker.as_deref().or_else(|| policy.breaker()))
+    else {
         return Ok(());
     };
     let mut changes = Vec::new();

@@ -172,7 +172,7 @@ impl Permits {
     ) {
         let Some(Fuse { breaker, permit }) = self.fuse.take() else { return };
         let (Some(fuses), Some(breaker)) =
-            (self.fuses(), breaker.as_deref().or(self.policy.breaker()))
+            (self.fuses(), breaker.as_deref().or_else(|| self.policy.breaker()))
         else {
             return;
         };
@@ -215,7 +215,7 @@ impl Permits {
     /// The attempt ended without a word about the peer.
     fn release(&mut self) {
         if let Some(Fuse { breaker, permit }) = self.fuse.take()
-            && let Some(breaker) = breaker.as_deref().or(self.policy.breaker())
+            && let Some(breaker) = breaker.as_deref().or_else(|| self.policy.breaker())
         {
             breaker.release(permit);
         }

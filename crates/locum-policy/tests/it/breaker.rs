@@ -321,7 +321,7 @@ fn a_slow_probe_is_a_failure() {
 
 #[test]
 fn after_a_calm_stretch_the_first_wait_is_the_first_again() {
-    for (calm, wait) in [(1_000, 5_000), (100_000, 10_000)] {
+    for (calm, wait) in [(1_080, 5_000), (1_081, 10_000)] {
         let breaker = Settings { calm: millis(calm), ..settings() };
         let (world, policy) = (World::new(), bound(&guarded(breaker)));
         tripped(&world, &policy);
@@ -437,9 +437,9 @@ fn an_open_endpoint_is_passed_over_until_none_is_left() {
 fn every_method_has_a_breaker_of_its_own() {
     let breaker = Settings { per: Per::Method, consecutive: Some(1), ..settings() };
     let (world, policy) = (World::new(), bound(&guarded(breaker)));
-    world.call(&policy, Case { method: "Arith.Divide", ..once(meets(0, FAILURE)) });
-    world.call(&policy, Case { method: "Arith.Multiply", ..once(meets(0, OK)) });
-    world.call(&policy, Case { method: "Arith.Divide", ..once(meets(0, OK)) });
+    world.call(&policy, Case { method: "Arith.Divide".into(), ..once(meets(0, FAILURE)) });
+    world.call(&policy, Case { method: "Arith.Multiply".into(), ..once(meets(0, OK)) });
+    world.call(&policy, Case { method: "Arith.Divide".into(), ..once(meets(0, OK)) });
     assert_eq!(world.log.count("done success"), 1);
     assert_eq!(world.log.count("rejected breaker open"), 1);
 }
@@ -480,4 +480,23 @@ fn a_reload_that_reshapes_the_window_restarts_the_window_only() {
     world.call(&new, once(meets(0, FAILURE)));
     let breaker = snapshot(&new, 0);
     assert_eq!((breaker.state, breaker.failures), (State::Closed, 1));
+}
+
+#[test]
+fn beyond_ten_thousand_targets_new_ones_share_a_breaker_and_idle_ones_make_room() {
+    let breaker = Settings { per: Per::Method, min_calls: 1_000, ..settings() };
+    let (world, policy) = (World::new(), bound(&guarded(breaker)));
+    let call_all = |at, names: std::ops::Range<u32>| {
+        for name in names {
+            let method = format!("S.{name}");
+            world.call_at(at, &policy, Case { method, ..once(meets(0, OK)) });
+        }
+    };
+    call_all(0, 0..10_005);
+    let breakers = policy.policy().unwrap().snapshot(ms(0)).breakers;
+    assert_eq!(breakers.len(), 10_001);
+    let other = breakers.iter().find(|breaker| &*breaker.target == "_other").unwrap();
+    assert_eq!(other.calls, 5);
+    call_all(20_000, 20_000..20_003);
+    assert_eq!(policy.policy().unwrap().snapshot(ms(20_000)).breakers.len(), 3);
 }

@@ -39,8 +39,8 @@ fn beyond_the_cap_and_the_queue_calls_are_refused() {
 fn who_came_first_goes_first() {
     let (world, policy) = (World::new(), capped(Settings { queue: 10, ..Settings::new(1) }));
     world.call(&policy, takes(100));
-    for (at, method) in [(10, "first"), (20, "second"), (30, "third")] {
-        world.call_at(at, &policy, Case { method, endpoints: vec![(method, None)], ..takes(100) });
+    for (at, name) in [(10, "first"), (20, "second"), (30, "third")] {
+        world.call_at(at, &policy, Case { endpoints: vec![(name, None)], ..takes(100) });
     }
     world.advance(ms(1_000));
     let order: Vec<_> =

@@ -160,7 +160,7 @@ fn a_method_may_have_a_time_of_its_own() {
         locum_policy::settings::Method { timeout: Some(millis(105)), ..Default::default() };
     settings.methods.insert("Arith.Divide".into(), divide);
     let (world, policy) = (World::new(), bound(&settings));
-    world.call(&policy, Case { method: "Arith.Divide", ..Case::new(&[hangs()]) });
+    world.call(&policy, Case { method: "Arith.Divide".into(), ..Case::new(&[hangs()]) });
     world.call(&policy, Case::new(&[hangs()]));
     world.advance(ms(2_000));
     assert_eq!(world.log.count("100 done deadline 1 100ms"), 1);

@@ -88,7 +88,17 @@ fn a_call_that_costs_more_than_the_burst_never_passes() {
     world.call(&policy, Case { cost: 5, ..once() });
     world.call(&policy, Case { cost: 0, ..once() });
     assert_eq!(world.log.count("done success"), 2, "cost 0 only looks");
+    assert_eq!(world.log.remaining(), Some(0), "and sees");
     assert_eq!(calls(&world, &policy, 0, 1), 0);
+}
+
+#[test]
+fn a_look_at_a_leaky_bucket_does_not_wait() {
+    let (world, policy) = (World::new(), bound(&limited(vec![leaky("10/s", 5, 1)])));
+    calls(&world, &policy, 0, 3);
+    world.call(&policy, Case { cost: 0, ..once() });
+    assert_eq!(world.log.last(), "0 done success 1 0ns");
+    assert_eq!(world.log.remaining(), Some(2));
 }
 
 #[test]
@@ -115,7 +125,7 @@ fn every_key_has_a_bucket_of_its_own() {
         world.call(&policy, Case { client: client.into(), ..once() });
     }
     assert_eq!(world.log.count("done success"), 3);
-    world.call(&policy, Case { client: "a".into(), method: "Arith.Add", ..once() });
+    world.call(&policy, Case { client: "a".into(), method: "Arith.Add".into(), ..once() });
     assert_eq!(world.log.count("done success"), 4);
     assert_eq!(policy.policy().unwrap().snapshot(ms(0)).limits[0].keys, 4);
 }

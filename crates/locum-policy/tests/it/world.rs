@@ -290,7 +290,7 @@ impl Keys for Client {
 #[derive(Clone)]
 pub struct Case {
     pub client: String,
-    pub method: &'static str,
+    pub method: String,
     pub deadline: Option<u64>,
     /// How long the answer's body takes.
     pub body: u64,
@@ -306,7 +306,7 @@ impl Case {
     pub fn new(script: &[Meets]) -> Self {
         Self {
             client: "192.0.2.1".into(),
-            method: "Arith.Multiply",
+            method: "Arith.Multiply".into(),
             deadline: None,
             body: 0,
             idempotent: true,
@@ -343,7 +343,7 @@ impl World {
                 next: Cell::new(0),
             };
             let call = Call {
-                method: case.method,
+                method: &case.method,
                 arrived,
                 deadline: case.deadline.map(|deadline| arrived + millis(deadline)),
                 idempotent: case.idempotent,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::Time;
 use crate::seed::mix;
@@ -11,7 +12,14 @@ use super::{Breaker, Numbers};
 /// All breakers of one policy. A reload with other numbers shares the table.
 pub struct Breakers {
     seed: u64,
-    targets: RwLock<HashMap<Box<str>, Arc<Breaker>>>,
+    targets: RwLock<Targets>,
+}
+
+#[derive(Default)]
+struct Targets {
+    by_name: HashMap<Box<str>, Arc<Breaker>>,
+    /// When those that are idle were last looked for.
+    swept: Time,
 }
 
 impl Breakers {
@@ -22,34 +30,44 @@ impl Breakers {
     /// The breaker of `target`, a new one where there is none. Names that peers choose cannot fill
     /// the memory: beyond [`MAX_TARGETS`] those without a breaker share one.
     pub(crate) fn get(&self, target: &str, numbers: &Arc<Numbers>, now: Time) -> Arc<Breaker> {
-        if let Some(breaker) =
-            self.targets.read().unwrap_or_else(PoisonError::into_inner).get(target)
-        {
+        let known = self.targets.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(breaker) = known.by_name.get(target) {
             return Arc::clone(breaker);
         }
+        drop(known);
         let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
-        let mut target = target;
-        if targets.len() >= MAX_TARGETS && !targets.contains_key(target) {
-            targets.retain(|_, breaker| Arc::strong_count(breaker) > 1 || !breaker.is_idle(now));
-            if targets.len() >= MAX_TARGETS {
-                target = OTHER;
-            }
-        }
+        let target = if targets.has_room(now) { target } else { OTHER };
         let new = || Arc::new(Breaker::new(target, numbers, mix(self.seed, name_hash(target))));
-        Arc::clone(targets.entry(target.into()).or_insert_with(new))
+        Arc::clone(targets.by_name.entry(target.into()).or_insert_with(new))
     }
 
     /// All of them, by name.
     pub(crate) fn all(&self) -> Vec<Arc<Breaker>> {
         let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = targets.values().cloned().collect();
+        let mut all: Vec<_> = targets.by_name.values().cloned().collect();
         all.sort_by(|a, b| a.target().cmp(b.target()));
         all
     }
 }
 
+impl Targets {
+    /// Whether another target may have a breaker of its own.
+    fn has_room(&mut self, now: Time) -> bool {
+        if self.by_name.len() >= MAX_TARGETS && self.swept.until(now) >= SWEEP {
+            self.swept = now;
+            let in_use =
+                |breaker: &Arc<Breaker>| Arc::strong_count(breaker) > 1 || !breaker.is_idle(now);
+            self.by_name.retain(|_, breaker| in_use(breaker));
+        }
+        self.by_name.len() < MAX_TARGETS
+    }
+}
+
 /// Far more than an upstream has endpoints or a service methods.
 const MAX_TARGETS: usize = 10_000;
+
+/// Looking at all of them takes a while, which a flood of names must not buy with every call.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// The target of what has no breaker of its own.
 const OTHER: &str = "_other";

@@ -111,9 +111,17 @@ impl Meter {
 
     /// How long a call that took `hit` waits for its turn.
     #[inline]
-    pub(super) fn wait(&self, hit: &Hit) -> Duration {
-        let Some(free) = self.free().filter(|_| hit.ahead > 0) else { return Duration::ZERO };
-        self.gcra.duration(hit.ahead.saturating_sub(self.gcra.intervals(free)))
+    pub(super) fn wait(&self, call: &Call<'_>, hit: &Hit) -> Duration {
+        if self.settings.algorithm == Algorithm::TokenBucket || self.units(call) == 0 {
+            return Duration::ZERO;
+        }
+        self.turn(hit)
+    }
+
+    /// How far ahead the turn of `hit` is, but for the free units.
+    fn turn(&self, hit: &Hit) -> Duration {
+        let free = self.gcra.intervals(self.settings.free.unwrap_or(1));
+        self.gcra.duration(hit.ahead.saturating_sub(free))
     }
 
     pub(super) fn remaining(&self, hit: &Hit) -> u64 {
@@ -142,7 +150,7 @@ impl Meter {
     #[inline]
     fn decide(&self, tat: u128, ask: &Ask) -> Result<Hit, Failed> {
         if ask.units == 0 {
-            return Ok(Hit { tat, ahead: 0 });
+            return Ok(Hit { tat, ahead: tat.saturating_sub(self.gcra.ticks(ask.now)) });
         }
         let hit = self
             .gcra
@@ -153,7 +161,7 @@ impl Meter {
         }
         let longest = ask.deadline.map_or(Duration::MAX, |deadline| ask.now.until(deadline));
         let longest = self.settings.max_wait.map_or(longest, |max_wait| max_wait.min(longest));
-        match self.wait(&hit).checked_sub(longest) {
+        match self.turn(&hit).checked_sub(longest) {
             None | Some(Duration::ZERO) => Ok(hit),
             Some(beyond) => Err(Failed::TooLate(beyond, tat)),
         }
@@ -190,14 +198,6 @@ impl Meter {
 
     const fn units(&self, call: &Call<'_>) -> u64 {
         call.cost.saturating_mul(self.settings.cost)
-    }
-
-    /// How many units of excess a shaped call does not wait for; `None`: calls are not shaped.
-    fn free(&self) -> Option<u64> {
-        match self.settings.algorithm {
-            Algorithm::TokenBucket => None,
-            Algorithm::LeakyBucket => Some(self.settings.free.unwrap_or(1)),
-        }
     }
 
     fn key(&self, call: &Call<'_>) -> u64 {
