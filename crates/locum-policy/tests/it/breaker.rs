@@ -101,6 +101,19 @@ fn s3_a_late_success_from_before_the_trip_changes_nothing() {
 }
 
 #[test]
+fn what_was_admitted_before_a_trip_does_not_count_after_the_recovery() {
+    let (world, policy) = (World::new(), bound(&guarded(settings())));
+    world.call(&policy, once(meets(8_000, OK)));
+    tripped(&world, &policy);
+    for at in [6_900, 6_910, 6_920] {
+        world.call_at(at, &policy, once(meets(0, OK)));
+    }
+    world.call_at(8_000, &policy, once(meets(0, OK)));
+    assert_eq!(world.log.count("8000 settled Success stale"), 1);
+    assert_eq!(snapshot(&policy, 8_000).calls, 1);
+}
+
+#[test]
 fn s4_a_failed_probe_opens_it_for_twice_as_long() {
     let (world, policy) = (World::new(), bound(&guarded(settings())));
     reopened(&world, &policy);
@@ -359,6 +372,7 @@ fn over_the_ramp_the_share_that_passes_grows() {
     }
     world.call_at(16_920, &policy, once(meets(0, OK)));
     assert_eq!(world.log.count("16920 state up ramp closed ramped"), 1);
+    assert_eq!(snapshot(&policy, 16_920).calls, 1, "closed, it begins afresh");
 }
 
 #[test]

@@ -115,6 +115,20 @@ fn an_attempt_that_times_out_by_itself_is_a_failure_of_the_call() {
 }
 
 #[test]
+fn an_attempt_whose_time_is_all_the_call_has_ends_the_call() {
+    let settings = Settings {
+        timeout: Some(millis(105)),
+        attempt_timeout: Some(millis(100)),
+        retry: Some(retry::Settings { base: millis(0), ..Default::default() }),
+        ..Settings::default()
+    };
+    let (world, policy) = (World::new(), bound(&settings));
+    world.call(&policy, Case::new(&[hangs()]));
+    world.advance(ms(1_000));
+    assert_eq!(world.log.lines(), ["0 attempt 1 first a", "100 done deadline 1 100ms"]);
+}
+
+#[test]
 fn the_second_attempt_gets_what_the_first_one_left() {
     let settings = Settings {
         timeout: Some(millis(1_000)),

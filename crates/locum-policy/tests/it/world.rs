@@ -72,7 +72,8 @@ impl Drop for Alarm<'_> {
 /// Runs calls on a clock, each as soon as it is woken, in the order in which they began.
 pub struct World {
     pub clock: Rc<Virtual>,
-    tasks: RefCell<Vec<Option<Task>>>,
+    tasks: RefCell<BTreeMap<usize, Task>>,
+    next: Cell<usize>,
     pub log: Log,
 }
 
@@ -91,21 +92,26 @@ impl Wake for Flag {
 
 impl World {
     pub fn new() -> Self {
-        Self { clock: Rc::default(), tasks: RefCell::default(), log: Log::default() }
+        Self {
+            clock: Rc::default(),
+            tasks: RefCell::default(),
+            next: Cell::new(0),
+            log: Log::default(),
+        }
     }
 
     /// Starts `future` now; the number cancels it.
     pub fn start(&self, future: impl Future<Output = ()> + 'static) -> usize {
         let woken = Arc::new(Flag(AtomicBool::new(true)));
-        self.tasks.borrow_mut().push(Some(Task { future: Box::pin(future), woken }));
-        let id = self.tasks.borrow().len() - 1;
+        let id = self.next.replace(self.next.get() + 1);
+        self.tasks.borrow_mut().insert(id, Task { future: Box::pin(future), woken });
         self.settle();
         id
     }
 
     /// Drops a task where it stands.
     pub fn cancel(&self, id: usize) {
-        let task = self.tasks.borrow_mut()[id].take();
+        let task = self.tasks.borrow_mut().remove(&id);
         drop(task);
         self.settle();
     }
@@ -126,14 +132,14 @@ impl World {
     /// Polls until nobody is awake.
     fn settle(&self) {
         loop {
-            let awake = |task: &Option<Task>| {
-                task.as_ref().is_some_and(|task| task.woken.0.swap(false, Ordering::SeqCst))
+            let awake = |(id, task): (&usize, &Task)| {
+                task.woken.0.swap(false, Ordering::SeqCst).then_some(*id)
             };
-            let Some(id) = self.tasks.borrow().iter().position(awake) else { break };
-            let Some(mut task) = self.tasks.borrow_mut()[id].take() else { continue };
+            let Some(id) = self.tasks.borrow().iter().find_map(awake) else { break };
+            let Some(mut task) = self.tasks.borrow_mut().remove(&id) else { continue };
             let waker = Waker::from(Arc::clone(&task.woken));
             if task.future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-                self.tasks.borrow_mut()[id] = Some(task);
+                self.tasks.borrow_mut().insert(id, task);
             }
         }
     }

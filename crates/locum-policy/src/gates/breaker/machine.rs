@@ -180,7 +180,8 @@ impl Machine {
         if let Phase::Ramp { since } = self.phase
             && since + self.numbers.ramp <= now
         {
-            self.close(Trigger::Ramped, since + self.numbers.ramp, changes);
+            let at = since + self.numbers.ramp;
+            self.enter(Phase::Closed { since: at }, Trigger::Ramped, None, at, changes);
         }
     }
 
@@ -345,19 +346,9 @@ impl Machine {
     }
 
     fn recover(&mut self, now: Time, changes: &mut Vec<Transition>) {
-        self.window.clear();
-        self.run = 0;
-        if self.numbers.ramp.is_zero() {
-            self.close(Trigger::Recovered, now, changes);
-        } else {
-            self.enter(Phase::Ramp { since: now }, Trigger::Recovered, None, now, changes);
-        }
-    }
-
-    fn close(&mut self, trigger: Trigger, at: Time, changes: &mut Vec<Transition>) {
-        self.window.clear();
-        self.run = 0;
-        self.enter(Phase::Closed { since: at }, trigger, None, at, changes);
+        let ramp = !self.numbers.ramp.is_zero();
+        let phase = if ramp { Phase::Ramp { since: now } } else { Phase::Closed { since: now } };
+        self.enter(phase, Trigger::Recovered, None, now, changes);
     }
 
     fn enter(
@@ -371,6 +362,11 @@ impl Machine {
         let (from, to) = (self.state(), phase.state());
         if let Phase::Open { since, .. } = self.phase {
             self.open_for += since.until(at);
+        }
+        // Rule 7, and the ramp starts afresh as well.
+        if let Phase::Closed { .. } | Phase::Ramp { .. } = phase {
+            self.window.clear();
+            self.run = 0;
         }
         self.phase = phase;
         self.epoch += 1;
