@@ -62,7 +62,7 @@ pub(crate) fn proxy() -> Result<(), String> {
     drop((reference, others));
 
     let memory = idle::all(bench.origin())?;
-    report::write(&series, &memory, bench.disturbed())
+    report::write(&series, &memory, bench.runs())
 }
 
 /// Measures everyone at this number of connections, round by round.

@@ -11,6 +11,8 @@ use super::peer::{ORIGIN, Peer, REST};
 pub(super) struct Measured {
     /// Processor time of the proxy, in microseconds a request.
     pub(super) processor: f64,
+    /// That of the origin and the load together: how fast the machine was just then.
+    pub(super) rest: f64,
     /// Requests a second.
     pub(super) rate: f64,
     /// The latency in milliseconds that half of the requests stay below.
@@ -24,6 +26,7 @@ impl Measured {
     pub(super) fn mean(&self, other: &Self) -> Self {
         Self {
             processor: f64::midpoint(self.processor, other.processor),
+            rest: f64::midpoint(self.rest, other.rest),
             rate: f64::midpoint(self.rate, other.rate),
             p50: f64::midpoint(self.p50, other.p50),
             p99: f64::midpoint(self.p99, other.p99),
@@ -35,6 +38,7 @@ impl Measured {
 pub(super) struct Bench {
     origin: Peer,
     repeats: usize,
+    runs: usize,
     disturbed: usize,
 }
 
@@ -48,7 +52,7 @@ impl Bench {
     /// Starts the origin.
     pub(super) fn new() -> Result<Self, String> {
         let nothing = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Ok(Self { origin: Peer::start(&ORIGIN, nothing)?, repeats: REPEATS, disturbed: 0 })
+        Ok(Self { origin: Peer::start(&ORIGIN, nothing)?, repeats: REPEATS, runs: 0, disturbed: 0 })
     }
 
     /// Where the origin listens.
@@ -56,9 +60,9 @@ impl Bench {
         self.origin.address
     }
 
-    /// How many of the runs that count were disturbed.
-    pub(super) fn disturbed(&self) -> usize {
-        self.disturbed
+    /// How many runs count, and how many of them were disturbed.
+    pub(super) fn runs(&self) -> (usize, usize) {
+        (self.runs, self.disturbed)
     }
 
     /// Measures one proxy; if strangers disturb it, again, but not for ever.
@@ -73,15 +77,15 @@ impl Bench {
                 measured.processor,
                 strangers * 100.0
             );
-            if strangers <= DISTURBANCE {
-                return Ok(measured);
-            }
             tries -= 1;
-            if tries == 0 || self.repeats == 0 {
-                self.disturbed += 1;
-                return Ok(measured);
+            let disturbed = strangers > DISTURBANCE;
+            if disturbed && tries > 0 && self.repeats > 0 {
+                self.repeats -= 1;
+                continue;
             }
-            self.repeats -= 1;
+            self.runs += 1;
+            self.disturbed += usize::from(disturbed);
+            return Ok(measured);
         }
     }
 
@@ -101,14 +105,14 @@ impl Bench {
         let strangers = (machine - proxy - origin - children) / f64::from(SECONDS);
 
         let said = String::from_utf8_lossy(&output.stdout);
-        let measured =
-            read(&said, proxy).ok_or_else(|| format!("{} under wrk: {said}", peer.name))?;
+        let measured = read(&said, proxy, origin + children)
+            .ok_or_else(|| format!("{} under wrk: {said}", peer.name))?;
         Ok((measured, strangers))
     }
 }
 
 /// Reads what wrk says. Failed requests spoil a run: it says nothing of working ones.
-fn read(said: &str, proxy: f64) -> Option<Measured> {
+fn read(said: &str, proxy: f64, rest: f64) -> Option<Measured> {
     if said.contains("Socket errors:") || said.contains("Non-2xx") {
         return None;
     }
@@ -118,6 +122,7 @@ fn read(said: &str, proxy: f64) -> Option<Measured> {
         said.lines().find_map(|line| line.trim().split_once(" requests in "))?.0.parse().ok()?;
     Some(Measured {
         processor: proxy / requests * 1e6,
+        rest: rest / requests * 1e6,
         rate: after("Requests/sec:")?.parse().ok()?,
         p50: milliseconds(after("50%")?)?,
         p99: milliseconds(after("99%")?)?,
@@ -183,14 +188,15 @@ Transfer/sec:     56.67MB
 
     #[test]
     fn what_wrk_says_is_read() {
-        let measured = read(SAID, 3.0).unwrap();
-        assert_eq!((measured.processor, measured.rate), (20.0, 50_000.0));
+        let measured = read(SAID, 3.0, 6.0).unwrap();
+        assert_eq!((measured.processor, measured.rest), (20.0, 40.0));
+        assert_eq!(measured.rate, 50_000.0);
         assert_eq!((measured.p50, measured.p99), (1.14, 0.98));
     }
 
     #[test]
     fn a_run_with_failures_is_none() {
         let failed = format!("{SAID}  Non-2xx or 3xx responses: 1\n");
-        assert!(read(&failed, 3.0).is_none());
+        assert!(read(&failed, 3.0, 6.0).is_none());
     }
 }

@@ -8,10 +8,18 @@ use super::load::Measured;
 use super::{ROUNDS, Series};
 use crate::process::{output, root};
 
-/// Prints what was measured and writes it to a file named for the day.
-pub(super) fn write(series: &[Series], memory: &[Memory], disturbed: usize) -> Result<(), String> {
-    let text = render(series, memory, disturbed);
+/// Prints what was measured and writes it to a file named for the day, unless most of it was
+/// measured on a busy machine and says little.
+pub(super) fn write(
+    series: &[Series],
+    memory: &[Memory],
+    (runs, disturbed): (usize, usize),
+) -> Result<(), String> {
+    let text = render(series, memory, disturbed, runs);
     println!("\n{text}");
+    if disturbed * 2 > runs {
+        return Err(format!("{disturbed} of {runs} runs were disturbed: nothing is written"));
+    }
     let day = output("date", &["+%F"]).ok_or("no date")?;
     let file = root().join(format!("bench/results/{day}-proxy.md"));
     fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -19,7 +27,7 @@ pub(super) fn write(series: &[Series], memory: &[Memory], disturbed: usize) -> R
     Ok(())
 }
 
-fn render(series: &[Series], memory: &[Memory], disturbed: usize) -> String {
+fn render(series: &[Series], memory: &[Memory], disturbed: usize, runs: usize) -> String {
     let mut text = format!(
         "# The data path beside nginx and HAProxy\n\n\
          Command: `cargo xtask bench proxy`. Machine: {}.\n\
@@ -27,7 +35,8 @@ fn render(series: &[Series], memory: &[Memory], disturbed: usize) -> String {
          One worker each, on core 0; the origin (nginx, 1 KiB from memory) and wrk on core 1.\n\
          Kept connections on both sides. {ROUNDS} rounds; nginx runs between all others, and a\n\
          ratio is that of a run's processor time per request to the mean of the two runs of nginx\n\
-         around it. Medians. {disturbed} of the runs were disturbed by other processes.\n",
+         around it; normalised, both are first divided by what the origin and the load spent on a\n\
+         request at the same time. Medians. {disturbed} of {runs} runs were disturbed by others.\n",
         machine(),
         version("nginx"),
         version("haproxy"),
@@ -39,8 +48,8 @@ fn render(series: &[Series], memory: &[Memory], disturbed: usize) -> String {
             let _ = write!(
                 text,
                 "\n## {connections} connections\n\n\
-                 | proxy | us/request | to nginx | range | requests/s | p50 ms | p99 ms |\n\
-                 |---|--:|--:|--:|--:|--:|--:|\n"
+                 | proxy | us/request | to nginx | range | normalised | requests/s | p50 ms | p99 ms |\n\
+                 |---|--:|--:|--:|--:|--:|--:|--:|\n"
             );
         }
         let _ = writeln!(text, "{}", row(one));
@@ -67,13 +76,18 @@ fn row(one: &Series) -> String {
     let of = |value: fn(&Measured) -> f64| median(one.runs.iter().map(|(run, _)| value(run)));
     let ratios: Vec<_> =
         one.runs.iter().map(|(run, around)| run.processor / around.processor).collect();
+    let normalised = one
+        .runs
+        .iter()
+        .map(|(run, around)| (run.processor / run.rest) / (around.processor / around.rest));
     let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
     let most = ratios.iter().copied().fold(0.0, f64::max);
     format!(
-        "| {} | {:.1} | {:.2} | {least:.2}–{most:.2} | {:.0} | {:.2} | {:.2} |",
+        "| {} | {:.1} | {:.2} | {least:.2}–{most:.2} | {:.2} | {:.0} | {:.2} | {:.2} |",
         one.name,
         of(|m| m.processor),
         median(ratios.iter().copied()),
+        median(normalised),
         of(|m| m.rate),
         of(|m| m.p50),
         of(|m| m.p99),
