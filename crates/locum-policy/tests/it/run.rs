@@ -151,6 +151,41 @@ fn a_cancelled_call_is_told_once_and_leaves_nothing() {
 }
 
 #[test]
+fn an_answer_that_is_dropped_gives_everything_back() {
+    let breaker = breaker::Settings { consecutive: Some(1), jitter: 0.0, ..Default::default() };
+    let settings = Settings {
+        concurrency: Some(concurrency::Settings::new(1)),
+        breaker: Some(breaker),
+        ..Settings::default()
+    };
+    let (world, policy) = (World::new(), bound(&settings));
+    world.call(&policy, Case::new(&[meets(0, Cause::Status(500))]));
+    for _ in 0..2 {
+        let probe = Case { dropped: true, ..Case::new(&[meets(0, Cause::Reply)]) };
+        world.call_at(5_000, &policy, probe);
+    }
+    assert_eq!(world.log.count("5000 attempt"), 2, "the slot of the first probe came back");
+    assert_eq!(policy.policy().unwrap().snapshot(ms(5_000)).concurrency.unwrap().in_flight, 0);
+}
+
+#[test]
+fn an_endpoint_whose_breaker_refuses_keeps_no_place_for_the_call() {
+    let guard = Settings {
+        concurrency: Some(concurrency::Settings::new(9)),
+        breaker: Some(breaker::Settings { consecutive: Some(1), ..Default::default() }),
+        ..Settings::default()
+    };
+    let guard = Policy::build("guard", &guard, 1, None).unwrap();
+    let endpoints = vec![("a", Some(guard.bind("a"))), ("b", None)];
+    let (world, policy) = (World::new(), Bound::open());
+    let case = |meets| Case { endpoints: endpoints.clone(), ..Case::new(&[meets]) };
+    world.call(&policy, case(meets(0, Cause::Status(500))));
+    world.call(&policy, case(hangs()));
+    assert_eq!(world.log.last(), "0 attempt 1 first b");
+    assert_eq!(guard.snapshot(ms(0)).concurrency.unwrap().in_flight, 0);
+}
+
+#[test]
 fn a_retry_refused_by_the_breaker_ends_the_call_with_the_failure_before_it() {
     let settings = Settings {
         breaker: Some(breaker::Settings { consecutive: Some(1), ..Default::default() }),

@@ -300,6 +300,8 @@ pub struct Case {
     pub deadline: Option<u64>,
     /// How long the answer's body takes.
     pub body: u64,
+    /// Whether the answer is dropped instead of settled.
+    pub dropped: bool,
     pub idempotent: bool,
     pub cost: u64,
     pub attempt_above: u32,
@@ -315,6 +317,7 @@ impl Case {
             method: "Arith.Multiply".into(),
             deadline: None,
             body: 0,
+            dropped: false,
             idempotent: true,
             cost: 1,
             attempt_above: 1,
@@ -364,7 +367,9 @@ impl World {
                 if case.body > 0 {
                     clock.sleep_until(clock.now() + millis(case.body)).await;
                 }
-                held.settle(cause, clock.now(), &log);
+                if !case.dropped {
+                    held.settle(cause, clock.now(), &log);
+                }
             }
         })
     }
