@@ -298,7 +298,7 @@ fn a_websocket_survives_reloads() {
     let locum = config.start();
     let mut client = upgraded(&locum);
     assert_next(&mut client, "hello");
-    locum.reload(&config.clone().route("max_body = \"1MiB\"").to_string());
+    locum.reload(&config.route("max_body = \"1MiB\"").to_string());
     client.send("still here");
     assert_next(&mut client, "still here");
 }
