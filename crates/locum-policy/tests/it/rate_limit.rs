@@ -1,10 +1,12 @@
 //! The worked sequences of the rate limits, through whole calls.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use locum_policy::gates::rate_limit::{Algorithm, Settings};
 use locum_policy::text::Rate;
 use locum_policy::{Bound, Cause, Key, Mode, Policy, policy};
 
-use crate::world::{Case, World, bound, meets, millis, ms};
+use crate::world::{Case, World, at_once, bound, meets, millis, ms};
 
 fn limited(limits: Vec<Settings>) -> policy::Settings {
     policy::Settings { rate_limit: limits, ..policy::Settings::default() }
@@ -115,6 +117,35 @@ fn of_several_limits_none_takes_if_one_refuses() {
         1,
         "the longest wait speaks"
     );
+}
+
+#[test]
+fn of_several_limits_that_refuse_the_one_with_the_longest_wait_speaks() {
+    for limits in [["1/s", "1/min", "10/s"], ["1/min", "10/s", "1/s"]] {
+        let limits = limits.map(|rate| limit(rate, 1)).to_vec();
+        let (world, policy) = (World::new(), bound(&limited(limits)));
+        assert_eq!(calls(&world, &policy, 0, 2), 1);
+        assert_eq!(world.log.count("0 rejected rate_limit limited 60s"), 1);
+    }
+}
+
+#[test]
+fn of_several_limits_threads_take_from_all_or_from_none() {
+    let policy = bound(&limited(vec![limit("1/h", 3_000), limit("1/h", 1_000)]));
+    let passed = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..1_000 {
+                    passed
+                        .fetch_add(at_once(&policy, ms(0), Cause::Reply).into(), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(passed.into_inner(), 1_000);
+    let limits = policy.policy().unwrap().snapshot(ms(0)).limits;
+    assert_eq!(limits.iter().map(|limit| limit.state.remaining).collect::<Vec<_>>(), [2_000, 0]);
 }
 
 #[test]

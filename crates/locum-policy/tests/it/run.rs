@@ -186,6 +186,46 @@ fn an_endpoint_whose_breaker_refuses_keeps_no_place_for_the_call() {
 }
 
 #[test]
+fn an_endpoint_that_refuses_gives_its_breakers_slot_back() {
+    let guard =
+        Settings { concurrency: Some(concurrency::Settings::new(1)), ..Settings::default() };
+    let guard = Policy::build("guard", &guard, 1, None).unwrap().bind("a");
+    let endpoints = vec![("a", Some(guard)), ("b", None)];
+    let breaker = breaker::Settings { per: breaker::Per::Endpoint, ..Default::default() };
+    let (world, policy) =
+        (World::new(), bound(&Settings { breaker: Some(breaker), ..Settings::default() }));
+    for _ in 0..2 {
+        world.call(&policy, Case { endpoints: endpoints.clone(), ..Case::new(&[hangs()]) });
+    }
+    assert_eq!(
+        world.log.lines()[3..],
+        [
+            "0 admitted breaker",
+            "0 settled Ignored",
+            "0 skipped a overloaded",
+            "0 admitted breaker",
+            "0 attempt 1 first b"
+        ]
+    );
+}
+
+#[test]
+fn time_lost_in_the_queue_of_an_endpoint_is_lost_for_all() {
+    let guard = Settings {
+        concurrency: Some(concurrency::Settings { queue: 1, ..concurrency::Settings::new(1) }),
+        ..Settings::default()
+    };
+    let guard = Policy::build("guard", &guard, 1, None).unwrap().bind("a");
+    let endpoints = vec![("a", Some(guard)), ("b", None)];
+    let (world, policy) = (World::new(), Bound::open());
+    world.call(&policy, Case { endpoints: endpoints.clone(), ..Case::new(&[hangs()]) });
+    world.call(&policy, Case { deadline: Some(100), endpoints, ..Case::new(&[hangs()]) });
+    world.advance(ms(1_000));
+    assert_eq!(world.log.count("attempt"), 1);
+    assert_eq!(world.log.count("95 rejected deadline deadline_insufficient"), 1);
+}
+
+#[test]
 fn a_retry_refused_by_the_breaker_ends_the_call_with_the_failure_before_it() {
     let settings = Settings {
         breaker: Some(breaker::Settings { consecutive: Some(1), ..Default::default() }),
