@@ -21,7 +21,7 @@ pub enum Verdict<P> {
     /// Go on after this long.
     Wait(P, Duration),
     /// Refused.
-    Reject(Box<Rejection>),
+    Reject(Rejection),
 }
 
 /// One kind of gate: everything that must know all of them walks [`ALL`].

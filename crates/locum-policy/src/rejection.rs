@@ -1,13 +1,20 @@
 //! Why a call was refused, so that a person and a program can act on it.
 
 use std::fmt;
+use std::ops::Deref;
 use std::time::Duration;
 
 use crate::Kind;
 
-/// A policy's refusal of a call.
+/// A policy's refusal of a call; its facts are read as if they were its fields.
+///
+/// One pointer: what carries an answer or a refusal stays small for the sake of the answers.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rejection {
+pub struct Rejection(Box<Facts>);
+
+/// What there is to say of a refusal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
     /// The policy's name, as configured.
     pub policy: Box<str>,
     /// Which part of it refused.
@@ -34,6 +41,20 @@ pub struct LimitState {
     pub remaining: u64,
     /// Until the quota is whole again (`t`).
     pub reset: Duration,
+}
+
+impl From<Facts> for Rejection {
+    fn from(facts: Facts) -> Self {
+        Self(Box::new(facts))
+    }
+}
+
+impl Deref for Rejection {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
 }
 
 impl fmt::Display for Rejection {

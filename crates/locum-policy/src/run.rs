@@ -164,10 +164,10 @@ impl<'a, C: Clock, O: Observer> UnderWay<'a, C, O> {
         self.over(now, outcome, End::TimedOut)
     }
 
-    fn rejected<R>(self, now: Time, rejection: Box<Rejection>) -> Answer<R> {
+    fn rejected<R>(self, now: Time, rejection: Rejection) -> Answer<R> {
         self.observer.event(now, &Event::Rejected(&rejection));
         let outcome = self.last.unwrap_or(Outcome::Rejected);
-        self.over(now, outcome, End::Rejected(*rejection))
+        self.over(now, outcome, End::Rejected(rejection))
     }
 
     fn over<R>(mut self, now: Time, outcome: Outcome, end: End<R>) -> Answer<R> {

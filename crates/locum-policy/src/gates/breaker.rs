@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::ratio::Ratio;
+use crate::rejection::Facts;
 use crate::tap::Tap;
 use crate::{Class, Event, Kind, Observer, Rejection, Time};
 
@@ -83,7 +84,7 @@ impl Breaker {
         deadline: Option<Time>,
         seed: u64,
         changes: &mut Vec<Transition>,
-    ) -> Result<Permit, Box<Rejection>> {
+    ) -> Result<Permit, Rejection> {
         let gate = self.gate.load(Ordering::Acquire);
         if gate & 1 == 1 && self.version.load(Ordering::Relaxed) == numbers.version {
             return Ok(Permit { epoch: gate >> 1, admitted: now, slot: None });
@@ -101,7 +102,7 @@ impl Breaker {
         deadline: Option<Time>,
         seed: u64,
         changes: &mut Vec<Transition>,
-    ) -> Result<Permit, Box<Rejection>> {
+    ) -> Result<Permit, Rejection> {
         let mut core = self.lock();
         if numbers.version > core.machine.numbers().version {
             core.machine.adopt(numbers);
@@ -118,7 +119,7 @@ impl Breaker {
         };
         self.publish(&mut core, now);
         drop(core);
-        admitted.map_err(|refusal| Box::new(refusal.in_the_name_of(policy)))
+        admitted.map_err(|refusal| refusal.in_the_name_of(policy))
     }
 
     /// What was admitted ended at `now`; tells whether that was too late to count (`stale`).
@@ -257,7 +258,7 @@ impl Core {
 
 impl Refusal {
     fn in_the_name_of(self, policy: &str) -> Rejection {
-        Rejection {
+        Facts {
             policy: policy.into(),
             kind: Kind::Breaker,
             reason: self.reason,
@@ -265,6 +266,7 @@ impl Refusal {
             detail: self.detail,
             limit: None,
         }
+        .into()
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::rejection::Facts;
 use crate::settings::{Error, Mode, at_least, at_most};
 use crate::{Kind, Rejection, Time};
 
@@ -161,7 +162,7 @@ impl Places {
             _ if queue == 0 => format!("{max} calls are in flight"),
             _ => format!("{max} calls are in flight and {queue} wait"),
         };
-        Rejection {
+        Facts {
             policy: policy.into(),
             kind: Kind::Concurrency,
             reason,
@@ -169,6 +170,7 @@ impl Places {
             detail,
             limit: None,
         }
+        .into()
     }
 
     fn take_if_nobody_waits(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::rejection::Facts;
 use crate::settings::{Error, Method, Settings, at_least};
 use crate::text::spoken;
 use crate::{Call, Kind, Rejection, Time};
@@ -128,7 +129,7 @@ impl Terms {
 }
 
 fn rejection(policy: &str, reason: &'static str, detail: String) -> Rejection {
-    Rejection {
+    Facts {
         policy: policy.into(),
         kind: Kind::Deadline,
         reason,
@@ -136,6 +137,7 @@ fn rejection(policy: &str, reason: &'static str, detail: String) -> Rejection {
         detail,
         limit: None,
     }
+    .into()
 }
 
 fn nanos(duration: Duration) -> u64 {

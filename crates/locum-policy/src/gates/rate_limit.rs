@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::rejection::LimitState;
+use crate::rejection::{Facts, LimitState};
 use crate::settings::Error;
 use crate::{Call, Kind, Rejection, Time};
 
@@ -74,7 +74,7 @@ impl Limits {
         match taken {
             Ok((taken, Duration::ZERO)) => Verdict::Pass(taken),
             Ok((taken, wait)) => Verdict::Wait(taken, wait),
-            Err(refused) => Verdict::Reject(Box::new(refused.into_rejection(policy))),
+            Err(refused) => Verdict::Reject(refused.into_rejection(policy)),
         }
     }
 
@@ -146,7 +146,7 @@ impl Refused<'_> {
             None => ("never", format!("costs more than the burst of {}", self.settings.burst())),
         };
         let retry_after = self.retry_after;
-        Rejection {
+        Facts {
             policy: policy.into(),
             kind: Kind::RateLimit,
             reason,
@@ -154,6 +154,7 @@ impl Refused<'_> {
             detail,
             limit: Some(self.state),
         }
+        .into()
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) enum Tried<R> {
     /// It was sent to this endpoint, and ended by itself (`None`: its time was over).
     Sent(u32, Option<Ended<R>>),
     /// It was not sent: a gate refused.
-    Refused(Box<Rejection>),
+    Refused(Rejection),
     /// It was not sent: there is no endpoint.
     Unavailable,
 }
@@ -66,20 +66,22 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
                 return Tried::Refused(rejection);
             }
         }
-        let Some(mut endpoint) = self.exchange.pick(tried, now) else { return Tried::Unavailable };
-        if self.policy.per() == Some(Per::Endpoint) || endpoint.policy.is_some() {
-            endpoint = match self.find_willing(endpoint, number, tried, &mut now, held).await {
-                Ok(endpoint) => endpoint,
-                Err(rejection) => return Tried::Refused(rejection),
-            };
-        }
+        let Some(endpoint) = self.exchange.pick(tried, now) else { return Tried::Unavailable };
         let deadline = held.allotted.deadline;
-        let attempt = Attempt { number, kind, endpoint, deadline, started: now };
+        let mut attempt = Attempt { number, kind, endpoint, deadline, started: now };
+        if self.policy.per() == Some(Per::Endpoint) || attempt.endpoint.policy.is_some() {
+            match self.find_willing(endpoint, number, tried, &mut now, held).await {
+                Ok(willing) => attempt.endpoint = willing,
+                Err(rejection) => return Tried::Refused(rejection),
+            }
+            attempt.started = now;
+            attempt.deadline = held.allotted.deadline;
+        }
         held.count_attempt();
         self.observer.event(now, &Event::Attempt(&attempt));
-        let ended = before(pin!(self.exchange.send(&attempt)), deadline, self.clock).await;
+        let ended = before(pin!(self.exchange.send(&attempt)), attempt.deadline, self.clock).await;
         self.watch_time(now);
-        Tried::Sent(endpoint.id, ended)
+        Tried::Sent(attempt.endpoint.id, ended)
     }
 
     /// Goes on from `endpoint` to one whose gates let the attempt in.
@@ -90,7 +92,7 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         tried: &[u32],
         now: &mut Time,
         held: &mut Held,
-    ) -> Result<Endpoint<'a>, Box<Rejection>> {
+    ) -> Result<Endpoint<'a>, Rejection> {
         let exchange = self.exchange;
         let mut refused = Vec::new();
         let mut avoid = tried.to_vec();
@@ -121,7 +123,7 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         number: u32,
         now: &mut Time,
         held: &mut Held,
-    ) -> Result<(), Box<Rejection>> {
+    ) -> Result<(), Rejection> {
         let entered = self.pass(endpoint, number, now, held).await;
         if entered.is_err() {
             held.settle_endpoint(Cause::Unavailable, *now, self.observer);
@@ -139,7 +141,7 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         number: u32,
         now: &mut Time,
         held: &mut Held,
-    ) -> Result<(), Box<Rejection>> {
+    ) -> Result<(), Rejection> {
         if self.policy.per() == Some(Per::Endpoint) {
             let breaker = breaker_of(self.policy, Per::Endpoint, endpoint.name, *now);
             self.fuse(self.policy, breaker, number, *now, held.allotted, &mut held.own)?;
@@ -154,9 +156,7 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
             enter(parts, self.call, held.allotted.deadline, now, self.clock, self.observer).await;
         let place = entered.map_err(|stop| match stop {
             Stop::Rejected(rejection) => rejection,
-            Stop::TimedOut => {
-                Box::new(self.timing.terms.rejection(self.policy.name(), Duration::ZERO))
-            }
+            Stop::TimedOut => self.timing.terms.rejection(self.policy.name(), Duration::ZERO),
         })?;
         held.endpoint().occupy(policy, place);
         if *now != began {
@@ -176,20 +176,20 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         now: Time,
         allotted: Allotted,
         permits: &mut Permits,
-    ) -> Result<(), Box<Rejection>> {
+    ) -> Result<(), Rejection> {
         fuse(policy, breaker, self.call, number, now, allotted.deadline, permits, self.observer)
     }
 
     /// The time an attempt that starts `now` has. Inlined, or else its result is copied as a whole
     /// right after it was written in parts, which costs 10 ns of waiting for the store.
     #[inline(always)]
-    fn allot(&self, now: Time) -> Result<Allotted, Box<Rejection>> {
+    fn allot(&self, now: Time) -> Result<Allotted, Rejection> {
         let allotted = self.timing.terms.allot(now, self.deadline);
         if let (Ok(allotted), None) = (&allotted, &self.timing.shadow) {
             return Ok(*allotted);
         }
         self.watch_allotment(now);
-        allotted.map_err(|left| Box::new(self.timing.terms.rejection(self.policy.name(), left)))
+        allotted.map_err(|left| self.timing.terms.rejection(self.policy.name(), left))
     }
 
     /// Tells whether a deadline in shadow would have left an attempt enough time.

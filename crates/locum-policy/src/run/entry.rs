@@ -18,7 +18,7 @@ use super::race::before;
 /// Why a call does not get in.
 pub(super) enum Stop {
     /// A gate refused.
-    Rejected(Box<Rejection>),
+    Rejected(Rejection),
     /// Its time was over before its turn came.
     TimedOut,
 }
@@ -49,7 +49,7 @@ pub(super) async fn enter<C: Clock, O: Observer>(
     match part.gate.enter(*now) {
         Entry::Place => {}
         Entry::Full => {
-            return Err(Stop::Rejected(Box::new(part.gate.rejection(&parts.name, OVERLOADED))));
+            return Err(Stop::Rejected(part.gate.rejection(&parts.name, OVERLOADED)));
         }
         Entry::Turn(turn) => {
             let patience = part.gate.settings().queue_timeout.map(|timeout| *now + timeout);
@@ -60,9 +60,7 @@ pub(super) async fn enter<C: Clock, O: Observer>(
             // A turn that came at the last moment is not wasted.
             if !turn.redeem() {
                 return Err(match patience.is_some() && patience == end {
-                    true => {
-                        Stop::Rejected(Box::new(part.gate.rejection(&parts.name, QUEUE_TIMEOUT)))
-                    }
+                    true => Stop::Rejected(part.gate.rejection(&parts.name, QUEUE_TIMEOUT)),
                     false => Stop::TimedOut,
                 });
             }
@@ -121,7 +119,7 @@ fn watch_places(
     places.expire(now);
     match places.enter(now) {
         Entry::Place => Occupied::Place,
-        Entry::Turn(turn) => Occupied::Shadow(turn),
+        Entry::Turn(turn) => Occupied::Shadow(Box::new(turn)),
         Entry::Full => {
             observer.event(now, &Event::WouldReject(&places.rejection(&parts.name, OVERLOADED)));
             Occupied::Nothing
@@ -139,7 +137,7 @@ pub(super) fn fuse(
     deadline: Option<Time>,
     permits: &mut Permits,
     observer: &impl Observer,
-) -> Result<(), Box<Rejection>> {
+) -> Result<(), Rejection> {
     let Some(parts) = policy.parts() else { return Ok(()) };
     let (Some(fuses), Some(asked)) =
         (&parts.fuses, breaker.as_deref().or_else(|| policy.breaker()))

@@ -56,6 +56,7 @@ impl Held {
     /// The answer's body ended at `now`; `cause` is what the attempt came to after all: that of its
     /// head, or [`Cause::Truncated`], [`Cause::Timeout`] or [`Cause::Cancelled`] if the body did not
     /// end well. Tells `observer` that the call is over.
+    #[inline]
     pub fn settle(mut self, cause: Cause, now: Time, observer: &impl Observer) {
         let outcome = self.settle_attempt(cause, now, observer);
         self.end(outcome, now, observer);
@@ -124,7 +125,7 @@ pub(super) enum Occupied {
     /// A place.
     Place,
     /// In shadow: a turn in a queue that nobody really waits in.
-    Shadow(Turn),
+    Shadow(Box<Turn>),
 }
 
 /// A breaker's permit.
