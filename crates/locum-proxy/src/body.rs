@@ -7,7 +7,7 @@ use std::time::Duration;
 use locum_policy::Time;
 use locum_wire::http1::{self, Chunked, Framing, Piece, Request, encode};
 
-use crate::buffer::Window;
+use crate::buffer::Buffer;
 use crate::clock::Alarm;
 use crate::forward;
 use crate::listener::Limits;
@@ -15,7 +15,8 @@ use crate::stream::Stream;
 
 /// The body of one request, from its client.
 pub(crate) struct Upload<'a> {
-    window: Window<'a>,
+    /// What was read of it and not used yet; what follows it stays here.
+    buffer: &'a mut Buffer,
     state: State,
     /// Whether the upstream is sent chunks.
     chunked: bool,
@@ -69,7 +70,7 @@ const GRACE: Duration = Duration::from_secs(5);
 impl<'a> Upload<'a> {
     pub(crate) fn new(
         request: &Request<'_>,
-        window: Window<'a>,
+        buffer: &'a mut Buffer,
         limits: &Limits,
         wire_limits: &http1::Limits,
     ) -> Self {
@@ -80,7 +81,7 @@ impl<'a> Upload<'a> {
         };
         let has_body = !matches!(state, State::Done);
         Self {
-            window,
+            buffer,
             chunked: matches!(state, State::Chunked(_)),
             state,
             received: 0,
@@ -127,8 +128,8 @@ impl<'a> Upload<'a> {
 
     /// What the client sent after its request, for a tunnel.
     pub(crate) fn take_rest(&mut self) -> Vec<u8> {
-        let rest = self.window.filled().to_vec();
-        self.window.consume(rest.len());
+        let rest = self.buffer.filled().to_vec();
+        self.buffer.consume(rest.len());
         rest
     }
 
@@ -145,11 +146,6 @@ impl<'a> Upload<'a> {
     /// Bytes of content received.
     pub(crate) fn received(&self) -> u64 {
         self.received
-    }
-
-    /// Where the bytes after this body lie.
-    pub(crate) fn left(&self) -> (usize, usize) {
-        self.window.left()
     }
 
     /// Puts what has been received before into `out`, for a new attempt.
@@ -181,15 +177,9 @@ impl<'a> Upload<'a> {
             if self.continue_owed {
                 ready!(self.poll_continue(cx, client))?;
             }
-            let space = self.window.space();
-            match client.poll_fill(cx, space) {
-                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => {
-                    return Poll::Ready(Err(BodyError::Gone));
-                }
-                Poll::Ready(Ok(count)) => {
-                    self.window.filled_by(count);
-                    self.pace.arrived(alarm.now());
-                }
+            match self.buffer.poll_fill(cx, client) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(BodyError::Gone)),
+                Poll::Ready(Ok(_)) => self.pace.arrived(alarm.now()),
                 Poll::Pending => {
                     if !self.pace.wait(self.received, alarm) || alarm.poll(cx).is_ready() {
                         return Poll::Ready(Err(BodyError::TooSlow));
@@ -222,23 +212,23 @@ impl<'a> Upload<'a> {
             State::Done | State::Broken => {}
             State::Length(left) => {
                 let most = usize::try_from(*left).unwrap_or(usize::MAX);
-                let take = self.window.filled().len().min(most);
+                let take = self.buffer.filled().len().min(most);
                 if take > 0 {
                     *left -= take as u64;
                     let done = *left == 0;
                     self.received += take as u64;
                     check_size(self.received, self.most)?;
-                    let content = &self.window.filled()[..take];
+                    let content = &self.buffer.filled()[..take];
                     keep(&mut self.replay, self.replay_most, content);
                     out.extend_from_slice(content);
-                    self.window.consume(take);
+                    self.buffer.consume(take);
                     if done {
                         self.state = State::Done;
                     }
                 }
             }
             State::Chunked(decoder) => loop {
-                let input = self.window.filled();
+                let input = self.buffer.filled();
                 let (consumed, piece) = decoder.next(input).map_err(BodyError::Malformed)?;
                 match piece {
                     Piece::Data(range) => {
@@ -247,16 +237,16 @@ impl<'a> Upload<'a> {
                         check_size(self.received, self.most)?;
                         keep(&mut self.replay, self.replay_most, content);
                         forward::chunk(out, content);
-                        self.window.consume(consumed);
+                        self.buffer.consume(consumed);
                     }
                     Piece::NeedMore => {
-                        self.window.consume(consumed);
+                        self.buffer.consume(consumed);
                         break;
                     }
                     Piece::End => {
                         encode::last_chunk(&mut self.tail, decoder.trailers());
                         out.extend_from_slice(&self.tail);
-                        self.window.consume(consumed);
+                        self.buffer.consume(consumed);
                         self.state = State::Done;
                         break;
                     }

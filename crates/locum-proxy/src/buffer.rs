@@ -5,7 +5,11 @@
 //! that it must keep.
 
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::stream::Stream;
 
 /// The standard size: head and first body bytes of almost every message in one read.
 pub(crate) const SIZE: usize = 16 * 1024;
@@ -59,7 +63,7 @@ impl Buffer {
     }
 
     /// Room for more, at least a byte of it. Grows by doubling when full; the caller bounds it.
-    pub(crate) fn space(&mut self) -> &mut [u8] {
+    fn space(&mut self) -> &mut [u8] {
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
         }
@@ -78,12 +82,6 @@ impl Buffer {
         &mut self.bytes[self.end..]
     }
 
-    /// `count` bytes were read into the space.
-    pub(crate) fn filled_by(&mut self, count: usize) {
-        self.end += count;
-        debug_assert!(self.end <= self.bytes.len());
-    }
-
     /// The first `count` bytes have been used.
     pub(crate) fn consume(&mut self, count: usize) {
         self.start += count;
@@ -96,23 +94,25 @@ impl Buffer {
         (self.start, self.end) = (0, self.end - self.start);
     }
 
-    /// The first `head` bytes as they are, and what follows as a window to read a body through.
-    /// The window has at least `SIZE / 2` bytes of room in all.
-    pub(crate) fn split(&mut self, head: usize) -> (&[u8], Window<'_>) {
-        if self.start > 0 {
-            self.compact();
+    /// Reads more from `stream`; 0 is its end. Space is taken only once there is something to read,
+    /// so that a buffer which waits empty holds none: what a worker reads into is always the buffer
+    /// that was used last, however many connections wait.
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut Stream,
+    ) -> Poll<io::Result<usize>> {
+        if stream.poll_readable(cx)?.is_ready()
+            && let Poll::Ready(filled) = stream.poll_fill(cx, self.space())
+        {
+            let count = filled?;
+            self.end += count;
+            return Poll::Ready(Ok(count));
         }
-        if self.bytes.len() < head + SIZE / 2 {
-            self.bytes.resize(head + SIZE, 0);
+        if self.is_empty() {
+            self.shrink();
         }
-        let end = self.end - head;
-        let (head, rest) = self.bytes.split_at_mut(head);
-        (head, Window { bytes: rest, start: 0, end })
-    }
-
-    /// After a `split` at `head`: what the window had from `start` to `end` is what is left.
-    pub(crate) fn rejoin(&mut self, head: usize, left: (usize, usize)) {
-        (self.start, self.end) = (head + left.0, head + left.1);
+        Poll::Pending
     }
 
     /// Gives the space back; what is left is kept in as many bytes as it needs.
@@ -132,54 +132,13 @@ impl Drop for Buffer {
     }
 }
 
-/// The part of a buffer behind a head, through which its body is read.
-pub(crate) struct Window<'a> {
-    bytes: &'a mut [u8],
-    start: usize,
-    end: usize,
-}
-
-impl Window<'_> {
-    pub(crate) fn filled(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
-    /// Room for more; at least a byte of it, once something was consumed.
-    pub(crate) fn space(&mut self) -> &mut [u8] {
-        if self.is_empty() {
-            (self.start, self.end) = (0, 0);
-        } else if self.end == self.bytes.len() {
-            self.bytes.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
-        &mut self.bytes[self.end..]
-    }
-
-    pub(crate) fn filled_by(&mut self, count: usize) {
-        self.end += count;
-    }
-
-    pub(crate) fn consume(&mut self, count: usize) {
-        self.start += count;
-    }
-
-    /// Where what is left lies.
-    pub(crate) fn left(&self) -> (usize, usize) {
-        (self.start, self.end)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn fill(buffer: &mut Buffer, bytes: &[u8]) {
         buffer.space()[..bytes.len()].copy_from_slice(bytes);
-        buffer.filled_by(bytes.len());
+        buffer.end += bytes.len();
     }
 
     #[test]
@@ -205,30 +164,13 @@ mod tests {
     }
 
     #[test]
-    fn a_split_leaves_the_pipelined_rest_for_the_next_head() {
+    fn a_full_buffer_makes_room_at_its_front_before_it_grows() {
         let mut buffer = Buffer::new(&Buffers::new());
-        fill(&mut buffer, b"HEADbodyNEXT");
-        let (head, mut window) = buffer.split(4);
-        assert_eq!((head, window.filled()), (&b"HEAD"[..], &b"bodyNEXT"[..]));
-        window.consume(4);
-        let left = window.left();
-        buffer.rejoin(4, left);
-        assert_eq!(buffer.filled(), b"NEXT");
-    }
-
-    #[test]
-    fn space_never_runs_out_while_bytes_are_consumed() {
-        let mut buffer = Buffer::new(&Buffers::new());
-        let (_, mut window) = {
-            fill(&mut buffer, b"H");
-            buffer.split(1)
-        };
-        for _ in 0..10 {
-            let room = window.space().len();
-            assert!(room > 0);
-            window.filled_by(room);
-            window.consume(room - 1);
-            window.consume(1);
-        }
+        fill(&mut buffer, &[b'x'; SIZE]);
+        buffer.consume(SIZE - 1);
+        assert_eq!(buffer.space().len(), SIZE - 1);
+        fill(&mut buffer, &[b'y'; SIZE - 1]);
+        assert_eq!(buffer.space().len(), SIZE, "nothing was used, so it grows");
+        assert_eq!(buffer.filled().len(), SIZE);
     }
 }

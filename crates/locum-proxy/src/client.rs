@@ -181,13 +181,13 @@ impl Client {
                     Err(error) => return Poll::Ready(Arrival::Refused(Refusal::malformed(error))),
                 }
             }
-            match self.stream.poll_fill(cx, self.buffer.space()) {
+            match self.buffer.poll_fill(cx, &mut self.stream) {
                 Poll::Ready(Ok(0)) if head.is_started(self.buffer.filled()) => {
                     return Poll::Ready(Arrival::Refused(Refusal::cut_short()));
                 }
                 // Between two requests a client may close.
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Arrival::End),
-                Poll::Ready(Ok(count)) => self.buffer.filled_by(count),
+                Poll::Ready(Ok(_)) => {}
                 Poll::Pending => {
                     // What comes in pieces gets its time, but no more memory than it has bytes.
                     self.buffer.shrink();
@@ -225,9 +225,9 @@ impl Client {
             if self.stream.poll_finish(cx).is_pending() {
                 return self.alarm.poll(cx);
             }
-            self.buffer.consume(self.buffer.filled().len());
             while discarded < LINGER_BYTES {
-                match self.stream.poll_fill(cx, self.buffer.space()) {
+                self.buffer.consume(self.buffer.filled().len());
+                match self.buffer.poll_fill(cx, &mut self.stream) {
                     Poll::Ready(Ok(count)) if count > 0 => discarded += count,
                     Poll::Ready(_) => return Poll::Ready(()),
                     Poll::Pending => return self.alarm.poll(cx),

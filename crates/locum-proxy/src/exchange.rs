@@ -224,12 +224,12 @@ impl Sending {
                 head.clear();
                 continue;
             }
-            match ready!(stream.poll_fill(cx, buffer.space())) {
+            match ready!(buffer.poll_fill(cx, stream)) {
                 Ok(0) | Err(_) if buffer.is_empty() => return Poll::Ready(Err(Failure::Closed)),
                 Ok(0) | Err(_) => {
                     return Poll::Ready(Err(Failure::Unexpected("closed within its head")));
                 }
-                Ok(count) => buffer.filled_by(count),
+                Ok(_) => {}
             }
         }
     }

@@ -33,10 +33,17 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
     let Client { stream, buffer, head, listener, alarm, .. } = client;
     let head = head.as_deref().expect("invariant: a client is served once its head is there");
 
-    let (head_bytes, window) = buffer.split(head.len());
-    let request = head.request(head_bytes);
-    let upload = Upload::new(&request, window, &listener.settings.limits, &wire_limits);
-    let caller = Caller::new(head_bytes, request, listener, peer, stream, upload, alarm, keeps);
+    // The head moves to a place of its own size: while the call waits, the large buffer that it came
+    // in is read into by others, and stays in the cache.
+    let mut head_bytes = worker.scratch();
+    head_bytes.extend_from_slice(&buffer.filled()[..head.len()]);
+    buffer.consume(head.len());
+    if buffer.is_empty() {
+        buffer.shrink();
+    }
+    let request = head.request(&head_bytes);
+    let upload = Upload::new(&request, buffer, &listener.settings.limits, &wire_limits);
+    let caller = Caller::new(&head_bytes, request, listener, peer, stream, upload, alarm, keeps);
 
     let ended = match route(&plan, &caller) {
         Err(refusal) => refuse(&caller, &refusal, worker).await,
@@ -52,9 +59,8 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
     };
     record.end(&caller, &ended, worker);
 
-    let left = caller.upload.into_inner().left();
-    buffer.rejoin(head.len(), left);
     worker.give_record(record);
+    worker.give_scratch(head_bytes);
     ended.next
 }
 

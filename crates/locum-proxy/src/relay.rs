@@ -12,6 +12,7 @@ use crate::clock::Alarm;
 use crate::exchange::{Answered, Exchange, Failure};
 use crate::forward::{self, Delivery, Persistence};
 use crate::route::Edits;
+use crate::upstream::pool::Connection;
 
 /// How an answer was delivered.
 pub(crate) struct Relayed {
@@ -278,9 +279,8 @@ impl Relay {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
-        let connection = &mut self.answered.connection;
-        let space = connection.buffer.space();
-        match ready!(connection.stream.poll_fill(cx, space)) {
+        let Connection { stream, buffer, .. } = &mut *self.answered.connection;
+        match ready!(buffer.poll_fill(cx, stream)) {
             Ok(0) => match self.body {
                 // RFC 9112 §6.3 rule 8: the close is the end.
                 Body::UntilClose => {
@@ -292,10 +292,7 @@ impl Relay {
                 }
                 _ => Poll::Ready(Err(())),
             },
-            Ok(count) => {
-                connection.buffer.filled_by(count);
-                Poll::Ready(Ok(()))
-            }
+            Ok(_) => Poll::Ready(Ok(())),
             Err(_) => Poll::Ready(Err(())),
         }
     }
