@@ -1,6 +1,6 @@
 //! How an attempt ended, and what that means to a policy.
 
-use crate::gates::deadline::Allotted;
+use crate::gates::deadline::Cut;
 
 /// What happened to an attempt, as its protocol saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +58,9 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// What `cause` counts as, for an attempt that had the time `allotted`.
+    /// What `cause` counts as, for an attempt whose time being over would mean `cut`.
     #[inline]
-    pub fn class(&self, cause: Cause, allotted: &Allotted) -> Class {
+    pub fn class(&self, cause: Cause, cut: Cut) -> Class {
         match cause {
             Cause::Connect
             | Cause::ConnectTimeout
@@ -74,7 +74,7 @@ impl Rules {
             | Cause::Grpc(2 | 4 | 13 | 14 | 15) => Class::Failure,
             Cause::AppError if self.count_app_errors => Class::Failure,
             // The caller's deadline is the peer's fault only if the peer had time enough.
-            Cause::Timeout if allotted.ends_call && allotted.scant => Class::Ignored,
+            Cause::Timeout if cut == Cut::ShortCall => Class::Ignored,
             Cause::Timeout => Class::Failure,
             // gRPC: RESOURCE_EXHAUSTED.
             Cause::Status(429) | Cause::Grpc(8) if self.count_overload => Class::Overload,

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::gates::deadline::Allotted;
+use crate::gates::deadline::Cut;
 use crate::gates::retry::{Failed, Retry, Tries};
 use crate::policy::{Bound, Part};
 use crate::{Call, Cause, Clock, Event, Kind, Observer, Outcome, Rejection, Time};
@@ -63,8 +63,7 @@ where
                     return under_way.over(clock.now(), Outcome::Failure, End::Unavailable);
                 }
             };
-        let Some(wait) = retries.wait(&trial, number, ended.as_ref(), &under_way.held.allotted)
-        else {
+        let Some(wait) = retries.wait(&trial, number, ended.as_ref(), under_way.held.cut) else {
             return match ended {
                 Some(Ended { cause, reply, .. }) => under_way.answered(cause, reply),
                 None => under_way.timed_out(),
@@ -103,11 +102,11 @@ impl<'a> Retries<'a> {
         trial: &Trial<'_, C, X, O>,
         number: u32,
         ended: Option<&Ended<X::Reply>>,
-        allotted: &Allotted,
+        cut: Cut,
     ) -> Option<Duration> {
         let part = self.part?;
         // An attempt cut because the call's time is over ends the call then and there.
-        if ended.is_none() && allotted.ends_call {
+        if ended.is_none() && cut.ends_call() {
             return None;
         }
         let failed = Failed {

@@ -28,10 +28,27 @@ const UNLIMITED: u64 = u64::MAX;
 pub struct Allotted {
     /// When it is given up.
     pub deadline: Option<Time>,
-    /// Whether that end is the call's, not the attempt's own.
-    pub ends_call: bool,
-    /// Whether that is too little for the peer to be blamed if it does not suffice (`min_budget`).
-    pub scant: bool,
+    /// What it means if that comes before the attempt's end.
+    pub cut: Cut,
+}
+
+/// What it means that an attempt's time is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cut {
+    /// It was the attempt's own time: the peer is to blame, and another attempt may follow.
+    #[default]
+    Attempt,
+    /// It was the call's time, and enough for the peer to be blamed.
+    Call,
+    /// It was the call's time, and too little for the peer to be blamed (`min_budget`).
+    ShortCall,
+}
+
+impl Cut {
+    /// Whether the call is over with the attempt.
+    pub const fn ends_call(self) -> bool {
+        matches!(self, Self::Call | Self::ShortCall)
+    }
 }
 
 impl Terms {
@@ -103,8 +120,12 @@ impl Terms {
             return Ok(Allotted::default());
         }
         let deadline = Time::from_nanos(now.as_nanos().saturating_add(time));
-        let ends_call = left <= self.attempt_timeout;
-        Ok(Allotted { deadline: Some(deadline), ends_call, scant: time < self.min_budget })
+        let cut = match (left <= self.attempt_timeout, time < self.min_budget) {
+            (false, _) => Cut::Attempt,
+            (true, false) => Cut::Call,
+            (true, true) => Cut::ShortCall,
+        };
+        Ok(Allotted { deadline: Some(deadline), cut })
     }
 
     /// Whether the call may be made twice.

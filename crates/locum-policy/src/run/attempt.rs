@@ -54,29 +54,30 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         held: &mut Held,
     ) -> Tried<X::Reply> {
         let mut now = now;
-        held.allotted = match self.allot(now) {
+        let mut allotted = match self.allot(now) {
             Ok(allotted) => allotted,
             Err(rejection) => return Tried::Refused(rejection),
         };
         if let Some(per) = self.policy.per().filter(|per| *per != Per::Endpoint) {
             let breaker = breaker_of(self.policy, per, self.call.method, now);
             if let Err(rejection) =
-                self.fuse(self.policy, breaker, number, now, held.allotted, &mut held.own)
+                self.fuse(self.policy, breaker, number, now, allotted.deadline, &mut held.own)
             {
                 return Tried::Refused(rejection);
             }
         }
         let Some(endpoint) = self.exchange.pick(tried, now) else { return Tried::Unavailable };
-        let deadline = held.allotted.deadline;
+        let deadline = allotted.deadline;
         let mut attempt = Attempt { number, kind, endpoint, deadline, started: now };
         if self.policy.per() == Some(Per::Endpoint) || attempt.endpoint.policy.is_some() {
-            match self.find_willing(endpoint, number, tried, &mut now, held).await {
+            match self.find_willing(endpoint, number, tried, &mut now, &mut allotted, held).await {
                 Ok(willing) => attempt.endpoint = willing,
                 Err(rejection) => return Tried::Refused(rejection),
             }
             attempt.started = now;
-            attempt.deadline = held.allotted.deadline;
+            attempt.deadline = allotted.deadline;
         }
+        held.cut = allotted.cut;
         held.count_attempt();
         self.observer.event(now, &Event::Attempt(&attempt));
         let ended = before(pin!(self.exchange.send(&attempt)), attempt.deadline, self.clock).await;
@@ -91,12 +92,13 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         number: u32,
         tried: &[u32],
         now: &mut Time,
+        allotted: &mut Allotted,
         held: &mut Held,
     ) -> Result<Endpoint<'a>, Rejection> {
         let exchange = self.exchange;
         let mut refused = Vec::new();
         let mut avoid = tried.to_vec();
-        while let Err(rejection) = self.enter(&endpoint, number, now, held).await {
+        while let Err(rejection) = self.enter(&endpoint, number, now, allotted, held).await {
             self.observer
                 .event(*now, &Event::Skipped { endpoint: endpoint.name, rejection: &rejection });
             // Time that went by waiting here is gone at every other endpoint as well.
@@ -122,13 +124,14 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         endpoint: &Endpoint<'a>,
         number: u32,
         now: &mut Time,
+        allotted: &mut Allotted,
         held: &mut Held,
     ) -> Result<(), Rejection> {
-        let entered = self.pass(endpoint, number, now, held).await;
+        let entered = self.pass(endpoint, number, now, allotted, held).await;
         if entered.is_err() {
             held.settle_endpoint(Cause::Unavailable, *now, self.observer);
             if self.policy.per() == Some(Per::Endpoint) {
-                held.own.settle(Cause::Unavailable, &held.allotted, *now, self.observer);
+                held.own.settle(Cause::Unavailable, held.cut, *now, self.observer);
             }
         }
         entered
@@ -140,11 +143,12 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         endpoint: &Endpoint<'a>,
         number: u32,
         now: &mut Time,
+        allotted: &mut Allotted,
         held: &mut Held,
     ) -> Result<(), Rejection> {
         if self.policy.per() == Some(Per::Endpoint) {
             let breaker = breaker_of(self.policy, Per::Endpoint, endpoint.name, *now);
-            self.fuse(self.policy, breaker, number, *now, held.allotted, &mut held.own)?;
+            self.fuse(self.policy, breaker, number, *now, allotted.deadline, &mut held.own)?;
         }
         let Some((policy, parts)) =
             endpoint.policy.and_then(|policy| Some((policy, policy.parts()?)))
@@ -153,19 +157,19 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         };
         let began = *now;
         let entered =
-            enter(parts, self.call, held.allotted.deadline, now, self.clock, self.observer).await;
+            enter(parts, self.call, allotted.deadline, now, self.clock, self.observer).await;
         let place = entered.map_err(|stop| match stop {
             Stop::Rejected(rejection) => rejection,
             Stop::TimedOut => self.timing.terms.rejection(self.policy.name(), Duration::ZERO),
         })?;
         held.endpoint().occupy(policy, place);
         if *now != began {
-            held.allotted = self.allot(*now)?;
+            *allotted = self.allot(*now)?;
         }
         let Some(per) = policy.per() else { return Ok(()) };
         let target = if per == Per::Method { self.call.method } else { endpoint.name };
         let breaker = breaker_of(policy, per, target, *now);
-        self.fuse(policy, breaker, number, *now, held.allotted, held.endpoint())
+        self.fuse(policy, breaker, number, *now, allotted.deadline, held.endpoint())
     }
 
     fn fuse(
@@ -174,10 +178,10 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         breaker: Option<Arc<Breaker>>,
         number: u32,
         now: Time,
-        allotted: Allotted,
+        deadline: Option<Time>,
         permits: &mut Permits,
     ) -> Result<(), Rejection> {
-        fuse(policy, breaker, self.call, number, now, allotted.deadline, permits, self.observer)
+        fuse(policy, breaker, self.call, number, now, deadline, permits, self.observer)
     }
 
     /// The time an attempt that starts `now` has. Inlined, or else its result is copied as a whole

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::gates::breaker::{self, Breaker};
 use crate::gates::concurrency::{QUEUE_TIMEOUT, Turn};
-use crate::gates::deadline::Allotted;
+use crate::gates::deadline::Cut;
 use crate::policy::{Bound, Fuses};
 use crate::{Cause, Class, Event, Kind, Observer, Outcome, Time};
 
@@ -17,40 +17,33 @@ pub struct Held {
     pub(super) own: Permits,
     /// Of the endpoint's policy, for each attempt.
     endpoint: Option<Box<Permits>>,
-    /// The time the last attempt had.
-    pub(super) allotted: Allotted,
-    /// What is told when the call is over; absent once it was told.
-    call: Option<Begun>,
-}
-
-/// A call that is not over yet.
-#[derive(Clone, Copy)]
-struct Begun {
+    /// What it means if the last attempt's time is over.
+    pub(super) cut: Cut,
     arrived: Time,
     attempts: u32,
+    /// Whether the end of the call is still to be told.
+    under_way: bool,
 }
 
 impl Held {
     /// Of a call that holds nothing yet.
     pub(super) fn begin(arrived: Time) -> Self {
-        Self { call: Some(Begun { arrived, attempts: 0 }), ..Self::default() }
+        Self { arrived, under_way: true, ..Self::default() }
     }
 
     /// An attempt is sent.
     pub(super) const fn count_attempt(&mut self) {
-        if let Some(call) = &mut self.call {
-            call.attempts += 1;
-        }
+        self.attempts += 1;
     }
 
     /// How many attempts were sent.
-    pub(super) fn attempts(&self) -> u32 {
-        self.call.map_or(0, |call| call.attempts)
+    pub(super) const fn attempts(&self) -> u32 {
+        self.attempts
     }
 
     /// Whether the end of the call was not told yet.
     pub(super) const fn is_under_way(&self) -> bool {
-        self.call.is_some()
+        self.under_way
     }
 
     /// The answer's body ended at `now`; `cause` is what the attempt came to after all: that of its
@@ -65,8 +58,9 @@ impl Held {
     /// The call is over: its place is given back, and its end told.
     pub(super) fn end(&mut self, outcome: Outcome, now: Time, observer: &impl Observer) {
         self.own.leave(now, observer);
-        if let Some(Begun { arrived, attempts }) = self.call.take() {
-            observer.event(now, &Event::Done { outcome, attempts, took: arrived.until(now) });
+        if std::mem::take(&mut self.under_way) {
+            let (attempts, took) = (self.attempts, self.arrived.until(now));
+            observer.event(now, &Event::Done { outcome, attempts, took });
         }
     }
 
@@ -77,26 +71,24 @@ impl Held {
         now: Time,
         observer: &impl Observer,
     ) -> Outcome {
-        let class = self.own.class(cause, &self.allotted);
+        let class = self.own.class(cause, self.cut);
         // Inner before outer, as they were passed the other way.
         self.settle_endpoint(cause, now, observer);
-        self.own.settle(cause, &self.allotted, now, observer);
+        self.own.settle(cause, self.cut, now, observer);
         match (cause, class) {
             (Cause::Cancelled, _) => Outcome::Cancelled,
-            (Cause::Timeout, _) if self.allotted.ends_call => Outcome::Deadline,
+            (Cause::Timeout, _) if self.cut.ends_call() => Outcome::Deadline,
             (Cause::Timeout | Cause::Unavailable, _) | (_, Class::Failure | Class::Overload) => {
                 Outcome::Failure
             }
             (_, Class::Success | Class::Ignored) => Outcome::Success,
         }
     }
-}
 
-impl Held {
     /// Tells the endpoint's policy how the attempt ended.
     pub(super) fn settle_endpoint(&mut self, cause: Cause, now: Time, observer: &impl Observer) {
         if let Some(mut permits) = self.endpoint.take() {
-            permits.settle(cause, &self.allotted, now, observer);
+            permits.settle(cause, self.cut, now, observer);
             permits.leave(now, observer);
         }
     }
@@ -155,8 +147,8 @@ impl Permits {
         self.fuse = Some(Fuse { breaker, permit });
     }
 
-    fn class(&self, cause: Cause, allotted: &Allotted) -> Class {
-        self.fuses().map(|fuses| fuses.rules).unwrap_or_default().class(cause, allotted)
+    fn class(&self, cause: Cause, cut: Cut) -> Class {
+        self.fuses().map(|fuses| fuses.rules).unwrap_or_default().class(cause, cut)
     }
 
     fn fuses(&self) -> Option<&Fuses> {
@@ -164,20 +156,14 @@ impl Permits {
     }
 
     /// Tells the breaker how the attempt ended.
-    pub(super) fn settle(
-        &mut self,
-        cause: Cause,
-        allotted: &Allotted,
-        now: Time,
-        observer: &impl Observer,
-    ) {
+    pub(super) fn settle(&mut self, cause: Cause, cut: Cut, now: Time, observer: &impl Observer) {
         let Some(Fuse { breaker, permit }) = self.fuse.take() else { return };
         let (Some(fuses), Some(breaker)) =
             (self.fuses(), breaker.as_deref().or_else(|| self.policy.breaker()))
         else {
             return;
         };
-        let class = fuses.rules.class(cause, allotted);
+        let class = fuses.rules.class(cause, cut);
         let mut changes = Vec::new();
         let stale = breaker.settle(permit, class, now, &mut changes);
         let policy = self.policy.name();
