@@ -30,7 +30,7 @@ struct Series {
 
 /// Measures, prints the tables and writes them to `bench/results/`.
 pub(crate) fn proxy() -> Result<(), String> {
-    setup::need_c_compiler()?;
+    setup::need_allocator()?;
     setup::need(&[
         ("nginx", "nginx-light"),
         ("haproxy", "haproxy"),

@@ -5,7 +5,7 @@ use crate::{fuzz, setup};
 
 /// Runs every step, also after one has failed, and ends with what the runners said last.
 pub(crate) fn everything() -> Result<(), String> {
-    setup::need_c_compiler()?;
+    setup::need_allocator()?;
     let mut failures = Vec::new();
     let mut closing = Vec::new();
     let mut note = |result: Result<(), String>| failures.extend(result.err());

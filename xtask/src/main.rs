@@ -8,9 +8,10 @@ mod process;
 mod setup;
 
 use std::env;
+use std::os::unix::process::CommandExt as _;
 use std::process::ExitCode;
 
-use process::{Step, cargo};
+use process::{Step, cargo, root};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -42,15 +43,22 @@ fn main() -> ExitCode {
     }
 }
 
-/// Builds the program and runs it with these arguments.
+/// Builds the program and becomes it, so that signals and the exit code are its own.
 fn run(arguments: &[&str]) -> Result<(), String> {
-    setup::need_c_compiler()?;
+    setup::need_allocator()?;
+    println!("==> build the program and run it");
     let build =
-        ["run", "--profile", "fast", "--package", "locum-cli", "--bin", "locum", "--", "run"];
-    Step::new("build and run the program").run(cargo(&build).args(arguments))
+        ["run", "--profile", "fast", "--package", "locum-cli", "--bin", "locum", "--manifest-path"];
+    let mut program = cargo(&build);
+    program.arg(root().join("Cargo.toml")).args(["--", "run"]).args(arguments);
+    // Files among the arguments are named from where the person stands.
+    if let Ok(here) = env::current_dir() {
+        program.current_dir(here);
+    }
+    Err(program.exec().to_string())
 }
 
 fn bench_run() -> Result<(), String> {
-    setup::need_c_compiler()?;
+    setup::need_allocator()?;
     Step::new("policies around one call").run(&mut cargo(&["bench", "--package", "locum-policy"]))
 }

@@ -4,9 +4,9 @@ use std::process::Command;
 
 use crate::process::{Step, installed, output};
 
-/// The allocator is C.
-pub(crate) fn need_c_compiler() -> Result<(), String> {
-    need(&[("cc", "gcc")])
+/// What builds the program's allocator, which is C.
+pub(crate) fn need_allocator() -> Result<(), String> {
+    need(&[("cc", "gcc"), ("make", "make")])
 }
 
 /// Makes sure that these programs are there; each comes with the Debian package that has it.
