@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::stream::Stream;
+use crate::worker::halve;
 
 /// The standard size: head and first body bytes of almost every message in one read.
 pub(crate) const SIZE: usize = 16 * 1024;
@@ -29,6 +30,11 @@ impl Buffers {
 
     fn take(&self) -> Vec<u8> {
         self.spare.borrow_mut().pop().unwrap_or_else(|| vec![0; SIZE])
+    }
+
+    /// Frees half of what is spare.
+    pub(crate) fn halve(&self) {
+        halve(&mut self.spare.borrow_mut());
     }
 
     fn give(&self, bytes: Vec<u8>) {

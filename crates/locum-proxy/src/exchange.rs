@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use locum_policy::run;
 use locum_policy::{Attempt, Cause, Ended, Endpoint, Time};
-use locum_wire::http1::{self, Framing, Name, Version};
+use locum_wire::http1::{self, Framing, Head, Name, Response, Version};
 
 use crate::body::BodyError;
 use crate::caller::Caller;
@@ -29,6 +29,8 @@ pub(crate) struct Exchange<'a, 'c> {
 /// An attempt whose answer has begun: what is left to send and to read.
 pub(crate) struct Answered {
     pub(crate) connection: Box<Connection>,
+    /// The answer's head; its bytes are the first of the connection's buffer.
+    pub(crate) head: Box<Head>,
     pub(crate) framing: Framing,
     pub(crate) status: u16,
     /// An interim answer before it was of a kind after which the connection cannot be trusted.
@@ -98,9 +100,10 @@ impl Exchange<'_, '_> {
         };
         loop {
             match poll_fn(|cx| sending.poll(self, cx)).await {
-                Ok((status, framing)) => {
+                Ok((head, status, framing)) => {
                     return Ok(Answered {
                         connection: sending.connection,
+                        head,
                         framing,
                         status,
                         tainted: sending.tainted,
@@ -126,6 +129,17 @@ impl Exchange<'_, '_> {
         }
     }
 
+    /// Hands an interim answer to the client.
+    fn pass_on(&self, response: &Response<'_>, cx: &mut Context<'_>) -> Result<(), Failure> {
+        let mut interim = self.worker.scratch();
+        forward::interim_head(&mut interim, response);
+        // Nothing of the answer has been sent yet, so the socket has room for all of it.
+        let sent = self.caller.stream.borrow_mut().poll_send(cx, &interim);
+        let whole = matches!(sent, Poll::Ready(Ok(count)) if count == interim.len());
+        self.worker.give_scratch(interim);
+        if whole { Ok(()) } else { Err(Failure::Gone) }
+    }
+
     async fn connect(&self, attempt: &Attempt<'_>) -> Result<Box<Connection>, Failure> {
         let endpoint = &self.upstream.endpoints[attempt.endpoint.id as usize];
         let timeout = self.upstream.settings.pool.connect_timeout;
@@ -139,6 +153,8 @@ impl Exchange<'_, '_> {
 /// An attempt on its way.
 struct Sending {
     connection: Box<Connection>,
+    /// Taken when an answer begins: what is parsed into is the head that was used last.
+    head: Option<Box<Head>>,
     out: Vec<u8>,
     sent: usize,
     /// Any byte has left.
@@ -158,15 +174,24 @@ impl Sending {
         let left = attempt.deadline.map(|deadline| attempt.started.until(deadline));
         exchange.prepared.write(&mut out, attempt.endpoint.name, attempt.number, left);
         exchange.caller.upload.borrow().replay_into(&mut out);
-        Self { connection, out, sent: 0, wrote: false, deaf: false, interim: 0, tainted: false }
+        Self {
+            connection,
+            head: None,
+            out,
+            sent: 0,
+            wrote: false,
+            deaf: false,
+            interim: 0,
+            tainted: false,
+        }
     }
 
-    /// Ready with the answer's status and framing once its head is there.
+    /// Ready with the answer's head, status and framing once the head is there.
     fn poll(
         &mut self,
         exchange: &Exchange<'_, '_>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(u16, Framing), Failure>> {
+    ) -> Poll<Result<(Box<Head>, u16, Framing), Failure>> {
         let out = Outgoing {
             connection: &mut self.connection,
             out: &mut self.out,
@@ -189,41 +214,12 @@ impl Sending {
         &mut self,
         exchange: &Exchange<'_, '_>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(u16, Framing), Failure>> {
-        let Connection { stream, buffer, head, .. } = &mut *self.connection;
+    ) -> Poll<Result<(Box<Head>, u16, Framing), Failure>> {
         loop {
-            if !buffer.is_empty()
-                && head
-                    .parse_response(buffer.filled(), &ANSWER_LIMITS)
-                    .map_err(Failure::Protocol)?
-            {
-                let response = head.response(buffer.filled());
-                let status = response.status();
-                if status >= 200 || (status == 101 && exchange.caller.websocket) {
-                    let framing = response.framing(exchange.caller.head_only);
-                    return Poll::Ready(Ok((status, framing)));
-                }
-                self.interim += 1;
-                self.tainted |= !response.reusable();
-                if status == 101 || self.interim > INTERIM {
-                    let what = if status == 101 { "unasked 101" } else { "interim answers only" };
-                    return Poll::Ready(Err(Failure::Unexpected(what)));
-                }
-                // 100 is between us and the upstream; the others are for the client.
-                if status != 100 && exchange.caller.version == Version::Http11 {
-                    let mut interim = exchange.worker.scratch();
-                    forward::interim_head(&mut interim, &response);
-                    let sent = exchange.caller.stream.borrow_mut().poll_send(cx, &interim);
-                    let whole = matches!(sent, Poll::Ready(Ok(count)) if count == interim.len());
-                    exchange.worker.give_scratch(interim);
-                    if !whole {
-                        return Poll::Ready(Err(Failure::Gone));
-                    }
-                }
-                buffer.consume(head.len());
-                head.clear();
-                continue;
+            if let Some(answer) = self.read_heads(exchange, cx)? {
+                return Poll::Ready(Ok(answer));
             }
+            let Connection { stream, buffer, .. } = &mut *self.connection;
             match ready!(buffer.poll_fill(cx, stream)) {
                 Ok(0) | Err(_) if buffer.is_empty() => return Poll::Ready(Err(Failure::Closed)),
                 Ok(0) | Err(_) => {
@@ -232,6 +228,42 @@ impl Sending {
                 Ok(_) => {}
             }
         }
+    }
+
+    /// Reads what has arrived: interim answers are dealt with, the head of the answer is handed on.
+    fn read_heads(
+        &mut self,
+        exchange: &Exchange<'_, '_>,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<(Box<Head>, u16, Framing)>, Failure> {
+        let buffer = &mut self.connection.buffer;
+        while !buffer.is_empty() {
+            let mut head = self.head.take().unwrap_or_else(|| exchange.worker.head());
+            let whole = head.parse_response(buffer.filled(), &ANSWER_LIMITS);
+            if !whole.map_err(Failure::Protocol)? {
+                self.head = Some(head);
+                return Ok(None);
+            }
+            let response = head.response(buffer.filled());
+            let status = response.status();
+            if status >= 200 || (status == 101 && exchange.caller.websocket) {
+                let framing = response.framing(exchange.caller.head_only);
+                return Ok(Some((head, status, framing)));
+            }
+            self.interim += 1;
+            self.tainted |= !response.reusable();
+            if status == 101 || self.interim > INTERIM {
+                let what = if status == 101 { "unasked 101" } else { "interim answers only" };
+                return Err(Failure::Unexpected(what));
+            }
+            // 100 is between us and the upstream; the others are for the client.
+            if status != 100 && exchange.caller.version == Version::Http11 {
+                exchange.pass_on(&response, cx)?;
+            }
+            buffer.consume(head.len());
+            exchange.worker.give_head(head);
+        }
+        Ok(None)
     }
 }
 
@@ -294,6 +326,7 @@ impl Answered {
     pub(crate) fn finish(self, exchange: &Exchange<'_, '_>, whole: bool) {
         let sent_whole = self.sent == self.out.len() && exchange.caller.upload.borrow().is_done();
         exchange.worker.give_scratch(self.out);
+        exchange.worker.give_head(self.head);
         if whole && sent_whole && !self.deaf && !self.tainted && self.connection.buffer.is_empty() {
             exchange.worker.keep(self.connection, &exchange.upstream.settings.pool);
         }
@@ -305,8 +338,7 @@ fn retry_after(answered: &Answered) -> Option<Duration> {
     if !matches!(answered.status, 429 | 503) {
         return None;
     }
-    let connection = &answered.connection;
-    let response = connection.head.response(connection.buffer.filled());
+    let response = answered.head.response(answered.connection.buffer.filled());
     let value = response.fields().find(|field| field.kind == Name::RetryAfter)?.value;
     std::str::from_utf8(value).ok()?.parse().ok().map(Duration::from_secs)
 }

@@ -108,7 +108,7 @@ impl Relay {
     ) -> Self {
         let mut out = exchange.worker.scratch();
         let connection = &mut answered.connection;
-        let response = connection.head.response(connection.buffer.filled());
+        let response = answered.head.response(connection.buffer.filled());
         let delivery = forward::delivery(answered.framing, exchange.caller.version);
         forward::answer_head(
             &mut out,
@@ -119,8 +119,7 @@ impl Relay {
             edits,
         );
         let reusable = response.reusable() && answered.framing != Framing::UntilClose;
-        connection.buffer.consume(connection.head.len());
-        connection.head.clear();
+        connection.buffer.consume(answered.head.len());
         let body = match answered.framing {
             Framing::None | Framing::Length(0) => Body::Done,
             Framing::Length(length) => Body::Length(length),

@@ -30,9 +30,9 @@ pub(crate) async fn tunnel(
     let connection = &mut answered.connection;
 
     let mut head = exchange.worker.scratch();
-    let response = connection.head.response(connection.buffer.filled());
+    let response = answered.head.response(connection.buffer.filled());
     forward::switching_head(&mut head, &response, &route.response_edits);
-    connection.buffer.consume(connection.head.len());
+    connection.buffer.consume(answered.head.len());
     head.extend_from_slice(connection.buffer.filled());
     connection.buffer.consume(connection.buffer.filled().len());
 

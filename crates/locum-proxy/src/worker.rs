@@ -85,10 +85,26 @@ struct Spare {
     records: RefCell<Vec<Record>>,
 }
 
-/// Spares of a kind that a worker keeps.
-const KEPT: usize = 128;
+impl Spare {
+    fn halve(&self) {
+        halve(&mut self.scratch.borrow_mut());
+        halve(&mut self.heads.borrow_mut());
+        halve(&mut self.records.borrow_mut());
+    }
+}
+
+/// Frees half of what is spare, and the room for it.
+pub(crate) fn halve<T>(spare: &mut Vec<T>) {
+    spare.truncate(spare.len() / 2);
+    spare.shrink_to(spare.len() * 2);
+}
+
+/// Spares of a kind that a worker keeps: as many as it has calls in flight when it is busy.
+const KEPT: usize = 1024;
+/// Most heads fit into so many bytes.
+const HEAD: usize = 512;
 /// Scratch buffers that grew larger than this are freed.
-const SCRATCH: usize = 64 * 1024;
+const SCRATCH: usize = 4 * 1024;
 /// How long a drain leaves idle connections open for a request that is on its way; it is answered
 /// with `Connection: close`. Closing at once would lose it.
 const GRACE: Duration = Duration::from_secs(1);
@@ -177,12 +193,15 @@ impl Worker {
         .await;
     }
 
-    /// Once a second: closes idle upstream connections that are too old or were closed by their peer.
+    /// Once a second: closes idle upstream connections that are too old or were closed by their
+    /// peer, and gives back half of what is spare, so that a flood's memory is gone soon after it.
     async fn sweep(self: Rc<Self>) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         loop {
             ticks.tick().await;
             self.pool.sweep(now());
+            self.buffers.halve();
+            self.spare.halve();
         }
     }
 
@@ -269,7 +288,7 @@ impl Worker {
 
     /// An empty buffer to write a message into.
     pub(crate) fn scratch(&self) -> Vec<u8> {
-        self.spare.scratch.borrow_mut().pop().unwrap_or_default()
+        self.spare.scratch.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(HEAD))
     }
 
     pub(crate) fn give_scratch(&self, mut scratch: Vec<u8>) {

@@ -14,7 +14,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use locum_policy::Time;
-use locum_wire::http1::Head;
 use rustc_hash::FxHashMap;
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -29,8 +28,6 @@ pub(crate) struct Connection {
     pub(crate) stream: Stream,
     /// What was read from it and not used yet.
     pub(crate) buffer: Buffer,
-    /// The head of the answer that is being read.
-    pub(crate) head: Head,
     pub(crate) endpoint: Arc<Endpoint>,
     /// Whether it has carried a call before.
     pub(crate) reused: bool,
@@ -131,7 +128,6 @@ pub(crate) async fn connect(
     Ok(Box::new(Connection {
         stream: Stream::Tcp(stream),
         buffer: Buffer::new(buffers),
-        head: Head::new(),
         endpoint: Arc::clone(endpoint),
         reused: false,
     }))
