@@ -30,13 +30,14 @@ pub(super) fn write(
 fn render(series: &[Series], memory: &[Memory], disturbed: usize, runs: usize) -> String {
     let mut text = format!(
         "# The data path beside nginx and HAProxy\n\n\
-         Command: `cargo xtask bench proxy`. Machine: {}.\n\
+         Command: `cargo xtask bench proxy`, at {}. Machine: {}.\n\
          Versions: {}, {}.\n\n\
          One worker each, on core 0; the origin (nginx, 1 KiB from memory) and wrk on core 1.\n\
          Kept connections on both sides. {ROUNDS} rounds; nginx runs between all others, and a\n\
          ratio is that of a run's processor time per request to the mean of the two runs of nginx\n\
          around it; normalised, both are first divided by what the origin and the load spent on a\n\
          request at the same time. Medians. {disturbed} of {runs} runs were disturbed by others.\n",
+        revision(),
         machine(),
         version("nginx"),
         version("haproxy"),
@@ -102,6 +103,13 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
         (odd, middle) if odd % 2 == 1 => values[middle],
         (_, middle) => f64::midpoint(values[middle - 1], values[middle]),
     }
+}
+
+/// The commit that was measured.
+fn revision() -> String {
+    let root = root().display().to_string();
+    let known = output("git", &["-C", &root, "rev-parse", "--short", "HEAD"]);
+    known.unwrap_or_else(|| "an unknown revision".to_owned())
 }
 
 /// The version of an installed Debian package.
