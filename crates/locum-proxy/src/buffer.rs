@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::stream::Stream;
-use crate::worker::halve;
 
 /// The standard size: head and first body bytes of almost every message in one read.
 pub(crate) const SIZE: usize = 16 * 1024;
@@ -43,6 +42,12 @@ impl Buffers {
             spare.push(bytes);
         }
     }
+}
+
+/// Frees half of what is spare, and the room for it.
+pub(crate) fn halve<T>(spare: &mut Vec<T>) {
+    spare.truncate(spare.len() / 2);
+    spare.shrink_to(spare.len() * 2);
 }
 
 /// Bytes that were read and not used yet, and the space to read more.

@@ -1,6 +1,7 @@
 //! One request, from its head to the last byte of its answer. Begin here.
 
 use std::borrow::Cow;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use locum_policy::{Answer, Bound, Cause, End, run};
@@ -49,7 +50,7 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
         Err(refusal) => refuse(&caller, &refusal, worker).await,
         Ok((route, path)) => match &route.target {
             Target::Redirect { status, to } => {
-                redirect(&caller, route, &path, (*status, to), worker).await
+                Box::pin(redirect(&caller, route, &path, (*status, to), worker)).await
             }
             Target::Forward(split) => {
                 let choice = split.choose(worker.random());
@@ -72,7 +73,7 @@ fn route<'p, 'c>(
     let path = path::normalise(caller.request.path()).map_err(Refusal::malformed)?;
     let has_field = |name: &[u8], value: &[u8]| caller.has_field(name, value);
     let route = plan
-        .route(&caller.listener.settings.name, &caller.subject(&path, &has_field))
+        .route(caller.listener.label, &caller.subject(&path, &has_field))
         .ok_or_else(Refusal::no_route)?;
     let fits = caller.upload.borrow_mut().limit(route.settings.max_body);
     if fits { Ok((route, path)) } else { Err(Refusal::too_large()) }
@@ -99,7 +100,7 @@ async fn forward(
 
     let (cause, ended) = match end {
         End::Ended(_, Ok(answered)) if answered.status == 101 => {
-            tunnel(&exchange, answered, route).await
+            Box::pin(tunnel(&exchange, answered, route)).await
         }
         End::Ended(_, Ok(answered)) => deliver(&exchange, answered, route).await,
         End::Ended(cause, Err(failure)) => {
@@ -151,9 +152,17 @@ fn replay_bytes(policy: &Bound, idempotent: bool) -> usize {
 
 const REPLAYED: u64 = 64 * 1024;
 
-async fn refuse(caller: &Caller<'_>, refusal: &Refusal, worker: &Worker) -> Ended {
-    let (bytes, next) = caller.refuse(refusal, worker).await;
-    Ended::refused(refusal, bytes, next)
+/// In a box, as the other ways off the common one are: a call that is answered does not carry the
+/// room for a refusal about.
+fn refuse<'a>(
+    caller: &'a Caller<'_>,
+    refusal: &'a Refusal,
+    worker: &'a Worker,
+) -> Pin<Box<impl Future<Output = Ended>>> {
+    Box::pin(async move {
+        let (bytes, next) = caller.refuse(refusal, worker).await;
+        Ended::refused(refusal, bytes, next)
+    })
 }
 
 /// `None` is a refusal that nobody is left to hear.

@@ -4,6 +4,7 @@
 //! is told in `flow.rs`, top to bottom; begin there. This crate reads no files and no environment:
 //! whoever has settings builds a plan from them.
 
+mod acceptor;
 mod access;
 mod body;
 mod buffer;
@@ -23,6 +24,7 @@ mod record;
 mod refusal;
 mod relay;
 pub mod route;
+mod shift;
 mod stream;
 mod tunnel;
 pub mod upstream;

@@ -4,13 +4,14 @@
 //! swaps a pointer. What a reload did not change is taken over from the previous plan, so its state
 //! (breakers, buckets, pools, counters) lives on.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use locum_policy::{Bound, Policy};
+use rustc_hash::FxHashMap;
 
+use crate::label::Label;
 use crate::listener::{self, Listener};
 use crate::route::{self, Route, Router, Subject};
 use crate::upstream::{self, Upstream};
@@ -40,7 +41,8 @@ pub struct Plan {
     pub upstreams: Vec<Arc<Upstream>>,
     /// How they are tried.
     pub policies: Vec<Arc<Policy>>,
-    routers: HashMap<String, Router>,
+    /// By listener.
+    routers: FxHashMap<Label, Router>,
 }
 
 /// Why settings make no plan.
@@ -133,7 +135,7 @@ impl Plan {
             .iter()
             .map(|listener| {
                 let name = &listener.settings.name;
-                (name.clone(), Router::new(routes.iter().filter(|route| route.serves(name))))
+                (listener.label, Router::new(routes.iter().filter(|route| route.serves(name))))
             })
             .collect();
 
@@ -146,8 +148,8 @@ impl Plan {
     }
 
     /// The route that a request on `listener` takes.
-    pub(crate) fn route(&self, listener: &str, subject: &Subject<'_>) -> Option<&Arc<Route>> {
-        self.routers.get(listener)?.find(subject)
+    pub(crate) fn route(&self, listener: Label, subject: &Subject<'_>) -> Option<&Arc<Route>> {
+        self.routers.get(&listener)?.find(subject)
     }
 
     /// The upstream of that name.

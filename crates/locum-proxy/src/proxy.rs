@@ -16,7 +16,8 @@ use crate::clock::now;
 use crate::listener::{self, Bind};
 use crate::metrics::{self, Exposition, Shard};
 use crate::plan::{self, Plan};
-use crate::worker::{Command, Worker};
+use crate::shift::{self, Command};
+use crate::worker::Worker;
 
 /// How a proxy is run, beside its plan.
 #[derive(Default)]
@@ -108,7 +109,7 @@ impl Proxy {
                 .name(format!("locum-worker-{index}"))
                 .spawn(move || {
                     let _ended = ended;
-                    if let Err(error) = Worker::new(plan, shard, writer).run(receiver) {
+                    if let Err(error) = shift::run(Worker::new(plan, shard, writer), receiver) {
                         tracing::error!(%error, "a worker could not start");
                     }
                 })

@@ -1,61 +1,26 @@
-//! One worker: a thread with a runtime of its own, its own listening sockets and its own pools.
+//! What belongs to one worker: its plan, its pools, its buffers, its counters.
 //!
 //! Nothing on the way of a call is shared with another worker but counters and policy state, so
-//! there is no lock to wait for and no other core to wake.
+//! there is no lock to wait for and no other core to wake. How a worker runs is told in `shift.rs`.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
-use std::io;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use locum_policy::Time;
 use locum_wire::http1::Head;
-use rustc_hash::FxHashMap;
-use socket2::{SockRef, Socket};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::{LocalSet, spawn_local};
 
 use crate::access;
-use crate::buffer::Buffers;
-use crate::client::Client;
-use crate::clock::{Alarm, Alarms, WorkerClock, now};
+use crate::buffer::{Buffers, halve};
+use crate::clock::{Alarms, WorkerClock, now};
 use crate::metrics::Shard;
 use crate::plan::Plan;
 use crate::random::Random;
 use crate::record::Record;
-use crate::refusal::Refusal;
-use crate::stream::Stream;
 use crate::upstream::PoolSettings;
 use crate::upstream::pool::{Connection, Pool};
-
-/// What a worker is told.
-pub(crate) enum Command {
-    /// Run by this plan from now on.
-    Plan(Arc<Plan>),
-    /// Accept on this socket for the listener of that name.
-    Listen(String, Socket),
-    /// Accept no more for the listener of that name.
-    Unlisten(String),
-    /// Accept no more at all, finish what is in flight, and end.
-    Drain,
-}
-
-/// A worker's own handle on the plan. A call counts itself in and out here, where no other worker
-/// counts: the plan's own count would be fought over by all of them.
-pub(crate) struct View(Arc<Plan>);
-
-impl Deref for View {
-    type Target = Plan;
-
-    fn deref(&self) -> &Plan {
-        &self.0
-    }
-}
 
 /// What belongs to one worker.
 pub(crate) struct Worker {
@@ -70,7 +35,19 @@ pub(crate) struct Worker {
     spare: Spare,
     /// When the drain began.
     draining: Cell<Option<Time>>,
-    connections: Cell<usize>,
+    guests: Cell<usize>,
+}
+
+/// A worker's own handle on the plan. A call counts itself in and out here, where no other worker
+/// counts: the plan's own count would be fought over by all of them.
+pub(crate) struct View(Arc<Plan>);
+
+impl Deref for View {
+    type Target = Plan;
+
+    fn deref(&self) -> &Plan {
+        &self.0
+    }
 }
 
 /// Things with memory of their own, kept for reuse: the hot path allocates nothing but a call's state.
@@ -93,12 +70,6 @@ impl Spare {
     }
 }
 
-/// Frees half of what is spare, and the room for it.
-pub(crate) fn halve<T>(spare: &mut Vec<T>) {
-    spare.truncate(spare.len() / 2);
-    spare.shrink_to(spare.len() * 2);
-}
-
 /// Spares of a kind that a worker keeps: as many as it has calls in flight when it is busy.
 const KEPT: usize = 1024;
 /// Most heads fit into so many bytes.
@@ -107,7 +78,7 @@ const HEAD: usize = 512;
 const SCRATCH: usize = 4 * 1024;
 /// How long a drain leaves idle connections open for a request that is on its way; it is answered
 /// with `Connection: close`. Closing at once would lose it.
-const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 impl Worker {
     pub(crate) fn new(
@@ -127,130 +98,8 @@ impl Worker {
             random: Cell::new(Random::new(crate::random::seed())),
             spare: Spare::default(),
             draining: Cell::new(None),
-            connections: Cell::new(0),
+            guests: Cell::new(0),
         })
-    }
-
-    /// Runs until it is drained or no commander is left.
-    pub(crate) fn run(self: Rc<Self>, commands: UnboundedReceiver<Command>) -> io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        LocalSet::new().block_on(&runtime, self.serve(commands));
-        Ok(())
-    }
-
-    async fn serve(self: Rc<Self>, mut commands: UnboundedReceiver<Command>) {
-        let alarms = Rc::clone(&self.alarms);
-        let driver = spawn_local(async move { alarms.drive().await });
-        let sweeper = spawn_local(Rc::clone(&self).sweep());
-        let mut doors: FxHashMap<String, Rc<Cell<bool>>> = FxHashMap::default();
-        while let Some(command) = commands.recv().await {
-            match command {
-                Command::Plan(plan) => *self.plan.borrow_mut() = Rc::new(View(plan)),
-                Command::Listen(name, socket) => {
-                    let open = Rc::new(Cell::new(true));
-                    let door = Door { name: name.clone(), open: Rc::clone(&open) };
-                    if let Some(old) = doors.insert(name, open) {
-                        old.set(false);
-                    }
-                    spawn_local(Rc::clone(&self).accept(door, socket));
-                }
-                Command::Unlisten(name) => {
-                    if let Some(open) = doors.remove(&name) {
-                        open.set(false);
-                        self.alarms.wake_all();
-                    }
-                }
-                Command::Drain => {
-                    self.draining.set(Some(now()));
-                    doors.values().for_each(|open| open.set(false));
-                    self.alarms.wake_all();
-                    break;
-                }
-            }
-        }
-        self.finish().await;
-        driver.abort();
-        sweeper.abort();
-    }
-
-    /// Waits until the last connection has ended.
-    async fn finish(&self) {
-        let alarm = self.alarms.alarm();
-        alarm.arm_in(GRACE);
-        let mut graced = false;
-        poll_fn(|cx| {
-            if self.connections.get() == 0 {
-                return Poll::Ready(());
-            }
-            if !graced && alarm.poll(cx).is_ready() {
-                // Idle connections look again and find that their grace is over.
-                graced = true;
-                alarm.disarm();
-                self.alarms.wake_all();
-            }
-            alarm.poll(cx)
-        })
-        .await;
-    }
-
-    /// Once a second: closes idle upstream connections that are too old or were closed by their
-    /// peer, and gives back half of what is spare, so that a flood's memory is gone soon after it.
-    async fn sweep(self: Rc<Self>) {
-        let mut ticks = tokio::time::interval(Duration::from_secs(1));
-        loop {
-            ticks.tick().await;
-            self.pool.sweep(now());
-            self.buffers.halve();
-            self.spare.halve();
-        }
-    }
-
-    async fn accept(self: Rc<Self>, door: Door, socket: Socket) {
-        let acceptor = match Acceptor::new(socket) {
-            Ok(acceptor) => acceptor,
-            Err(error) => {
-                tracing::error!(listener = door.name, %error, "cannot listen");
-                return;
-            }
-        };
-        let alarm = self.alarms.alarm();
-        let mut complained = None;
-        loop {
-            match acceptor.accept(&door, &alarm).await {
-                Ok(Some((stream, peer))) => self.welcome(stream, peer, &door.name),
-                Ok(None) => return,
-                Err(error) if is_of_one_connection(&error) => {}
-                // Out of descriptors or memory: connections wait in the kernel's queue. Look again
-                // shortly, without spinning.
-                Err(error) => {
-                    let now = now();
-                    if complained.is_none_or(|at: Time| now.since(at) >= Duration::from_secs(1)) {
-                        complained = Some(now);
-                        tracing::warn!(listener = door.name, %error, "cannot accept; trying again");
-                    }
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
-        }
-    }
-
-    fn welcome(self: &Rc<Self>, stream: Stream, peer: Option<std::net::SocketAddr>, name: &str) {
-        let plan = self.plan();
-        let Some(listener) = plan.listener(name) else { return };
-        let client = peer.map(|peer| peer.ip().to_canonical());
-        let Some(seat) = listener.admit(client) else {
-            self.shard.count_refused(listener.label, "connections");
-            spawn_local(turn_away(stream));
-            return;
-        };
-        let client = Client::new(stream, peer, Arc::clone(listener), seat, self);
-        self.connections.set(self.connections.get() + 1);
-        let guest = Guest(Rc::clone(self));
-        let alarms = Rc::clone(&self.alarms);
-        spawn_local(alarms.turns(Box::pin(async move {
-            client.serve(&guest.0).await;
-            drop(guest);
-        })));
     }
 
     /// The plan of this moment; a call keeps the one that it began with.
@@ -258,8 +107,29 @@ impl Worker {
         Rc::clone(&self.plan.borrow())
     }
 
+    /// Calls that begin from now on are served by `plan`.
+    pub(crate) fn follow(&self, plan: Arc<Plan>) {
+        *self.plan.borrow_mut() = Rc::new(View(plan));
+    }
+
+    /// From now on connections end with their next answer.
+    pub(crate) fn begin_drain(&self) {
+        self.draining.set(Some(now()));
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get().is_some()
+    }
+
+    /// Somebody whose end a drain waits for.
+    pub(crate) fn guest(self: &Rc<Self>) -> Guest {
+        self.guests.set(self.guests.get() + 1);
+        Guest(Rc::clone(self))
+    }
+
+    /// Whether nobody is left to wait for.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.guests.get() == 0
     }
 
     /// Whether a connection that waits for a request is to be closed.
@@ -284,6 +154,12 @@ impl Worker {
         if !self.is_draining() {
             self.pool.give(connection, settings, self.now());
         }
+    }
+
+    /// Gives back half of what is spare.
+    pub(crate) fn halve_spares(&self) {
+        self.buffers.halve();
+        self.spare.halve();
     }
 
     /// An empty buffer to write a message into.
@@ -327,103 +203,22 @@ impl Worker {
     }
 }
 
-/// A connection's place among those that a drain waits for.
-struct Guest(Rc<Worker>);
+/// A connection, or a door, that a drain waits for.
+pub(crate) struct Guest(Rc<Worker>);
+
+impl Guest {
+    /// Whose guest it is.
+    pub(crate) fn worker(&self) -> &Rc<Worker> {
+        &self.0
+    }
+}
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let left = self.0.connections.get() - 1;
-        self.0.connections.set(left);
+        let left = self.0.guests.get() - 1;
+        self.0.guests.set(left);
         if left == 0 && self.0.is_draining() {
             self.0.alarms.wake_all();
         }
     }
-}
-
-/// A listener's way in, until it is closed.
-struct Door {
-    name: String,
-    open: Rc<Cell<bool>>,
-}
-
-enum Acceptor {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-type Accepted = (Stream, Option<std::net::SocketAddr>);
-
-impl Acceptor {
-    fn new(socket: Socket) -> io::Result<Self> {
-        if socket.local_addr()?.is_unix() {
-            UnixListener::from_std(socket.into()).map(Self::Unix)
-        } else {
-            TcpListener::from_std(socket.into()).map(Self::Tcp)
-        }
-    }
-
-    /// The next connection; `None` when the door is closed and nobody is left in front of it.
-    async fn accept(&self, door: &Door, alarm: &Alarm) -> io::Result<Option<Accepted>> {
-        poll_fn(|cx| {
-            let polled = match self {
-                Self::Tcp(listener) => listener
-                    .poll_accept(cx)
-                    .map_ok(|(stream, peer)| (Stream::Tcp(stream), Some(peer))),
-                Self::Unix(listener) => {
-                    listener.poll_accept(cx).map_ok(|(stream, _)| (Stream::Unix(stream), None))
-                }
-            };
-            match polled {
-                Poll::Ready(accepted) => Poll::Ready(accepted.map(Some)),
-                // The runtime may not have heard yet of connections that are made already.
-                Poll::Pending if !door.open.get() => Poll::Ready(self.accept_left()),
-                Poll::Pending => alarm.poll(cx).map(|()| Ok(None)),
-            }
-        })
-        .await
-    }
-
-    /// A connection that was made before the door closed: closing the socket would reset it.
-    fn accept_left(&self) -> io::Result<Option<Accepted>> {
-        let socket = match self {
-            Self::Tcp(listener) => SockRef::from(listener),
-            Self::Unix(listener) => SockRef::from(listener),
-        };
-        match socket.accept() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
-            Ok((stream, peer)) => {
-                stream.set_nonblocking(true)?;
-                let peer = peer.as_socket();
-                let stream = match self {
-                    Self::Tcp(_) => Stream::Tcp(TcpStream::from_std(stream.into())?),
-                    Self::Unix(_) => Stream::Unix(UnixStream::from_std(stream.into())?),
-                };
-                Ok(Some((stream, peer)))
-            }
-        }
-    }
-}
-
-/// Errors that speak of the connection that was to be accepted, not of us.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::Interrupted
-    )
-}
-
-/// Tells a client that there is no room, if it takes that at once.
-async fn turn_away(mut stream: Stream) {
-    let mut out = Vec::new();
-    Refusal::connections().write(&mut out, false, crate::forward::Persistence::Closed);
-    poll_fn(|cx| {
-        let _ = stream.poll_send(cx, &out);
-        let _ = stream.poll_finish(cx);
-        Poll::Ready(())
-    })
-    .await;
 }

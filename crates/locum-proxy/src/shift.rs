@@ -1,0 +1,177 @@
+//! How a worker runs: it is commanded, lets connections in, keeps house, and drains.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use locum_policy::Time;
+use rustc_hash::FxHashMap;
+use socket2::Socket;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::{LocalSet, spawn_local};
+
+use crate::acceptor::{Acceptor, Door, is_of_one_connection};
+use crate::client::Client;
+use crate::clock::now;
+use crate::forward::Persistence;
+use crate::plan::Plan;
+use crate::refusal::Refusal;
+use crate::stream::Stream;
+use crate::worker::{GRACE, Guest, Worker};
+
+/// What a worker is told.
+pub(crate) enum Command {
+    /// Run by this plan from now on.
+    Plan(Arc<Plan>),
+    /// Accept on this socket for the listener of that name.
+    Listen(String, Socket),
+    /// Accept no more for the listener of that name.
+    Unlisten(String),
+    /// Accept no more at all, finish what is in flight, and end.
+    Drain,
+}
+
+/// Runs `worker` until it is drained or no commander is left.
+///
+/// # Errors
+///
+/// The system refuses the runtime its descriptors.
+pub(crate) fn run(worker: Rc<Worker>, commands: UnboundedReceiver<Command>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, serve(worker, commands));
+    Ok(())
+}
+
+async fn serve(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
+    let alarms = Rc::clone(&worker.alarms);
+    let driver = spawn_local(async move { alarms.drive().await });
+    let sweeper = spawn_local(sweep(Rc::clone(&worker)));
+    let mut doors: FxHashMap<String, Rc<Cell<bool>>> = FxHashMap::default();
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Plan(plan) => worker.follow(plan),
+            Command::Listen(name, socket) => {
+                let open = Rc::new(Cell::new(true));
+                let door = Door { name: name.clone(), open: Rc::clone(&open) };
+                if let Some(old) = doors.insert(name, open) {
+                    old.set(false);
+                    worker.alarms.wake_all();
+                }
+                // Its own guest, so that a drain waits for whoever stands at the door.
+                spawn_local(let_in(worker.guest(), door, socket));
+            }
+            Command::Unlisten(name) => {
+                if let Some(open) = doors.remove(&name) {
+                    open.set(false);
+                    worker.alarms.wake_all();
+                }
+            }
+            Command::Drain => {
+                worker.begin_drain();
+                doors.values().for_each(|open| open.set(false));
+                worker.alarms.wake_all();
+                break;
+            }
+        }
+    }
+    finish(&worker).await;
+    driver.abort();
+    sweeper.abort();
+}
+
+/// Waits until the last connection has ended.
+async fn finish(worker: &Worker) {
+    let alarm = worker.alarms.alarm();
+    alarm.arm_in(GRACE);
+    let mut graced = false;
+    poll_fn(|cx| {
+        if worker.is_empty() {
+            return Poll::Ready(());
+        }
+        if !graced && alarm.poll(cx).is_ready() {
+            // Idle connections look again and find that their grace is over.
+            graced = true;
+            alarm.disarm();
+            worker.alarms.wake_all();
+        }
+        alarm.poll(cx)
+    })
+    .await;
+}
+
+/// Once a second: closes idle upstream connections that are too old or were closed by their peer,
+/// and gives back half of what is spare, so that a flood's memory is gone soon after it.
+async fn sweep(worker: Rc<Worker>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        worker.pool.sweep(now());
+        worker.halve_spares();
+    }
+}
+
+/// Lets connections in until the door is closed.
+async fn let_in(guest: Guest, door: Door, socket: Socket) {
+    let worker = guest.worker();
+    let acceptor = match Acceptor::new(socket) {
+        Ok(acceptor) => acceptor,
+        Err(error) => {
+            tracing::error!(listener = door.name, %error, "cannot listen");
+            return;
+        }
+    };
+    let alarm = worker.alarms.alarm();
+    let mut complained = None;
+    loop {
+        match acceptor.accept(&door, &alarm).await {
+            Ok(Some((stream, peer))) => welcome(worker, stream, peer, &door.name),
+            Ok(None) => return,
+            Err(error) if is_of_one_connection(&error) => {}
+            // Out of descriptors or memory: connections wait in the kernel's queue. Look again
+            // shortly, without spinning.
+            Err(error) => {
+                let now = now();
+                if complained.is_none_or(|at: Time| now.since(at) >= Duration::from_secs(1)) {
+                    complained = Some(now);
+                    tracing::warn!(listener = door.name, %error, "cannot accept; trying again");
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn welcome(worker: &Rc<Worker>, stream: Stream, peer: Option<SocketAddr>, name: &str) {
+    let plan = worker.plan();
+    let Some(listener) = plan.listener(name) else { return };
+    let client = peer.map(|peer| peer.ip().to_canonical());
+    let Some(seat) = listener.admit(client) else {
+        worker.shard.count_refused(listener.label, "connections");
+        spawn_local(turn_away(stream));
+        return;
+    };
+    let client = Client::new(stream, peer, Arc::clone(listener), seat, worker);
+    let guest = worker.guest();
+    let alarms = Rc::clone(&worker.alarms);
+    spawn_local(alarms.turns(Box::pin(async move {
+        client.serve(guest.worker()).await;
+        drop(guest);
+    })));
+}
+
+/// Tells a client that there is no room, if it takes that at once.
+async fn turn_away(mut stream: Stream) {
+    let mut out = Vec::new();
+    Refusal::connections().write(&mut out, false, Persistence::Closed);
+    poll_fn(|cx| {
+        let _ = stream.poll_send(cx, &out);
+        let _ = stream.poll_finish(cx);
+        Poll::Ready(())
+    })
+    .await;
+}
