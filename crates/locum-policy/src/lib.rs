@@ -75,6 +75,8 @@
 //!
 //! This crate knows no socket and no protocol. Begin at [`run()`](run::run).
 
+#![warn(missing_docs)]
+
 mod buckets;
 pub mod call;
 pub mod clock;

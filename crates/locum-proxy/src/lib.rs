@@ -4,6 +4,8 @@
 //! is told in `flow.rs`, top to bottom; begin there. This crate reads no files and no environment:
 //! whoever has settings builds a plan from them.
 
+#![warn(missing_docs)]
+
 mod acceptor;
 mod access;
 mod body;
