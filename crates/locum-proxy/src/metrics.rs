@@ -37,6 +37,7 @@ pub(crate) struct Counts {
     decisions: Family<Decision, u64>,
     refused: Family<(Label, &'static str), u64>,
     bytes: Family<(Label, Direction), u64>,
+    panics: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -128,6 +129,11 @@ impl Shard {
     pub(crate) fn count_refused(&self, listener: Label, reason: &'static str) {
         *self.counts().refused.at(&(listener, reason), || (Label::OTHER, reason)) += 1;
     }
+
+    /// Counts a connection that a fault of ours ended.
+    pub(crate) fn count_panic(&self) {
+        self.counts().panics += 1;
+    }
 }
 
 impl Counts {
@@ -152,6 +158,7 @@ impl Counts {
             sum.decisions.merge(&counts.decisions, add);
             sum.refused.merge(&counts.refused, add);
             sum.bytes.merge(&counts.bytes, add);
+            sum.panics += counts.panics;
         }
         sum
     }

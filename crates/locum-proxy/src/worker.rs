@@ -215,10 +215,66 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The runtime catches it; the other connections go on.
+            self.0.shard.count_panic();
+        }
         let left = self.0.guests.get() - 1;
         self.0.guests.set(left);
         if left == 0 && self.0.is_draining() {
             self.0.alarms.wake_all();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::metrics::{Exposition, Format, render};
+    use crate::plan::Settings;
+
+    fn worker() -> Rc<Worker> {
+        let nothing = Settings {
+            listeners: Vec::new(),
+            upstreams: Vec::new(),
+            policies: Vec::new(),
+            routes: Vec::new(),
+            drain: Duration::ZERO,
+        };
+        let plan = Plan::build(nothing, None).unwrap();
+        Worker::new(Arc::new(plan), Arc::default(), None)
+    }
+
+    fn metrics(worker: &Worker) -> String {
+        let mut text = Exposition::new(Format::Prometheus);
+        render(&mut text, &worker.plan(), &[Arc::clone(&worker.shard)], None, Time::ZERO);
+        text.finish()
+    }
+
+    #[test]
+    fn a_panic_in_one_connection_is_counted_and_leaves_no_guest_behind() {
+        let worker = worker();
+        let (bystander, doomed) = (worker.guest(), worker.guest());
+        let fault = catch_unwind(AssertUnwindSafe(|| {
+            let _doomed = doomed;
+            std::panic::resume_unwind(Box::new("a fault of ours"));
+        }));
+        assert!(fault.is_err());
+        assert!(metrics(&worker).contains("locum_panics_total 1\n"));
+        assert!(!worker.is_empty());
+        drop(bystander);
+        assert!(worker.is_empty());
+    }
+
+    #[test]
+    fn what_is_spare_fades_away() {
+        let worker = worker();
+        (0..8).for_each(|_| worker.give_scratch(Vec::with_capacity(SCRATCH)));
+        (0..4).for_each(|_| worker.halve_spares());
+        assert!(worker.spare.scratch.borrow().is_empty());
+        worker.give_scratch(Vec::with_capacity(SCRATCH + 1));
+        assert!(worker.spare.scratch.borrow().is_empty(), "large ones are not kept at all");
     }
 }

@@ -73,6 +73,8 @@ fn render_counts(out: &mut Exposition, counts: &Counts) {
     for ((listener, reason), count) in &counts.refused.0 {
         out.count(&[("listener", &*listener.name()), ("reason", reason)], count);
     }
+    out.counter("locum_panics", "Connections that a fault in this program ended.");
+    out.count(&[], counts.panics);
     out.counter("locum_bytes", "Bytes of bodies in, and of answers out.");
     for ((listener, direction), count) in &counts.bytes.0 {
         let direction = match direction {
