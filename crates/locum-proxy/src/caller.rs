@@ -12,7 +12,7 @@ use locum_wire::http1::{Name, Request, Version};
 use crate::body::Upload;
 use crate::client::{self, Next};
 use crate::clock::Alarm;
-use crate::forward::{self, Delivery, Origin, Persistence};
+use crate::forward::{self, Delivery, Persistence};
 use crate::listener::Listener;
 use crate::refusal::Refusal;
 use crate::route::{Edits, Route, Subject};
@@ -25,6 +25,7 @@ pub(crate) struct Caller<'a> {
     pub(crate) head: &'a [u8],
     pub(crate) request: Request<'a>,
     pub(crate) listener: &'a Listener,
+    /// The peer's address; `None` on a unix socket.
     pub(crate) peer: Option<IpAddr>,
     pub(crate) stream: RefCell<&'a mut Stream>,
     pub(crate) upload: RefCell<Upload<'a>>,
@@ -40,7 +41,10 @@ pub(crate) struct Caller<'a> {
     pub(crate) keeps: bool,
     /// The client has sent more after this request, so watching it for a close is no use.
     pub(crate) pipelined: Cell<bool>,
-    trusted: bool,
+    /// Whether what the peer says of clients before it is believed.
+    pub(crate) trusted: bool,
+    /// Which attempt of the layer above this is.
+    pub(crate) attempt_above: u32,
 }
 
 impl<'a> Caller<'a> {
@@ -68,6 +72,7 @@ impl<'a> Caller<'a> {
             keeps: keeps && request.keep_alive(),
             pipelined: Cell::new(false),
             trusted: peer.is_some_and(|peer| listener.trusts(peer)),
+            attempt_above: attempt_above(&request),
             request,
         }
     }
@@ -96,7 +101,7 @@ impl<'a> Caller<'a> {
         fields.any(|field| field.name.eq_ignore_ascii_case(name) && field.value == value)
     }
 
-    /// The call as policies see it. `client` holds the bytes of the client's address.
+    /// The call as policies see it.
     pub(crate) fn call<'c>(
         &self,
         route: &'c Route,
@@ -111,7 +116,7 @@ impl<'a> Caller<'a> {
             idempotent: self.idempotent,
             cost: 1,
             priority: 1,
-            attempt_above: self.attempt_above(),
+            attempt_above: self.attempt_above,
             keys,
             seed,
         }
@@ -129,17 +134,6 @@ impl<'a> Caller<'a> {
             .filter_map(deadline::codec::parse_millis)
             .map(|timeout| arrived + timeout)
             .min()
-    }
-
-    /// Which attempt of the layer above this is.
-    pub(crate) fn attempt_above(&self) -> u32 {
-        let value = self.request.get_other(b"x-locum-attempt");
-        let value = value.and_then(|value| std::str::from_utf8(value).ok());
-        value.and_then(|value| value.parse().ok()).unwrap_or(1)
-    }
-
-    pub(crate) fn origin(&self) -> Origin {
-        Origin { peer: self.peer, trusted: self.trusted }
     }
 
     /// The client's own address: the peer's, or, as far as peers are trusted, what they say of it.
@@ -247,6 +241,12 @@ impl<'a> Caller<'a> {
 /// Whether the request may be sent twice (RFC 9110 §9.2.2, and the Idempotency-Key draft).
 fn is_idempotent(request: &Request<'_>) -> bool {
     request.is_idempotent() || request.get_other(b"idempotency-key").is_some()
+}
+
+fn attempt_above(request: &Request<'_>) -> u32 {
+    let value = request.get_other(b"x-locum-attempt");
+    let value = value.and_then(|value| std::str::from_utf8(value).ok());
+    value.and_then(|value| value.parse().ok()).unwrap_or(1)
 }
 
 /// `host:port` without the port; a v6 literal keeps its brackets.

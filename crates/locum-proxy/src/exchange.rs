@@ -13,6 +13,7 @@ use crate::body::BodyError;
 use crate::caller::Caller;
 use crate::forward::{self, Prepared};
 use crate::record::Record;
+use crate::stream::Stream;
 use crate::upstream::Upstream;
 use crate::upstream::pool::{self, ConnectError, Connection};
 use crate::worker::Worker;
@@ -35,11 +36,8 @@ pub(crate) struct Answered {
     pub(crate) status: u16,
     /// An interim answer before it was of a kind after which the connection cannot be trusted.
     tainted: bool,
-    /// Bytes of the request on their way out; its body may still be coming.
-    out: Vec<u8>,
-    sent: usize,
-    /// The upstream stopped listening; the rest of the request goes nowhere.
-    pub(crate) deaf: bool,
+    /// Its body may still be coming.
+    outgoing: Outgoing,
     _in_flight: crate::upstream::InFlight,
 }
 
@@ -107,9 +105,7 @@ impl Exchange<'_, '_> {
                         framing,
                         status,
                         tainted: sending.tainted,
-                        out: sending.out,
-                        sent: sending.sent,
-                        deaf: sending.deaf,
+                        outgoing: sending.outgoing,
                         _in_flight: in_flight,
                     });
                 }
@@ -118,7 +114,7 @@ impl Exchange<'_, '_> {
                 // harm: an idempotent call, or one of which nothing has left.
                 Err(Failure::Closed)
                     if sending.connection.reused
-                        && (self.caller.idempotent || !sending.wrote)
+                        && (self.caller.idempotent || !sending.outgoing.wrote)
                         && self.caller.upload.borrow().is_replayable() =>
                 {
                     let connection = self.connect(attempt).await?;
@@ -155,11 +151,7 @@ struct Sending {
     connection: Box<Connection>,
     /// Taken when an answer begins: what is parsed into is the head that was used last.
     head: Option<Box<Head>>,
-    out: Vec<u8>,
-    sent: usize,
-    /// Any byte has left.
-    wrote: bool,
-    deaf: bool,
+    outgoing: Outgoing,
     interim: u32,
     tainted: bool,
 }
@@ -174,16 +166,8 @@ impl Sending {
         let left = attempt.deadline.map(|deadline| attempt.started.until(deadline));
         exchange.prepared.write(&mut out, attempt.endpoint.name, attempt.number, left);
         exchange.caller.upload.borrow().replay_into(&mut out);
-        Self {
-            connection,
-            head: None,
-            out,
-            sent: 0,
-            wrote: false,
-            deaf: false,
-            interim: 0,
-            tainted: false,
-        }
+        let outgoing = Outgoing { out, sent: 0, wrote: false, deaf: false };
+        Self { connection, head: None, outgoing, interim: 0, tainted: false }
     }
 
     /// Ready with the answer's head, status and framing once the head is there.
@@ -192,14 +176,7 @@ impl Sending {
         exchange: &Exchange<'_, '_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(Box<Head>, u16, Framing), Failure>> {
-        let out = Outgoing {
-            connection: &mut self.connection,
-            out: &mut self.out,
-            sent: &mut self.sent,
-            wrote: &mut self.wrote,
-            deaf: &mut self.deaf,
-        };
-        let uploaded = out.poll(exchange, cx)?;
+        let uploaded = self.outgoing.poll(&mut self.connection.stream, exchange, cx)?;
         // Even a request that is still going out may have been answered.
         if let Poll::Ready(answer) = self.poll_head(exchange, cx)? {
             return Poll::Ready(Ok(answer));
@@ -268,27 +245,33 @@ impl Sending {
 }
 
 /// The way out of a request: what is ready to go, and more of its body behind.
-struct Outgoing<'a> {
-    connection: &'a mut Connection,
-    out: &'a mut Vec<u8>,
-    sent: &'a mut usize,
-    wrote: &'a mut bool,
-    deaf: &'a mut bool,
+struct Outgoing {
+    out: Vec<u8>,
+    sent: usize,
+    /// Any byte has left.
+    wrote: bool,
+    /// The upstream stopped listening; the rest of the request goes nowhere.
+    deaf: bool,
 }
 
-impl Outgoing<'_> {
+impl Outgoing {
     /// Ready when all of the request has left, or the upstream listens no more.
-    fn poll(self, exchange: &Exchange<'_, '_>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    fn poll(
+        &mut self,
+        upstream: &mut Stream,
+        exchange: &Exchange<'_, '_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
         let mut upload = exchange.caller.upload.borrow_mut();
-        while !*self.deaf {
-            if *self.sent < self.out.len() {
-                match ready!(self.connection.stream.poll_send(cx, &self.out[*self.sent..])) {
+        while !self.deaf {
+            if self.sent < self.out.len() {
+                match ready!(upstream.poll_send(cx, &self.out[self.sent..])) {
                     Ok(count) => {
-                        *self.sent += count;
-                        *self.wrote = true;
+                        self.sent += count;
+                        self.wrote = true;
                     }
                     // It may have answered before it closed: reading will tell.
-                    Err(_) => *self.deaf = true,
+                    Err(_) => self.deaf = true,
                 }
                 continue;
             }
@@ -296,12 +279,17 @@ impl Outgoing<'_> {
                 return Poll::Ready(Ok(()));
             }
             self.out.clear();
-            *self.sent = 0;
+            self.sent = 0;
             let mut client = exchange.caller.stream.borrow_mut();
-            ready!(upload.poll_read(cx, &mut client, exchange.caller.alarm, self.out))
+            ready!(upload.poll_read(cx, &mut client, exchange.caller.alarm, &mut self.out))
                 .map_err(Failure::Body)?;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether the upstream has taken all that there was so far.
+    fn is_clear(&self) -> bool {
+        !self.deaf && self.sent == self.out.len()
     }
 }
 
@@ -312,22 +300,15 @@ impl Answered {
         exchange: &Exchange<'_, '_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
-        let outgoing = Outgoing {
-            connection: &mut self.connection,
-            out: &mut self.out,
-            sent: &mut self.sent,
-            wrote: &mut true,
-            deaf: &mut self.deaf,
-        };
-        outgoing.poll(exchange, cx)
+        self.outgoing.poll(&mut self.connection.stream, exchange, cx)
     }
 
     /// Ends the attempt: its connection is kept for the next call if nothing is left on it.
     pub(crate) fn finish(self, exchange: &Exchange<'_, '_>, whole: bool) {
-        let sent_whole = self.sent == self.out.len() && exchange.caller.upload.borrow().is_done();
-        exchange.worker.give_scratch(self.out);
+        let sent_whole = self.outgoing.is_clear() && exchange.caller.upload.borrow().is_done();
+        exchange.worker.give_scratch(self.outgoing.out);
         exchange.worker.give_head(self.head);
-        if whole && sent_whole && !self.deaf && !self.tainted && self.connection.buffer.is_empty() {
+        if whole && sent_whole && !self.tainted && self.connection.buffer.is_empty() {
             exchange.worker.keep(self.connection, &exchange.upstream.settings.pool);
         }
     }

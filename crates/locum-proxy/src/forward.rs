@@ -25,14 +25,6 @@ pub(crate) struct Prepared {
     attempt_above: u32,
 }
 
-/// What is said of a client to an upstream.
-pub(crate) struct Origin {
-    /// The client's address; `None` on a unix socket.
-    pub(crate) peer: Option<IpAddr>,
-    /// Whether what the peer says of clients before it is believed.
-    pub(crate) trusted: bool,
-}
-
 impl Prepared {
     /// Rewrites the head of the caller's request, whose path in normal form is `path`, for `route`,
     /// into the empty buffer `head`.
@@ -62,10 +54,10 @@ impl Prepared {
         if caller.websocket {
             head.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
         }
-        write_forwarded(&mut head, request, &caller.origin(), &route.request_edits);
+        write_forwarded(&mut head, caller, &route.request_edits);
         head.extend_from_slice(b"Via: 1.1 locum\r\n");
         head.extend_from_slice(&route.request_edits.lines);
-        Self { head, host_of_endpoint: host.is_none(), attempt_above: caller.attempt_above() }
+        Self { head, host_of_endpoint: host.is_none(), attempt_above: caller.attempt_above }
     }
 
     /// Puts the head of attempt `number` to the endpoint called `endpoint` into `out`.
@@ -203,12 +195,13 @@ fn is_ours(name: &[u8]) -> bool {
 
 /// X-Forwarded-* and Forwarded (RFC 7239): rebuilt from the connection, or, if the peer is trusted,
 /// appended to what it says.
-fn write_forwarded(head: &mut Vec<u8>, request: &Request<'_>, origin: &Origin, edits: &Edits) {
+fn write_forwarded(head: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits) {
+    let request = &caller.request;
     let earlier = |name: Name| {
-        let fields = request.fields().filter(move |field| origin.trusted && field.kind == name);
+        let fields = request.fields().filter(move |field| caller.trusted && field.kind == name);
         fields.map(|field| field.value).filter(|value| !value.is_empty())
     };
-    let address = Address(origin.peer);
+    let address = Address(caller.peer);
 
     if !edits.drops(b"x-forwarded-for") {
         head.extend_from_slice(b"X-Forwarded-For: ");

@@ -107,17 +107,13 @@ pub(crate) struct Census {
 
 impl Listener {
     pub(crate) fn build(settings: &Settings, previous: Option<Arc<Self>>) -> Arc<Self> {
-        match previous {
-            Some(previous) if previous.settings == *settings => previous,
-            Some(previous) if previous.settings.bind == settings.bind => Arc::new(Self {
+        let kept = previous.filter(|previous| previous.settings.bind == settings.bind);
+        match kept {
+            Some(kept) if kept.settings == *settings => kept,
+            kept => Arc::new(Self {
                 settings: settings.clone(),
                 label: Label::of(&settings.name),
-                census: Arc::clone(&previous.census),
-            }),
-            _ => Arc::new(Self {
-                settings: settings.clone(),
-                label: Label::of(&settings.name),
-                census: Arc::default(),
+                census: kept.map_or_else(Arc::default, |kept| Arc::clone(&kept.census)),
             }),
         }
     }
