@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::task::Context;
 
-use locum_policy::gates::deadline;
 use locum_policy::{Call, Key, Keys, Time};
 use locum_wire::http1::encode::{self, field};
 use locum_wire::http1::{Name, Request, Version};
@@ -17,6 +16,7 @@ use crate::listener::Listener;
 use crate::refusal::Refusal;
 use crate::route::{Edits, Route, Subject};
 use crate::stream::Stream;
+use crate::timeout::{self, Told};
 use crate::worker::Worker;
 
 /// One request and whoever sent it.
@@ -43,8 +43,10 @@ pub(crate) struct Caller<'a> {
     pub(crate) pipelined: Cell<bool>,
     /// Whether what the peer says of clients before it is believed.
     pub(crate) trusted: bool,
-    /// Which attempt of the layer above this is.
+    /// Which attempt of the layer above this is, if a trusted peer says so.
     pub(crate) attempt_above: u32,
+    /// What a trusted peer says of time.
+    pub(crate) told: Told,
 }
 
 impl<'a> Caller<'a> {
@@ -58,6 +60,7 @@ impl<'a> Caller<'a> {
         alarm: &'a Alarm,
         keeps: bool,
     ) -> Self {
+        let trusted = peer.is_some_and(|peer| listener.trusts(peer));
         Self {
             head,
             listener,
@@ -71,8 +74,9 @@ impl<'a> Caller<'a> {
             websocket: forward::is_websocket(&request),
             keeps: keeps && request.keep_alive(),
             pipelined: Cell::new(false),
-            trusted: peer.is_some_and(|peer| listener.trusts(peer)),
-            attempt_above: attempt_above(&request),
+            trusted,
+            attempt_above: if trusted { attempt_above(&request) } else { 1 },
+            told: if trusted { timeout::told(&request) } else { Told::default() },
             request,
         }
     }
@@ -112,7 +116,7 @@ impl<'a> Caller<'a> {
         Call {
             method: &route.settings.name,
             arrived,
-            deadline: self.deadline(arrived),
+            deadline: self.told.timeout.map(|timeout| arrived + timeout),
             idempotent: self.idempotent,
             cost: 1,
             priority: 1,
@@ -120,20 +124,6 @@ impl<'a> Caller<'a> {
             keys,
             seed,
         }
-    }
-
-    /// The time that a trusted peer gives the call.
-    fn deadline(&self, arrived: Time) -> Option<Time> {
-        if !self.trusted {
-            return None;
-        }
-        let names: [&[u8]; 2] = [b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms"];
-        names
-            .iter()
-            .filter_map(|name| self.request.get_other(name))
-            .filter_map(deadline::codec::parse_millis)
-            .map(|timeout| arrived + timeout)
-            .min()
     }
 
     /// The client's own address: the peer's, or, as far as peers are trusted, what they say of it.
@@ -246,7 +236,7 @@ fn is_idempotent(request: &Request<'_>) -> bool {
 fn attempt_above(request: &Request<'_>) -> u32 {
     let value = request.get_other(b"x-locum-attempt");
     let value = value.and_then(|value| std::str::from_utf8(value).ok());
-    value.and_then(|value| value.parse().ok()).unwrap_or(1)
+    value.and_then(|value| value.parse().ok()).unwrap_or(1).max(1)
 }
 
 /// `host:port` without the port; a v6 literal keeps its brackets.

@@ -30,6 +30,16 @@ pub(crate) fn http_date() -> String {
     httpdate::fmt_http_date(std::time::SystemTime::now())
 }
 
+/// How long it is until a date as fields have it; nothing, if it has passed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a date can be compared with nothing but the wall clock"
+)]
+pub(crate) fn until_http_date(text: &str) -> Option<Duration> {
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(std::time::SystemTime::now()).unwrap_or_default())
+}
+
 /// Seconds since 1970, for the access log.
 #[expect(clippy::disallowed_methods, reason = "the wall clock is read to be told, never to decide")]
 pub(crate) fn unix_time() -> f64 {

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use locum_policy::run;
 use locum_policy::{Attempt, Cause, Ended, Endpoint, Time};
-use locum_wire::http1::{self, Framing, Head, Name, Response, Version};
+use locum_wire::http1::{self, Framing, Head, Response, Version};
 
 use crate::body::BodyError;
 use crate::caller::Caller;
 use crate::forward::{self, Prepared};
 use crate::record::Record;
 use crate::stream::Stream;
+use crate::timeout;
 use crate::upstream::Upstream;
 use crate::upstream::pool::{self, ConnectError, Connection};
 use crate::worker::Worker;
@@ -80,7 +81,7 @@ impl run::Exchange for Exchange<'_, '_> {
         self.record.attempt_begins(attempt, self.upstream);
         let reply = self.send_once_or_again(attempt).await;
         let (cause, retry_after) = match &reply {
-            Ok(answered) => (Cause::Status(answered.status), retry_after(answered)),
+            Ok(answered) => (Cause::Status(answered.status), answered.retry_after()),
             Err(failure) => (failure.cause(), None),
         };
         self.record.attempt_ends(cause, self.worker.now());
@@ -294,6 +295,14 @@ impl Outgoing {
 }
 
 impl Answered {
+    /// What an answer that is an error says of when to come back.
+    fn retry_after(&self) -> Option<Duration> {
+        if self.status < 400 {
+            return None;
+        }
+        timeout::retry_after(&self.head.response(self.connection.buffer.filled()))
+    }
+
     /// Goes on sending the request while its answer is being delivered.
     pub(crate) fn poll_upload(
         &mut self,
@@ -312,16 +321,6 @@ impl Answered {
             exchange.worker.keep(self.connection, &exchange.upstream.settings.pool);
         }
     }
-}
-
-/// `Retry-After` in seconds; a date would need the wall clock, and nobody sends one to a proxy.
-fn retry_after(answered: &Answered) -> Option<Duration> {
-    if !matches!(answered.status, 429 | 503) {
-        return None;
-    }
-    let response = answered.head.response(answered.connection.buffer.filled());
-    let value = response.fields().find(|field| field.kind == Name::RetryAfter)?.value;
-    std::str::from_utf8(value).ok()?.parse().ok().map(Duration::from_secs)
 }
 
 impl Failure {

@@ -14,6 +14,7 @@ use locum_wire::http1::{Field, Framing, Name, Request, Response, Version};
 
 use crate::caller::Caller;
 use crate::route::{Edits, Host, PathPattern, Rewrite, Route};
+use crate::timeout;
 
 /// A request's head as every attempt sends it, but for the lines that differ by attempt.
 pub(crate) struct Prepared {
@@ -23,6 +24,8 @@ pub(crate) struct Prepared {
     host_of_endpoint: bool,
     /// What a layer above said of its attempt.
     attempt_above: u32,
+    /// The upstream looks for its time where gRPC has it.
+    grpc: bool,
 }
 
 impl Prepared {
@@ -57,7 +60,12 @@ impl Prepared {
         write_forwarded(&mut head, caller, &route.request_edits);
         head.extend_from_slice(b"Via: 1.1 locum\r\n");
         head.extend_from_slice(&route.request_edits.lines);
-        Self { head, host_of_endpoint: host.is_none(), attempt_above: caller.attempt_above }
+        Self {
+            head,
+            host_of_endpoint: host.is_none(),
+            attempt_above: caller.attempt_above,
+            grpc: timeout::is_grpc(request),
+        }
     }
 
     /// Puts the head of attempt `number` to the endpoint called `endpoint` into `out`.
@@ -74,12 +82,12 @@ impl Prepared {
         }
         let attempt = number.max(self.attempt_above);
         if attempt > 1 {
-            number_field(out, b"x-locum-attempt: ", u64::from(attempt));
+            out.extend_from_slice(b"x-locum-attempt: ");
+            encode::decimal(out, u64::from(attempt));
+            out.extend_from_slice(encode::CRLF);
         }
         if let Some(left) = left {
-            // Rounded down: below, nobody may think that there is more time than there is.
-            let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-            number_field(out, b"x-request-timeout-ms: ", millis);
+            timeout::tell(out, left, self.grpc);
         }
         out.extend_from_slice(b"\r\n");
     }
@@ -177,21 +185,15 @@ fn goes_on(field: &Field<'_>) -> bool {
         Name::Forwarded | Name::XForwardedFor | Name::XForwardedHost | Name::XForwardedProto => {
             false
         }
-        Name::Other => !is_ours(field.name),
+        Name::Other => {
+            !timeout::is_told_by(field.name) && !field.name.eq_ignore_ascii_case(ATTEMPT)
+        }
         _ => true,
     }
 }
 
-/// Fields that only a proxy may write.
-fn is_ours(name: &[u8]) -> bool {
-    let known: &[u8] = match name.len() {
-        15 => b"x-locum-attempt",
-        20 => b"x-request-timeout-ms",
-        30 => b"x-envoy-expected-rq-timeout-ms",
-        _ => return false,
-    };
-    name.eq_ignore_ascii_case(known)
-}
+/// Which attempt a request is; only a proxy may write it.
+const ATTEMPT: &[u8] = b"x-locum-attempt";
 
 /// X-Forwarded-* and Forwarded (RFC 7239): rebuilt from the connection, or, if the peer is trusted,
 /// appended to what it says.
@@ -411,12 +413,6 @@ pub(crate) fn chunk(out: &mut Vec<u8>, content: &[u8]) {
         out.extend_from_slice(content);
         out.extend_from_slice(encode::CRLF);
     }
-}
-
-fn number_field(out: &mut Vec<u8>, name_and_colon: &[u8], number: u64) {
-    out.extend_from_slice(name_and_colon);
-    encode::decimal(out, number);
-    out.extend_from_slice(encode::CRLF);
 }
 
 #[cfg(test)]

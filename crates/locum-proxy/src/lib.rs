@@ -28,6 +28,7 @@ mod relay;
 pub mod route;
 mod shift;
 mod stream;
+mod timeout;
 mod tunnel;
 pub mod upstream;
 mod worker;

@@ -37,6 +37,7 @@ pub(crate) struct Counts {
     decisions: Family<Decision, u64>,
     refused: Family<(Label, &'static str), u64>,
     bytes: Family<(Label, Direction), u64>,
+    malformed_timeouts: Family<Label, u64>,
     panics: u64,
 }
 
@@ -130,6 +131,11 @@ impl Shard {
         *self.counts().refused.at(&(listener, reason), || (Label::OTHER, reason)) += 1;
     }
 
+    /// Counts what a trusted peer said of time and cannot be read.
+    pub(crate) fn count_malformed_timeouts(&self, listener: Label, count: u64) {
+        *self.counts().malformed_timeouts.at(&listener, || Label::OTHER) += count;
+    }
+
     /// Counts a connection that a fault of ours ended.
     pub(crate) fn count_panic(&self) {
         self.counts().panics += 1;
@@ -158,6 +164,7 @@ impl Counts {
             sum.decisions.merge(&counts.decisions, add);
             sum.refused.merge(&counts.refused, add);
             sum.bytes.merge(&counts.bytes, add);
+            sum.malformed_timeouts.merge(&counts.malformed_timeouts, add);
             sum.panics += counts.panics;
         }
         sum

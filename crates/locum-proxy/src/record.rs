@@ -152,6 +152,9 @@ impl Record {
         if let Some(reason) = ended.refused_as {
             worker.shard.count_refused(caller.listener.label, reason);
         }
+        if caller.told.malformed > 0 {
+            worker.shard.count_malformed_timeouts(caller.listener.label, caller.told.malformed);
+        }
         if let Some(access) = &worker.access {
             access.write(caller, self, ended, took, worker.random());
         }

@@ -3,10 +3,12 @@
 
 mod config;
 mod corpus;
+mod deadlines;
 mod faults;
 mod lifecycle;
 mod limits;
 mod policies;
+mod pushback;
 mod routing;
 mod setup;
 mod streaming;

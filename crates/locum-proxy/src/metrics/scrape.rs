@@ -73,6 +73,13 @@ fn render_counts(out: &mut Exposition, counts: &Counts) {
     for ((listener, reason), count) in &counts.refused.0 {
         out.count(&[("listener", &*listener.name()), ("reason", reason)], count);
     }
+    out.counter(
+        "locum_malformed_timeouts",
+        "What trusted peers said of a call's time and could not be read.",
+    );
+    for (listener, count) in &counts.malformed_timeouts.0 {
+        out.count(&[("listener", &*listener.name())], count);
+    }
     out.counter("locum_panics", "Connections that a fault in this program ended.");
     out.count(&[], counts.panics);
     out.counter("locum_bytes", "Bytes of bodies in, and of answers out.");
