@@ -148,6 +148,7 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
         "request_headers": edits(&settings.request_headers),
         "response_headers": edits(&settings.response_headers),
         "max_body": settings.max_body.map(size),
+        "priority": settings.priority,
     });
     match &settings.action {
         Action::Forward(shares) => {

@@ -119,7 +119,7 @@ impl<'a> Caller<'a> {
             deadline: self.told.timeout.map(|timeout| arrived + timeout),
             idempotent: self.idempotent,
             cost: 1,
-            priority: 1,
+            priority: route.settings.priority,
             attempt_above: self.attempt_above,
             keys,
             seed,

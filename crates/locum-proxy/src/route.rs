@@ -38,6 +38,8 @@ pub struct Settings {
     pub response_headers: HeaderEdits,
     /// Bytes of a request body; narrows the listener's limit.
     pub max_body: Option<u64>,
+    /// Of its calls where there is not room for all: 0 is shed first, 3 last.
+    pub priority: u8,
 }
 
 /// What a request must be like; an absent part matches everything.

@@ -288,6 +288,9 @@ pub(crate) struct Route {
     /// Bytes of a request's body; beyond: 413. Narrows the listener's `body_bytes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_body: Option<Size>,
+    /// Of its calls where there is not room for all: 0 is shed first, 3 last. Default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) priority: Option<u8>,
 }
 
 /// What a request must be like; an absent part matches everything.

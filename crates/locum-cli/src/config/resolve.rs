@@ -228,6 +228,7 @@ fn route(index: usize, wanted: &file::Route) -> route::Settings {
         request_headers: edits(&wanted.request_headers),
         response_headers: edits(&wanted.response_headers),
         max_body: wanted.max_body.map(|size| size.0),
+        priority: wanted.priority.unwrap_or(1),
     }
 }
 

@@ -44,6 +44,10 @@ fn check_route(index: usize, route: &Route, file: &File, findings: &mut Findings
         let remedy = "write \"preserve\", \"upstream\" or a name such as \"users.internal\"";
         findings.error(&path("host"), format!("`{}` is no host", host.escape_debug()), remedy);
     }
+    if let Some(priority) = route.priority.filter(|priority| *priority > 3) {
+        let reason = format!("there is no priority {priority}");
+        findings.error(&path("priority"), reason, "write 0 (shed first), 1, 2 or 3 (shed last)");
+    }
     if let Some(rewrite) = &route.rewrite {
         check_rewrite(&path("rewrite"), rewrite, &route.matches, findings);
     }

@@ -211,6 +211,7 @@ rewrite = { path = "/b/{id}" }
 request_headers = { set = { s = "1" }, add = { a = "2" }, remove = ["r"] }
 response_headers = { set = { s = "3" }, add = { a = "4" }, remove = ["q"] }
 max_body = "5MiB"
+priority = 3
 [[routes]]
 match = { path = "/old/*" }
 redirect = { status = 302, to = "/new" }
@@ -255,6 +256,7 @@ rewrite = { prefix = "/v2" }
         "routes": [
             {
                 "name": "r", "listener": "web", "policy": "p", "host": "upstream", "max_body": "5MiB",
+                "priority": 3,
                 "match": {
                     "host": "*.x", "path": "/a/{id}", "methods": ["GET"],
                     "headers": { "h": "1" }, "query": { "q": "2" },
@@ -265,7 +267,7 @@ rewrite = { prefix = "/v2" }
                 "response_headers": { "set": { "s": "3" }, "add": { "a": "4" }, "remove": ["q"] },
             },
             {
-                "name": "/old/*", "listener": null, "policy": null, "host": "preserve", "max_body": null,
+                "name": "/old/*", "listener": null, "policy": null, "host": "preserve", "max_body": null, "priority": 1,
                 "match": { "host": null, "path": "/old/*", "methods": [], "headers": {}, "query": {} },
                 "redirect": { "status": 302, "to": "/new" },
                 "rewrite": null,
@@ -273,7 +275,7 @@ rewrite = { prefix = "/v2" }
                 "response_headers": { "set": {}, "add": {}, "remove": [] },
             },
             {
-                "name": "route-2", "listener": null, "policy": null, "host": "z", "max_body": null,
+                "name": "route-2", "listener": null, "policy": null, "host": "z", "max_body": null, "priority": 1,
                 "match": { "host": "y", "path": null, "methods": [], "headers": {}, "query": {} },
                 "split": [{ "upstream": "b", "weight": 1 }],
                 "rewrite": { "prefix": "/v2" },

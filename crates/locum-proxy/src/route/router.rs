@@ -125,6 +125,7 @@ mod tests {
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
             max_body: None,
+            priority: 1,
         };
         Arc::new(Route::build(&settings, index, |_| unreachable!("no upstream")).unwrap())
     }

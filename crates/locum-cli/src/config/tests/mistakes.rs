@@ -47,7 +47,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "policy =",
             "zzz =",
-            "14:1: error: routes[0].zzz: there is no key `zzz` here; write one of `name`, `listener`, `match`, `upstream`, `split`, `redirect`, `policy`, `host`, `rewrite`, `request_headers`, `response_headers`, `max_body`",
+            "14:1: error: routes[0].zzz: there is no key `zzz` here; write one of `name`, `listener`, `match`, `upstream`, `split`, `redirect`, `policy`, `host`, `rewrite`, `request_headers`, `response_headers`, `max_body`, `priority`",
         ),
         // Keys and values of later versions.
         (
@@ -259,6 +259,11 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "upstream = \"users\"",
             "split = [{ upstream = \"users\", weight = 0 }]",
             "13:9: error: routes[0].split: all weights are 0, so no call could go anywhere; give one upstream a weight above 0",
+        ),
+        (
+            "policy =",
+            "priority = 4\npolicy =",
+            "14:12: error: routes[0].priority: there is no priority 4; write 0 (shed first), 1, 2 or 3 (shed last)",
         ),
         (
             "policy =",
