@@ -15,6 +15,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, Malformed> {
         return Ok(Duration::ZERO);
     }
     let (number, unit) = split_unit(text);
+    // What most people write for a minute; nothing here is as long as a month.
+    let unit = if unit == "m" { "min" } else { unit };
     let Some((_, nanos)) = DURATION_UNITS.iter().find(|(name, _)| *name == unit) else {
         return Err(Malformed::new(
             text,
@@ -278,12 +280,13 @@ mod tests {
         }
         assert_eq!(duration(Duration::from_millis(1500)).to_string(), "1500ms");
         assert_eq!(parse_duration("1.5s").unwrap(), Duration::from_millis(1500));
+        assert_eq!(parse_duration("10m"), parse_duration("10min"));
     }
 
     #[test]
     fn malformed_durations_say_what_was_expected() {
         for text in
-            ["", "s", "10", "-1s", "1 s", "1.s", ".5s", "1m", "1e3s", "0.1ns", "999999999999h"]
+            ["", "s", "10", "-1s", "1 s", "1.s", ".5s", "1M", "1e3s", "0.1ns", "999999999999h"]
         {
             assert!(parse_duration(text).is_err(), "{text}");
         }
