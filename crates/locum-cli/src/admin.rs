@@ -27,6 +27,7 @@ use crate::running::Running;
 
 mod api;
 mod guard;
+mod policies;
 mod process;
 
 /// An admin API that listens and does not answer yet.

@@ -10,19 +10,18 @@ use hyper::header::{
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
-use locum_policy::gates::{breaker, rate_limit};
 use locum_proxy::metrics::{Exposition, Format};
 use locum_proxy::now;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::guard::{Guard, Refusal};
-use super::process;
+use super::{policies, process};
 use crate::config::Config;
 use crate::print;
 use crate::running::Running;
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
 
 /// Answers one request.
 ///
@@ -67,13 +66,16 @@ async fn dispatch(request: Request<Incoming>, running: &Running, config: &Config
         ("/api/v1/listeners", true) => json(StatusCode::OK, &listeners(running)),
         ("/api/v1/routes", true) => json(StatusCode::OK, &routes(running)),
         ("/api/v1/upstreams", true) => json(StatusCode::OK, &upstreams(running)),
-        ("/api/v1/policies", true) => json(StatusCode::OK, &policies(running)),
+        ("/api/v1/policies", true) => json(StatusCode::OK, &policies::all(running)),
         ("/api/v1/config/check", false) if request.method() == Method::POST => check(request).await,
         ("/api/v1/drain", false) if request.method() == Method::POST => {
             running.drain_asked.notify_one();
             json(StatusCode::ACCEPTED, &json!({ "draining": true }))
         }
         ("/api/v1/config/check" | "/api/v1/drain", _) => wrong_method("POST"),
+        (path, _) if let Some(below) = path.strip_prefix("/api/v1/policies/") => {
+            policies::below(below, request, running).await
+        }
         (path, _) if PAGES.iter().any(|(known, _)| *known == path) => wrong_method("GET, HEAD"),
         _ => problem(StatusCode::NOT_FOUND, "there is nothing at this path"),
     }
@@ -89,7 +91,10 @@ const PAGES: &[(&str, &str)] = &[
     ("/api/v1/listeners", "listeners with their connections"),
     ("/api/v1/routes", "routes in the order of the file"),
     ("/api/v1/upstreams", "upstreams and endpoints with what is in flight"),
-    ("/api/v1/policies", "policies with breakers, limits and budgets as they stand"),
+    (
+        "/api/v1/policies",
+        "policies with breakers, limits and budgets as they stand; one by its name below",
+    ),
 ];
 
 fn page() -> Answer {
@@ -178,55 +183,15 @@ fn upstreams(running: &Running) -> Value {
     upstreams.collect()
 }
 
-fn policies(running: &Running) -> Value {
-    let (plan, now) = (running.proxy.plan(), now());
-    let policies = plan.policies.iter().map(|policy| {
-        let snapshot = policy.snapshot(now);
-        let breaker = |breaker: &breaker::Snapshot| {
-            json!({
-                "target": breaker.target,
-                "state": breaker.state.name(),
-                "calls": breaker.calls,
-                "failures": breaker.failures,
-                "slow": breaker.slow,
-                "retry_after": breaker.until.map(|until| seconds(until.since(now))),
-                "trips": breaker.trips,
-            })
-        };
-        let limit = |limit: &rate_limit::Snapshot| {
-            json!({
-                "rate": limit.settings.rate.to_string(),
-                "remaining": limit.state.remaining,
-                "keys": limit.keys,
-            })
-        };
-        let concurrency = snapshot.concurrency.map(
-            |cap| json!({ "in_flight": cap.in_flight, "waiting": cap.waiting, "limit": cap.limit }),
-        );
-        json!({
-            "name": policy.name(),
-            "settings": serde_json::to_value(policy.settings()).unwrap_or(Value::Null),
-            "breakers": snapshot.breakers.iter().map(breaker).collect::<Vec<_>>(),
-            "rate_limits": snapshot.limits.iter().map(limit).collect::<Vec<_>>(),
-            "retry_budget": snapshot.retry_balance,
-            "concurrency": concurrency,
-        })
-    });
-    policies.collect()
-}
-
 /// Judges the configuration in the body; nothing is changed.
 async fn check(request: Request<Incoming>) -> Answer {
     let is_toml = request
         .headers()
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/toml"));
-    let body = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), MAX_BODY).collect()).await;
-    let Ok(Ok(body)) = body else {
-        return problem(StatusCode::BAD_REQUEST, "the body is cut short, too large or too slow");
-    };
-    let Ok(body) = String::from_utf8(body.to_bytes().to_vec()) else {
-        return problem(StatusCode::BAD_REQUEST, "the body is not UTF-8");
+    let body = match body_of(request).await {
+        Ok(body) => body,
+        Err(answer) => return answer,
     };
     let read = match is_toml {
         true => Config::parse("body.toml", &body),
@@ -240,6 +205,17 @@ async fn check(request: Request<Incoming>) -> Answer {
     json(StatusCode::OK, &json!({ "ok": ok, "problems": lines }))
 }
 
+/// The text of a body.
+pub(super) async fn body_of(request: Request<Incoming>) -> Result<String, Answer> {
+    let body = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), MAX_BODY).collect()).await;
+    let Ok(Ok(body)) = body else {
+        let detail = "the body is cut short, too large or too slow";
+        return Err(problem(StatusCode::BAD_REQUEST, detail));
+    };
+    String::from_utf8(body.to_bytes().to_vec())
+        .map_err(|_| problem(StatusCode::BAD_REQUEST, "the body is not UTF-8"))
+}
+
 fn refused(Refusal(status, detail): Refusal) -> Answer {
     let mut answer = problem(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN), detail);
     if status == 401 {
@@ -248,13 +224,13 @@ fn refused(Refusal(status, detail): Refusal) -> Answer {
     answer
 }
 
-fn wrong_method(allowed: &'static str) -> Answer {
+pub(super) fn wrong_method(allowed: &'static str) -> Answer {
     let mut answer = problem(StatusCode::METHOD_NOT_ALLOWED, "this path does not take that method");
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     answer
 }
 
-fn problem(status: StatusCode, detail: &str) -> Answer {
+pub(super) fn problem(status: StatusCode, detail: &str) -> Answer {
     let title = status.canonical_reason();
     let value = json!({ "title": title, "status": status.as_u16(), "detail": detail });
     let mut answer = json(status, &value);
@@ -262,7 +238,7 @@ fn problem(status: StatusCode, detail: &str) -> Answer {
     answer
 }
 
-fn json(status: StatusCode, value: &Value) -> Answer {
+pub(super) fn json(status: StatusCode, value: &Value) -> Answer {
     let mut answer = text(status, &format!("{value:#}\n"));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
@@ -276,7 +252,7 @@ fn text(status: StatusCode, text: &str) -> Answer {
     answer
 }
 
-fn seconds(duration: Duration) -> f64 {
+pub(super) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e3).round() / 1e3
 }
 

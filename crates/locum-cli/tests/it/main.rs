@@ -7,6 +7,7 @@ mod deadlines;
 mod faults;
 mod lifecycle;
 mod limits;
+mod overriding;
 mod policies;
 mod pushback;
 mod routing;

@@ -410,6 +410,17 @@ pub struct Snapshot {
     pub transitions: Vec<(State, State, Trigger, u64)>,
 }
 
+impl Snapshot {
+    /// The state that calls meet: what the switch says, or the machine's own.
+    pub fn met(&self) -> State {
+        match self.forced {
+            Some((Override::ForceOpen, _)) => State::Open,
+            Some((Override::ForceClosed, _)) => State::Closed,
+            None => self.state,
+        }
+    }
+}
+
 /// Settings that are known to be in range, in the units of the machine.
 #[derive(Debug)]
 pub(crate) struct Numbers {

@@ -126,7 +126,12 @@ fn render_policies(out: &mut Exposition, plan: &Plan, now: Time) {
     out.gauge("locum_breaker_state", "0 closed, 1 half-open, 2 open, 3 ramp.");
     for (policy, breaker) in breakers() {
         let labels = [("policy", &*policy), ("target", &*breaker.target)];
-        out.value(&labels, state_number(breaker.state));
+        out.value(&labels, state_number(breaker.met()));
+    }
+    out.gauge("locum_breaker_override", "1 if a breaker is forced open or closed by hand.");
+    for (policy, breaker) in breakers() {
+        let labels = [("policy", &*policy), ("target", &*breaker.target)];
+        out.value(&labels, u8::from(breaker.forced.is_some()));
     }
     out.counter("locum_breaker_open_seconds", "Time that breakers have been open.");
     for (policy, breaker) in breakers() {
