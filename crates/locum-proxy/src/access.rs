@@ -210,7 +210,7 @@ fn line(caller: &Caller<'_>, record: &Record, ended: &Ended, took: Duration, id:
                 "kind": kind_name(attempt.kind),
                 "start": millis(attempt.began.since(began)),
                 "took": attempt.took.map(millis),
-                "outcome": attempt.cause.map_or("cut_off", outcome_name),
+                "outcome": attempt.cause.map_or("cancelled", outcome_name),
             })
         })
         .collect();

@@ -1,5 +1,6 @@
 //! One attempt at an endpoint: the request goes out, the head of the answer comes in.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -26,6 +27,17 @@ pub(crate) struct Exchange<'a, 'c> {
     pub(crate) upstream: &'a Arc<Upstream>,
     pub(crate) prepared: &'a Prepared,
     pub(crate) record: &'a Record,
+    /// Attempts whose answers have not begun: with hedges there are several.
+    pub(crate) under_way: Cell<u32>,
+}
+
+/// An attempt whose answer has not begun. Dropped as it is, it was cut off: its time is over, or
+/// nobody waits for it any more.
+struct UnderWay<'a, 'c> {
+    exchange: &'a Exchange<'a, 'c>,
+    number: u32,
+    deadline: Option<Time>,
+    cut: bool,
 }
 
 /// An attempt whose answer has begun: what is left to send and to read.
@@ -74,17 +86,22 @@ impl run::Exchange for Exchange<'_, '_> {
     }
 
     fn repeatable(&self) -> bool {
-        self.caller.upload.borrow().is_replayable()
+        let upload = self.caller.upload.borrow();
+        // Two attempts at once cannot share a body that is still on its way: each piece of it would
+        // go to one of them.
+        upload.is_replayable() && (self.under_way.get() == 0 || upload.is_done())
     }
 
     async fn send(&self, attempt: &Attempt<'_>) -> Ended<Self::Reply> {
         self.record.attempt_begins(attempt, self.upstream);
+        let mut under_way = UnderWay::begin(self, attempt);
         let reply = self.send_once_or_again(attempt).await;
+        under_way.cut = false;
         let (cause, retry_after) = match &reply {
             Ok(answered) => (Cause::Status(answered.status), answered.retry_after()),
             Err(failure) => (failure.cause(), None),
         };
-        self.record.attempt_ends(cause, self.worker.now());
+        self.record.attempt_ends(attempt.number, cause, self.worker.now());
         Ended { cause, retry_after, reply }
     }
 }
@@ -234,8 +251,10 @@ impl Sending {
                 let what = if status == 101 { "unasked 101" } else { "interim answers only" };
                 return Err(Failure::Unexpected(what));
             }
-            // 100 is between us and the upstream; the others are for the client.
-            if status != 100 && exchange.caller.version == Version::Http11 {
+            // 100 is between us and the upstream; the others are for the client, unless there are
+            // two attempts and it is not known yet whose answer it will get.
+            let alone = exchange.under_way.get() == 1;
+            if status != 100 && alone && exchange.caller.version == Version::Http11 {
                 exchange.pass_on(&response, cx)?;
             }
             buffer.consume(head.len());
@@ -319,6 +338,25 @@ impl Answered {
         exchange.worker.give_head(self.head);
         if whole && sent_whole && !self.tainted && self.connection.buffer.is_empty() {
             exchange.worker.keep(self.connection, &exchange.upstream.settings.pool);
+        }
+    }
+}
+
+impl<'a, 'c> UnderWay<'a, 'c> {
+    fn begin(exchange: &'a Exchange<'_, 'c>, attempt: &Attempt<'_>) -> Self {
+        exchange.under_way.set(exchange.under_way.get() + 1);
+        Self { exchange, number: attempt.number, deadline: attempt.deadline, cut: true }
+    }
+}
+
+impl Drop for UnderWay<'_, '_> {
+    fn drop(&mut self) {
+        let Exchange { under_way, record, worker, .. } = self.exchange;
+        under_way.set(under_way.get() - 1);
+        if self.cut {
+            let in_time = self.deadline.is_none_or(|deadline| worker.now() < deadline);
+            let cause = if in_time { Cause::Cancelled } else { Cause::Timeout };
+            record.attempt_cut(self.number, cause);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One request, from its head to the last byte of its answer. Begin here.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -92,7 +93,8 @@ async fn forward(
     caller.upload.borrow_mut().keep_for_replay(replay_bytes(policy, caller.idempotent));
     record.under(policy, choice.label);
     let prepared = Prepared::new(worker.scratch(), caller, path, route);
-    let exchange = Exchange { caller, worker, upstream, prepared: &prepared, record };
+    let exchange =
+        Exchange { caller, worker, upstream, prepared: &prepared, record, under_way: Cell::new(0) };
     let keys = CallKeys::new(caller, &route.settings.name);
     let call = caller.call(route, &keys, record.started(), worker.random());
 

@@ -110,7 +110,7 @@ impl Shard {
         durations.at(&(key.route, key.upstream), || (Label::OTHER, Label::OTHER)).observe(took);
         counts.add_bytes(key.listener, bytes);
         for attempt in &*record.attempts.borrow() {
-            let outcome = attempt.cause.map_or("timeout", outcome_name);
+            let outcome = attempt.cause.map_or("cancelled", outcome_name);
             let kind = kind_name(attempt.kind);
             let key = AttemptKey { upstream: attempt.upstream, kind, outcome };
             *counts.attempts.at(&key, || AttemptKey { upstream: Label::OTHER, ..key }) += 1;

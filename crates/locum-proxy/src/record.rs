@@ -83,13 +83,14 @@ const CLIENT_GONE: u16 = 499;
 
 /// One attempt of a call.
 pub(crate) struct AttemptRecord {
+    number: u32,
     pub(crate) upstream: Label,
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) kind: AttemptKind,
     pub(crate) began: Time,
-    /// `None` as long as it is under way; it stays so when it was cut off.
+    /// Until its answer began; `None` where none did, because it is under way or was cut off.
     pub(crate) took: Option<Duration>,
-    /// Likewise.
+    /// How it ended; `None` as long as it is under way.
     pub(crate) cause: Option<Cause>,
 }
 
@@ -121,6 +122,7 @@ impl Record {
 
     pub(crate) fn attempt_begins(&self, attempt: &Attempt<'_>, upstream: &Upstream) {
         self.attempts.borrow_mut().push(AttemptRecord {
+            number: attempt.number,
             upstream: upstream.label,
             endpoint: Arc::clone(&upstream.endpoints[attempt.endpoint.id as usize]),
             kind: attempt.kind,
@@ -130,12 +132,23 @@ impl Record {
         });
     }
 
-    /// The attempt that began last has ended by itself.
-    pub(crate) fn attempt_ends(&self, cause: Cause, now: Time) {
-        if let Some(attempt) = self.attempts.borrow_mut().last_mut() {
+    /// The attempt of that number has ended by itself.
+    pub(crate) fn attempt_ends(&self, number: u32, cause: Cause, now: Time) {
+        self.change_attempt(number, |attempt| {
             attempt.took = Some(now.since(attempt.began));
             attempt.cause = Some(cause);
-        }
+        });
+    }
+
+    /// The attempt of that number was cut off.
+    pub(crate) fn attempt_cut(&self, number: u32, cause: Cause) {
+        self.change_attempt(number, |attempt| attempt.cause = Some(cause));
+    }
+
+    fn change_attempt(&self, number: u32, change: impl FnOnce(&mut AttemptRecord)) {
+        let mut attempts = self.attempts.borrow_mut();
+        // Of several at once it is most often the one that began last.
+        attempts.iter_mut().rev().find(|attempt| attempt.number == number).map(change);
     }
 
     /// Tells the metrics and the access log of a call that has ended.
