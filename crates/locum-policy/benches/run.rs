@@ -73,6 +73,10 @@ impl Exchange for Ready {
     async fn send(&self, attempt: &Attempt<'_>) -> Ended<u64> {
         Ended { cause: self.0, retry_after: None, reply: u64::from(attempt.number) }
     }
+
+    fn abort(&self, _: &Attempt<'_>, _: u16) -> Ended<u64> {
+        unreachable!("no policy here injects a fault")
+    }
 }
 
 struct Client;

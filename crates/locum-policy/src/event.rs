@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::gates::breaker::{Per, Transition};
+use crate::gates::fault::Injection;
 use crate::gates::rate_limit::Standing;
 use crate::{Attempt, Cause, Class, Kind, Rejection, Time};
 
@@ -40,6 +41,17 @@ pub enum Event<'a> {
     },
     /// An attempt is sent.
     Attempt(&'a Attempt<'a>),
+    /// Something is done to the attempt that was just told of.
+    Injected {
+        /// The policy's name.
+        policy: &'a str,
+        /// The attempt's number.
+        attempt: u32,
+        /// What.
+        injection: Injection,
+        /// Whether it is only what would have been done.
+        shadow: bool,
+    },
     /// An attempt failed and another may not follow, though one might have helped.
     NotRetried {
         /// The policy's name.
@@ -73,6 +85,13 @@ pub enum Event<'a> {
         /// From what, to what, when and why.
         transition: &'a Transition,
     },
+    /// The caller is given the fallback in place of a failure or a refusal.
+    FellBack {
+        /// The policy's name.
+        policy: &'a str,
+        /// Whether it is only what would have been done.
+        shadow: bool,
+    },
     /// The call is over. Comes once, and last.
     Done {
         /// How.
@@ -100,6 +119,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether a caller is better off with the policy's fallback, if it has one.
+    pub(crate) const fn wants_fallback(self) -> bool {
+        matches!(self, Self::Failure | Self::Rejected | Self::Deadline)
+    }
+
     /// Its name in logs and metrics.
     pub const fn name(self) -> &'static str {
         match self {

@@ -10,6 +10,8 @@ use crate::Rejection;
 pub mod breaker;
 pub mod concurrency;
 pub mod deadline;
+pub mod fallback;
+pub mod fault;
 pub mod rate_limit;
 pub mod retry;
 
@@ -63,6 +65,8 @@ macro_rules! gates {
 }
 
 gates! {
+    /// The answer in place of a failure.
+    fallback: Fallback,
     /// A rate limit.
     rate_limit: RateLimit,
     /// The cap on calls in flight, or its queue.
@@ -73,4 +77,6 @@ gates! {
     retry: Retry,
     /// The circuit breaker.
     breaker: Breaker,
+    /// Trouble made on purpose.
+    fault: Fault,
 }

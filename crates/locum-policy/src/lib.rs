@@ -40,6 +40,10 @@
 //!         assert_eq!(attempt.deadline, Some(Time::from_millis(500)));
 //!         Ended { cause: Cause::Reply, retry_after: None, reply: "hello" }
 //!     }
+//!
+//!     fn abort(&self, _: &Attempt<'_>, status: u16) -> Ended<&'static str> {
+//!         Ended { cause: Cause::Status(status), retry_after: None, reply: "" }
+//!     }
 //! }
 //!
 //! # fn main() -> Result<(), locum_policy::settings::Error> {

@@ -9,6 +9,8 @@ pub use crate::settings::{Error, Method, Mode, Settings};
 use crate::gates::breaker::{self, Breaker, Breakers, Numbers, Override, Per};
 use crate::gates::concurrency::Places;
 use crate::gates::deadline::Terms;
+use crate::gates::fallback;
+use crate::gates::fault::Fault;
 use crate::gates::rate_limit::{self, Limits};
 use crate::gates::retry::Retry;
 use crate::outcome::Rules;
@@ -31,6 +33,8 @@ pub(crate) struct Parts {
     pub(crate) places: Option<Part<Places>>,
     pub(crate) retry: Option<Part<Retry>>,
     pub(crate) fuses: Option<Fuses>,
+    pub(crate) fallback: Option<Part<fallback::Settings>>,
+    pub(crate) fault: Option<Part<Fault>>,
 }
 
 impl Parts {
@@ -106,6 +110,8 @@ impl Policy {
             places: places(settings, previous)?,
             retry: retry(settings, previous)?,
             fuses: fuses(settings, seed, version, previous)?,
+            fallback: fallback(settings)?,
+            fault: fault(settings)?,
         })))
     }
 
@@ -221,6 +227,13 @@ impl Bound {
             .map_or(0, |retry| retry.replay_bytes)
     }
 
+    /// What a caller is given where [`Answer::fallback`](crate::Answer::fallback) says so. `None`: there
+    /// is no fallback, or it is in shadow.
+    pub fn fallback(&self) -> Option<&fallback::Settings> {
+        let part = self.parts()?.fallback.as_ref().filter(|part| !part.shadow)?;
+        Some(&part.gate)
+    }
+
     #[inline]
     pub(crate) fn parts(&self) -> Option<&Parts> {
         self.0.as_deref().map(|binding| &*binding.policy.0)
@@ -301,6 +314,19 @@ fn retry(settings: &Settings, previous: Option<&Parts>) -> Result<Option<Part<Re
         None => Arc::new(Retry::build(wanted)?),
     };
     Ok(Some(Part { shadow, gate }))
+}
+
+fn fallback(settings: &Settings) -> Result<Option<Part<fallback::Settings>>, Error> {
+    let Some(wanted) = &settings.fallback else { return Ok(None) };
+    let Some(shadow) = in_shadow(wanted.mode, settings) else { return Ok(None) };
+    wanted.check()?;
+    Ok(Some(Part { shadow, gate: Arc::new(wanted.clone()) }))
+}
+
+fn fault(settings: &Settings) -> Result<Option<Part<Fault>>, Error> {
+    let Some(wanted) = &settings.fault else { return Ok(None) };
+    let Some(shadow) = in_shadow(wanted.mode, settings) else { return Ok(None) };
+    Ok(Some(Part { shadow, gate: Arc::new(Fault::build(wanted)?) }))
 }
 
 fn fuses(

@@ -37,7 +37,7 @@ where
     X: Exchange,
     O: Observer,
 {
-    let mut under_way = UnderWay::new(call, clock, observer);
+    let mut under_way = UnderWay::new(policy, call, clock, observer);
     let timing = policy.timing(call.method);
     let deadline = timing.terms.deadline(call);
     let mut now = call.arrived;
@@ -135,6 +135,7 @@ impl<'a> Retries<'a> {
 /// A call that is not over. Sees to it that its end is told once, however it comes; dropped, it was
 /// cancelled.
 struct UnderWay<'a, C: Clock, O: Observer> {
+    policy: &'a Bound,
     clock: &'a C,
     observer: &'a O,
     /// What the last attempt came to, if another was to follow.
@@ -143,8 +144,8 @@ struct UnderWay<'a, C: Clock, O: Observer> {
 }
 
 impl<'a, C: Clock, O: Observer> UnderWay<'a, C, O> {
-    fn new(call: &Call<'_>, clock: &'a C, observer: &'a O) -> Self {
-        Self { clock, observer, last: None, held: Held::begin(call.arrived) }
+    fn new(policy: &'a Bound, call: &Call<'_>, clock: &'a C, observer: &'a O) -> Self {
+        Self { policy, clock, observer, last: None, held: Held::begin(call.arrived) }
     }
 
     fn attempts(&self) -> u32 {
@@ -154,7 +155,12 @@ impl<'a, C: Clock, O: Observer> UnderWay<'a, C, O> {
     /// An answer has begun; that the call is over is told when its body ends.
     fn answered<R>(mut self, cause: Cause, reply: R) -> Answer<R> {
         let attempts = self.attempts();
-        Answer { end: End::Ended(cause, reply), attempts, held: std::mem::take(&mut self.held) }
+        let fallback = self.has_fallback() && {
+            let outcome = self.held.outcome(cause);
+            self.falls_back(self.clock.now(), outcome)
+        };
+        let held = std::mem::take(&mut self.held);
+        Answer { end: End::Ended(cause, reply), attempts, fallback, held }
     }
 
     fn timed_out<R>(mut self) -> Answer<R> {
@@ -172,8 +178,26 @@ impl<'a, C: Clock, O: Observer> UnderWay<'a, C, O> {
     fn over<R>(mut self, now: Time, outcome: Outcome, end: End<R>) -> Answer<R> {
         let attempts = self.attempts();
         self.held.settle_attempt(Cause::Unavailable, now, self.observer);
+        let fallback = self.has_fallback() && self.falls_back(now, outcome);
         self.held.end(outcome, now, self.observer);
-        Answer { end, attempts, held: Held::default() }
+        Answer { end, attempts, fallback, held: Held::default() }
+    }
+
+    #[inline]
+    fn has_fallback(&self) -> bool {
+        self.policy.parts().is_some_and(|parts| parts.fallback.is_some())
+    }
+
+    /// Whether the caller is given the fallback where the call would end with `outcome`.
+    #[cold]
+    fn falls_back(&self, now: Time, outcome: Outcome) -> bool {
+        let Some(parts) = self.policy.parts() else { return false };
+        let Some(part) = parts.fallback.as_ref().filter(|_| outcome.wants_fallback()) else {
+            return false;
+        };
+        let event = Event::FellBack { policy: &parts.name, shadow: part.shadow };
+        self.observer.event(now, &event);
+        !part.shadow
     }
 }
 
@@ -208,6 +232,10 @@ pub trait Exchange {
     ///
     /// Dropping the future cancels the attempt at the peer.
     fn send(&self, attempt: &Attempt<'_>) -> impl Future<Output = Ended<Self::Reply>>;
+
+    /// Ends an attempt with `status` (an HTTP status from 400 to 599) in place of sending it: a fault
+    /// made on purpose. The cause is [`Cause::Status`], or what that is in the protocol.
+    fn abort(&self, attempt: &Attempt<'_>, status: u16) -> Ended<Self::Reply>;
 }
 
 /// One address of an upstream, as a run sees it.
@@ -253,7 +281,8 @@ pub enum AttemptKind {
 pub struct Ended<R> {
     /// What happened.
     pub cause: Cause,
-    /// What the peer says of when to come back (`Retry-After`, pushback).
+    /// What the peer says of when to come back (`Retry-After`, pushback). [`Duration::MAX`]: not at all;
+    /// then there is no retry (gRPC: a negative or malformed `grpc-retry-pushback-ms`).
     pub retry_after: Option<Duration>,
     /// What is left of it.
     pub reply: R,
@@ -265,6 +294,10 @@ pub struct Answer<R> {
     pub end: End<R>,
     /// How many attempts were made.
     pub attempts: u32,
+    /// Whether the caller is given [`Bound::fallback`] in place of `end`: it is told what that says,
+    /// whatever an answer in `end` has to say is dropped unread, and `held` is settled with the cause
+    /// in `end` all the same, so what is counted is what happened. Without a fallback: false.
+    pub fallback: bool,
     /// The permits that live as long as the answer's body. Dropped unsettled they count as ignored.
     pub held: Held,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::gates::{breaker, concurrency, rate_limit, retry};
+use crate::gates::{breaker, concurrency, fallback, fault, rate_limit, retry};
 use crate::text::{self, words};
 
 /// A policy: everything that is absent is off.
@@ -66,6 +66,12 @@ pub struct Settings {
     /// Further attempts.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub retry: Option<retry::Settings>,
+    /// An answer in place of a failure or a refusal.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub fallback: Option<fallback::Settings>,
+    /// Delays and failures made on purpose.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub fault: Option<fault::Settings>,
     /// What differs for one method, by its name.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "BTreeMap::is_empty"))]
     pub methods: BTreeMap<String, Method>,
@@ -139,6 +145,8 @@ impl Default for Settings {
             concurrency: None,
             breaker: None,
             retry: None,
+            fallback: None,
+            fault: None,
             methods: BTreeMap::new(),
         }
     }

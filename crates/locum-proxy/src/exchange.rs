@@ -64,6 +64,8 @@ pub(crate) enum Failure {
     Protocol(http1::Error),
     /// The upstream switched protocols unasked, or never came to the point.
     Unexpected(&'static str),
+    /// It was not sent: the policy wanted it to end with this status.
+    Injected(u16),
     /// The client's own fault.
     Body(BodyError),
     /// The client went away.
@@ -103,6 +105,14 @@ impl run::Exchange for Exchange<'_, '_> {
         };
         self.record.attempt_ends(attempt.number, cause, self.worker.now());
         Ended { cause, retry_after, reply }
+    }
+
+    fn abort(&self, attempt: &Attempt<'_>, status: u16) -> Ended<Self::Reply> {
+        self.record.attempt_begins(attempt, self.upstream);
+        let failure = Failure::Injected(status);
+        let cause = failure.cause();
+        self.record.attempt_ends(attempt.number, cause, self.worker.now());
+        Ended { cause, retry_after: None, reply: Err(failure) }
     }
 }
 
@@ -368,6 +378,7 @@ impl Failure {
             Self::Connect(ConnectError::TimedOut) => Cause::ConnectTimeout,
             Self::Closed => Cause::Reset,
             Self::Protocol(_) | Self::Unexpected(_) => Cause::Protocol,
+            Self::Injected(status) => Cause::Status(*status),
             Self::Body(_) | Self::Gone => Cause::Cancelled,
         }
     }

@@ -194,6 +194,15 @@ impl Observer for Record {
             Event::NotRetried { policy, reason, .. } => {
                 self.decide(policy, Kind::Retry, "reject", reason);
             }
+            Event::FellBack { policy, shadow } => {
+                let decision = if *shadow { "would_apply" } else { "apply" };
+                self.decide(policy, Kind::Fallback, decision, "");
+            }
+            Event::Injected { policy, injection, shadow, .. } => {
+                let decision = if *shadow { "would_apply" } else { "apply" };
+                let reason = if injection.abort.is_some() { "abort" } else { "delay" };
+                self.decide(policy, Kind::Fault, decision, reason);
+            }
             // Attempts are recorded where they are made; how breakers stand is read from them.
             Event::Attempt(_)
             | Event::Settled { .. }

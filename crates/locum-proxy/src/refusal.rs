@@ -108,7 +108,10 @@ impl Refusal {
             Kind::RateLimit => (429, "http_request_denied"),
             Kind::Concurrency => (503, "connection_limit_reached"),
             Kind::Deadline => (504, "http_response_timeout"),
-            Kind::Breaker | Kind::Retry => (503, "destination_unavailable"),
+            // These refuse nobody; what they touch fails as if the upstream had.
+            Kind::Breaker | Kind::Retry | Kind::Fallback | Kind::Fault => {
+                (503, "destination_unavailable")
+            }
         };
         let detail = rejection.to_string();
         Self {
@@ -147,6 +150,10 @@ impl Refusal {
                 let detail = format!("upstream \"{upstream}\" broke the protocol: {what}");
                 Self::new(502, "protocol", "http_protocol_error", detail)
             }
+            Failure::Injected(status) => {
+                let detail = "the route's policy made this attempt fail on purpose";
+                Self::new(*status, INJECTED, "proxy_internal_response", detail)
+            }
         };
         Some(refusal)
     }
@@ -155,6 +162,7 @@ impl Refusal {
     pub(crate) fn outcome(&self) -> &'static str {
         match (&self.rejection, self.status) {
             (Some(_), _) => "rejected",
+            (None, _) if self.reason == INJECTED => "failure",
             (None, 504) => "timeout",
             (None, 502 | 503) => "failure",
             (None, _) => "refused",
@@ -225,6 +233,9 @@ impl Refusal {
         Value::Object(problem)
     }
 }
+
+/// The reason of a failure made on purpose.
+const INJECTED: &str = "fault";
 
 fn write_rejection(out: &mut Vec<u8>, rejection: &Rejection) {
     if let Some(after) = rejection.retry_after {

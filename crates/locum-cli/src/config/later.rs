@@ -44,8 +44,6 @@ const KEYS: &[&str] = &[
     "upstreams.*.tls",
     "upstreams.*.max_ejected",
     "policies.*.hedge",
-    "policies.*.fallback",
-    "policies.*.fault",
     "policies.*.throttle",
     "policies.*.concurrency.adaptive",
     "policies.*.concurrency.priority",

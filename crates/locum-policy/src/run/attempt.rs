@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::gates::breaker::{Breaker, Per};
 use crate::gates::deadline::Allotted;
+use crate::gates::fault::Injection;
 use crate::policy::{Bound, Timing};
 use crate::{
     Attempt, AttemptKind, Call, Cause, Clock, Ended, Endpoint, Event, Exchange, Kind, Observer,
@@ -80,9 +81,34 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         held.cut = allotted.cut;
         held.count_attempt();
         self.observer.event(now, &Event::Attempt(&attempt));
-        let ended = before(pin!(self.exchange.send(&attempt)), attempt.deadline, self.clock).await;
+        let ended = match self.injection(&attempt) {
+            None => before(pin!(self.exchange.send(&attempt)), attempt.deadline, self.clock).await,
+            Some(injection) => Box::pin(self.send_faulty(&attempt, injection)).await,
+        };
         self.watch_time(now);
         Tried::Sent(attempt.endpoint.id, ended)
+    }
+
+    /// Sends an attempt that meets a fault. In a box, so that the others do not carry its room about.
+    async fn send_faulty(
+        &self,
+        attempt: &Attempt<'_>,
+        injection: Injection,
+    ) -> Option<Ended<X::Reply>> {
+        let mut attempt = *attempt;
+        let deadline = attempt.deadline;
+        let faulty = async {
+            if let Some(delay) = injection.delay {
+                self.clock.sleep_until(attempt.started + delay).await;
+                // The peer is told the time that is left by now.
+                attempt.started = self.clock.now();
+            }
+            match injection.abort {
+                Some(status) => self.exchange.abort(&attempt, status),
+                None => self.exchange.send(&attempt).await,
+            }
+        };
+        before(pin!(faulty), deadline, self.clock).await
     }
 
     /// Goes on from `endpoint` to one whose gates let the attempt in.
@@ -212,6 +238,21 @@ impl<C: Clock, X: Exchange, O: Observer> Trial<'_, C, X, O> {
     /// Whether an attempt at `then` would have enough time.
     pub(super) fn has_time(&self, then: Time) -> bool {
         self.timing.terms.allot(then, self.deadline).is_ok()
+    }
+
+    /// What the policy does to an attempt that is about to be sent.
+    #[inline]
+    fn injection(&self, attempt: &Attempt<'_>) -> Option<Injection> {
+        let parts = self.policy.parts()?;
+        let part = parts.fault.as_ref()?;
+        let injection = part.gate.draw(self.call.seed, attempt.number);
+        if injection.is_none() {
+            return None;
+        }
+        let (policy, shadow, attempt, at) =
+            (&*parts.name, part.shadow, attempt.number, attempt.started);
+        self.observer.event(at, &Event::Injected { policy, attempt, injection, shadow });
+        (!shadow).then_some(injection)
     }
 
     /// Tells of an attempt that began at `started` whether a deadline in shadow would have cut it.

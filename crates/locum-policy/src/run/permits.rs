@@ -71,11 +71,16 @@ impl Held {
         now: Time,
         observer: &impl Observer,
     ) -> Outcome {
-        let class = self.own.class(cause, self.cut);
+        let outcome = self.outcome(cause);
         // Inner before outer, as they were passed the other way.
         self.settle_endpoint(cause, now, observer);
         self.own.settle(cause, self.cut, now, observer);
-        match (cause, class) {
+        outcome
+    }
+
+    /// How the call ends if its attempt ends with `cause` and no other follows.
+    pub(super) fn outcome(&self, cause: Cause) -> Outcome {
+        match (cause, self.own.class(cause, self.cut)) {
             (Cause::Cancelled, _) => Outcome::Cancelled,
             (Cause::Timeout, _) if self.cut.ends_call() => Outcome::Deadline,
             (Cause::Timeout | Cause::Unavailable, _) | (_, Class::Failure | Class::Overload) => {

@@ -6,6 +6,8 @@ mod allocation;
 mod breaker;
 mod concurrency;
 mod deadline;
+mod fallback;
+mod fault;
 mod model;
 mod rate_limit;
 mod retry;

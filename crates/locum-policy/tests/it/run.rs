@@ -284,6 +284,10 @@ fn a_run_can_be_sent() {
         async fn send(&self, _: &Attempt<'_>) -> Ended<()> {
             Ended { cause: Cause::Reply, retry_after: None, reply: () }
         }
+
+        fn abort(&self, _: &Attempt<'_>, status: u16) -> Ended<()> {
+            Ended { cause: Cause::Status(status), retry_after: None, reply: () }
+        }
     }
 
     fn sendable<T: Send>(_: &T) {}

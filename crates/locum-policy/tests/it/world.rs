@@ -219,6 +219,13 @@ impl Observer for Log {
                 let kind = format!("{:?}", attempt.kind).to_lowercase();
                 write!(line, "attempt {} {kind} {}", attempt.number, attempt.endpoint.name)
             }
+            Event::Injected { attempt, injection, shadow, .. } => {
+                let would = if *shadow { "would_inject" } else { "injected" };
+                write!(line, "{would} {attempt} {:?} {:?}", injection.delay, injection.abort)
+            }
+            Event::FellBack { shadow, .. } => {
+                write!(line, "{}", if *shadow { "would_fall_back" } else { "fell_back" })
+            }
             Event::NotRetried { reason, .. } => write!(line, "not_retried {reason}"),
             Event::Settled { class, stale, .. } => {
                 write!(line, "settled {class:?}{}", if *stale { " stale" } else { "" })
@@ -280,6 +287,10 @@ impl Exchange for Script {
             None => poll_fn(|_| Poll::Pending).await,
         }
         Ended { cause: meets.cause, retry_after: meets.retry_after, reply: index }
+    }
+
+    fn abort(&self, _: &Attempt<'_>, status: u16) -> Ended<usize> {
+        Ended { cause: Cause::Status(status), retry_after: None, reply: usize::MAX }
     }
 }
 
@@ -400,6 +411,10 @@ pub fn at_once(policy: &Bound, now: Time, cause: Cause) -> bool {
 
         async fn send(&self, _: &Attempt<'_>) -> Ended<()> {
             Ended { cause: self.0, retry_after: None, reply: () }
+        }
+
+        fn abort(&self, _: &Attempt<'_>, status: u16) -> Ended<()> {
+            Ended { cause: Cause::Status(status), retry_after: None, reply: () }
         }
     }
 
