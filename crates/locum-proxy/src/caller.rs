@@ -215,7 +215,13 @@ impl<'a> Caller<'a> {
         self.send(out, persistence, worker).await
     }
 
-    async fn send(&self, out: Vec<u8>, persistence: Persistence, worker: &Worker) -> (u64, Next) {
+    /// Sends what is ready to go. Gives the bytes written.
+    pub(crate) async fn send(
+        &self,
+        out: Vec<u8>,
+        persistence: Persistence,
+        worker: &Worker,
+    ) -> (u64, Next) {
         let stall = self.listener.settings.limits.write_stall;
         let sent = client::send(&self.stream, self.alarm, stall, &out).await;
         let written = out.len() as u64;

@@ -341,6 +341,11 @@ impl Answered {
         self.outgoing.poll(&mut self.connection.stream, exchange, cx)
     }
 
+    /// Ends the attempt without a look at its answer.
+    pub(crate) fn discard(self, exchange: &Exchange<'_, '_>) {
+        self.finish(exchange, false);
+    }
+
     /// Ends the attempt: its connection is kept for the next call if nothing is left on it.
     pub(crate) fn finish(self, exchange: &Exchange<'_, '_>, whole: bool) {
         let sent_whole = self.outgoing.is_clear() && exchange.caller.upload.borrow().is_done();

@@ -12,6 +12,7 @@ use crate::body::Upload;
 use crate::caller::{CallKeys, Caller};
 use crate::client::{Client, Next};
 use crate::exchange::{Answered, Exchange};
+use crate::fallback::fall_back;
 use crate::forward::{self, Persistence, Prepared};
 use crate::plan::Plan;
 use crate::record::{Ended, Record};
@@ -98,9 +99,13 @@ async fn forward(
     let keys = CallKeys::new(caller, &route.settings.name);
     let call = caller.call(route, &keys, record.started(), worker.random());
 
-    let Answer { end, held, .. } = run(policy, &call, &worker.clock, &exchange, record).await;
+    let Answer { end, held, fallback, .. } =
+        run(policy, &call, &worker.clock, &exchange, record).await;
 
     let (cause, ended) = match end {
+        end if fallback && let Some(settings) = policy.fallback() => {
+            Box::pin(fall_back(&exchange, end, policy, settings, route)).await
+        }
         End::Ended(_, Ok(answered)) if answered.status == 101 => {
             Box::pin(tunnel(&exchange, answered, route)).await
         }

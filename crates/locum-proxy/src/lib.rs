@@ -14,6 +14,7 @@ mod caller;
 mod client;
 mod clock;
 mod exchange;
+mod fallback;
 mod flow;
 mod forward;
 mod label;

@@ -31,9 +31,10 @@ pub(crate) struct Record {
 pub(crate) struct Ended {
     /// The status that the client was sent; 499 if it was gone.
     pub(crate) status: u16,
-    /// `success`, `failure`, `rejected` by a policy, `timeout`, `cancelled`, or `refused` unheard.
+    /// `success`, `failure`, `rejected` by a policy, `timeout`, `cancelled`, `fallback` in place of
+    /// any of these, or `refused` unheard.
     pub(crate) outcome: &'static str,
-    /// Why, where the proxy answered itself.
+    /// Why, where the proxy answered itself; `status` where an upstream's answer was replaced.
     pub(crate) reason: &'static str,
     /// What it is counted as, where it was refused unheard.
     pub(crate) refused_as: Option<&'static str>,
@@ -65,6 +66,12 @@ impl Ended {
             refused_as: (outcome == "refused").then(|| refusal.counted_as()),
             ..Self::answered(refusal.status, Cause::Unavailable, bytes, next)
         }
+    }
+
+    /// A policy's fallback of this status answered, and why.
+    pub(crate) fn fell_back(status: u16, reason: &'static str, bytes: u64, next: Next) -> Self {
+        let answered = Self::answered(status, Cause::Status(status), bytes, next);
+        Self { outcome: "fallback", reason, ..answered }
     }
 
     /// There is nobody left to answer.

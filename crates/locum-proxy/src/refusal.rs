@@ -25,7 +25,7 @@ pub(crate) struct Refusal {
     /// A sentence for a person.
     pub(crate) detail: String,
     /// The error type of RFC 9209 §2.3.
-    proxy_error: &'static str,
+    pub(crate) proxy_error: &'static str,
     rejection: Option<Box<Rejection>>,
     /// The policy whose time was over.
     timed_by: Option<Box<str>>,
@@ -261,7 +261,7 @@ fn ceiling(duration: Duration) -> u64 {
 }
 
 /// A string of structured fields (RFC 8941 §3.3.3): printable ASCII in quotes.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for character in text.chars() {

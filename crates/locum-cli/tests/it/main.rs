@@ -4,7 +4,9 @@
 mod config;
 mod corpus;
 mod deadlines;
+mod fallback;
 mod faults;
+mod injected;
 mod lifecycle;
 mod limits;
 mod overriding;
