@@ -143,6 +143,25 @@ fn s5_a_probe_that_never_settles_is_lost_when_its_lease_ends() {
 }
 
 #[test]
+fn a_probe_whose_own_time_ends_before_its_lease_settles_by_what_that_means() {
+    let breaker = Settings { window: Window::Last(10), min_calls: 1, ..settings() };
+    let settings = policy::Settings { attempt_timeout: Some(millis(1_000)), ..guarded(breaker) };
+    let (world, policy) = (World::new(), bound(&settings));
+    world.call(&policy, once(meets(0, FAILURE)));
+    // Its caller does not wait long enough to say anything about the peer.
+    world.call_at(5_000, &policy, Case { deadline: Some(200), ..once(hangs()) });
+    world.advance(ms(5_999));
+    assert_eq!(world.log.count("5195 settled Ignored"), 1);
+    assert_eq!(snapshot(&policy, 5_999).state, State::HalfOpen);
+    world.call_at(6_000, &policy, once(hangs()));
+    world.advance(ms(7_000));
+    assert_eq!(world.log.last(), "7000 done failure 1 1s");
+    assert_eq!(world.log.count("7000 settled Failure"), 1);
+    assert_eq!(world.log.count("7000 state up half_open open probe_failed"), 1);
+    assert_eq!(world.log.count("stale"), 0);
+}
+
+#[test]
 fn s5_a_lost_probe_is_noticed_by_the_clock_and_dated_when_it_was_lost() {
     let (world, policy) = (World::new(), bound(&guarded(settings())));
     reopened(&world, &policy);

@@ -138,6 +138,7 @@ impl Machine {
         now: Time,
         changes: &mut Vec<Transition>,
     ) -> bool {
+        self.spare(permit, now);
         self.advance(now, changes);
         if permit.epoch != self.epoch {
             return true;
@@ -158,6 +159,15 @@ impl Machine {
             (Phase::HalfOpen { .. }, _) => self.fail_probe(Trigger::ProbeFailed, now, changes),
         }
         false
+    }
+
+    /// A probe that settles when its own time is over is not lost, as long as its lease is not: what
+    /// it came to counts.
+    fn spare(&mut self, permit: &Permit, now: Time) {
+        let leased = permit.admitted + self.numbers.half_open.lease > now;
+        if leased && matches!(self.phase, Phase::HalfOpen { .. }) {
+            self.release(permit);
+        }
     }
 
     /// What was admitted ended without a word about the target.
