@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Print(Print),
     /// Prints the JSON Schema of the configuration file, its reference.
     Schema,
+    /// Tries a policy on recorded or modelled calls, in virtual time.
+    Simulate(Simulate),
 }
 
 #[derive(Debug, clap::Args)]
@@ -99,6 +101,32 @@ pub(crate) struct Print {
     /// As JSON, with every default filled in.
     #[arg(long)]
     pub(crate) resolved: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("calls").required(true))]
+pub(crate) struct Simulate {
+    /// Recorded calls, one JSON object a line; `-` reads standard input.
+    #[arg(long, value_name = "FILE", group = "calls", requires = "config", requires = "policy")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Modelled traffic and servers, TOML.
+    #[arg(long, value_name = "FILE", group = "calls")]
+    pub(crate) scenario: Option<PathBuf>,
+    /// The configuration file that holds the policy.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The policy; a scenario names its own.
+    #[arg(long, value_name = "NAME", conflicts_with = "scenario")]
+    pub(crate) policy: Option<String>,
+    /// Feeds every random choice; default what the scenario says, else 1.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Writes every decision to this file, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// Prints the summary as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Reads an address to listen on.

@@ -14,6 +14,7 @@ mod proxy;
 mod ready;
 mod run;
 mod running;
+mod simulate;
 mod watch;
 
 #[global_allocator]
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         args::Command::Check(args) => print::check(&args.config),
         args::Command::Print(args) => print::print(args.config.as_deref(), args.resolved),
         args::Command::Schema => print::schema(),
+        args::Command::Simulate(args) => simulate::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

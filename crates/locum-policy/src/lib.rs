@@ -84,6 +84,7 @@
 mod buckets;
 pub mod call;
 pub mod clock;
+pub mod decision_log;
 pub mod event;
 pub mod gates;
 pub mod outcome;
@@ -91,7 +92,7 @@ pub mod policy;
 mod ratio;
 pub mod rejection;
 pub mod run;
-mod seed;
+pub mod seed;
 #[cfg(feature = "serde")]
 mod serial;
 pub mod settings;

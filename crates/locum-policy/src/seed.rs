@@ -1,7 +1,7 @@
 //! Random choices as pure functions of a seed, so that the same call decides the same way again.
 
 /// A well mixed word from a seed and what the word is for (SplitMix64's finaliser).
-pub(crate) const fn mix(seed: u64, purpose: u64) -> u64 {
+pub const fn mix(seed: u64, purpose: u64) -> u64 {
     let mut word = seed.wrapping_add(purpose.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -9,7 +9,7 @@ pub(crate) const fn mix(seed: u64, purpose: u64) -> u64 {
 }
 
 /// A number in `0..=max`, as evenly spread as `word` is.
-pub(crate) const fn up_to(word: u64, max: u64) -> u64 {
+pub const fn up_to(word: u64, max: u64) -> u64 {
     ((word as u128 * (max as u128 + 1)) >> 64) as u64
 }
 

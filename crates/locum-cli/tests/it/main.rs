@@ -14,4 +14,5 @@ mod policies;
 mod pushback;
 mod routing;
 mod setup;
+mod simulate;
 mod streaming;

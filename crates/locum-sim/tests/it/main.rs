@@ -1,0 +1,8 @@
+//! Traces and scenarios, held against the worked sequences and against results from outside.
+
+#![expect(unreachable_pub, reason = "modules of one test binary")]
+
+mod order;
+mod setup;
+mod trace;
+mod worked;
