@@ -8,6 +8,14 @@ pub const fn mix(seed: u64, purpose: u64) -> u64 {
     word ^ (word >> 31)
 }
 
+/// What the choices made for the call numbered `id` follow from, where all follow from `seed`.
+pub const fn of_call(seed: u64, id: u64) -> u64 {
+    mix(mix(seed, CALLS), id)
+}
+
+/// What the seed of the calls is for.
+const CALLS: u64 = 0x6361_6c6c;
+
 /// A number in `0..=max`, as evenly spread as `word` is.
 pub const fn up_to(word: u64, max: u64) -> u64 {
     ((word as u128 * (max as u128 + 1)) >> 64) as u64

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::{error, fmt};
 
 use locum_policy::gates::breaker::Per;
-use locum_policy::seed::mix;
+use locum_policy::seed::of_call;
 use locum_policy::{Bound, Clock as _, Policy, Settings, Time, settings};
 
 use crate::agenda::Agenda;
@@ -47,12 +47,9 @@ impl<'a> Run<'a> {
 
     /// The seed of call `id`.
     pub(crate) const fn call_seed(&self, id: u64) -> u64 {
-        mix(mix(self.seed, CALLS), id)
+        of_call(self.seed, id)
     }
 }
-
-/// What the seed of the calls is for.
-const CALLS: u64 = 0x6361_6c6c;
 
 /// Why there is no summary.
 #[derive(Debug)]
