@@ -128,6 +128,7 @@ impl Config {
         let changed = [
             ("admin.listen", listen(new) != listen(old)),
             ("runtime.workers", new.runtime.workers != old.runtime.workers),
+            ("runtime.seed", new.runtime.seed != old.runtime.seed),
             ("log", new.log != old.log),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()

@@ -67,6 +67,7 @@ pub(crate) fn plan(settings: &plan::Settings) -> Value {
         "policies": policies.collect::<serde_json::Map<_, _>>(),
         "routes": settings.routes.iter().map(route).collect::<Vec<_>>(),
         "drain": duration(settings.drain),
+        "seed": settings.seed,
     })
 }
 

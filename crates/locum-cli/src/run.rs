@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use locum_proxy::{AccessTarget, Options, Proxy, StartError, now};
+use locum_proxy::{LogTarget, Options, Proxy, StartError, now};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -127,15 +127,21 @@ fn start(config: &Config, demo: &Demo) -> Result<Proxy, Failure> {
             Workers::Auto => 0,
             Workers::Count(count) => count,
         },
-        access: log.access.as_ref().map(|target| match target.as_str() {
-            "stdout" => AccessTarget::Stdout,
-            path => AccessTarget::File(path.into()),
-        }),
+        access: log.access.as_deref().map(log_target),
+        decisions: log.decisions.as_deref().map(log_target),
+        ..Options::default()
     };
     Proxy::start(config.settings(demo)?, options).map_err(|error| match error {
         StartError::Plan(error) => Failure::Config(config.failure(vec![error])),
         other => Failure::Failed(with_cause(&other)),
     })
+}
+
+fn log_target(written: &str) -> LogTarget {
+    match written {
+        "stdout" => LogTarget::Stdout,
+        path => LogTarget::File(path.into()),
+    }
 }
 
 /// Tells where everything listens: whoever waits for the ready file, and whoever reads the log.
@@ -175,7 +181,7 @@ async fn until_told(
                 Told::End => return,
                 Told::Reload => {
                     running.reload(source.load());
-                    running.proxy.reopen_access_log();
+                    running.proxy.reopen_logs();
                 }
             },
             () = running.drain_asked.notified() => return,

@@ -10,18 +10,93 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use locum_policy::{Clock, Time};
 use slab::Slab;
+use tokio::sync::watch;
 
 /// Time since the process first asked, the same axis for every worker.
 #[expect(clippy::disallowed_methods, reason = "this is the clock that everyone is given time from")]
 pub fn now() -> Time {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     Time::ZERO + START.elapsed()
+}
+
+/// Where a proxy's time comes from.
+#[derive(Clone, Default)]
+pub enum Source {
+    /// The system's clock.
+    #[default]
+    System,
+    /// A clock that moves only when it is moved: what happens under it happens the same way again.
+    Hand(Arc<Hand>),
+}
+
+impl Source {
+    /// The present.
+    pub fn now(&self) -> Time {
+        match self {
+            Self::System => now(),
+            Self::Hand(hand) => hand.now(),
+        }
+    }
+
+    /// Waits until it is `at`.
+    async fn reach(&self, at: Time) {
+        match self {
+            Self::System => tokio::time::sleep(now().until(at)).await,
+            Self::Hand(hand) => hand.reach(at).await,
+        }
+    }
+
+    /// A worker waits for nothing before `at`.
+    fn waits_for(&self, at: Time) {
+        if let Self::Hand(hand) = self {
+            hand.next.store(at.as_nanos(), Ordering::SeqCst);
+        }
+    }
+}
+
+/// A clock for tests, moved by hand. It begins at zero.
+pub struct Hand {
+    now: watch::Sender<Time>,
+    next: AtomicU64,
+}
+
+impl Hand {
+    /// One that stands at zero.
+    pub fn new() -> Arc<Self> {
+        let next = AtomicU64::new(Time::NEVER.as_nanos());
+        Arc::new(Self { now: watch::Sender::new(Time::ZERO), next })
+    }
+
+    /// Where it stands.
+    pub fn now(&self) -> Time {
+        *self.now.borrow()
+    }
+
+    /// The earliest time that the worker of a proxy with one worker may wait for, or one before it.
+    pub fn next(&self) -> Time {
+        Time::from_nanos(self.next.load(Ordering::SeqCst))
+    }
+
+    /// Moves it on to `at`; back it does not go.
+    pub fn move_to(&self, at: Time) {
+        self.now.send_if_modified(|now| {
+            let moves = at > *now;
+            *now = at.max(*now);
+            moves
+        });
+    }
+
+    async fn reach(&self, at: Time) {
+        // The sender is `self`, so it outlives the wait.
+        let _ = self.now.subscribe().wait_for(|now| *now >= at).await;
+    }
 }
 
 /// The present as a `Date` field has it (RFC 9110 §5.6.7).
@@ -50,6 +125,7 @@ pub(crate) fn unix_time() -> f64 {
 /// The alarms of one worker.
 #[derive(Default)]
 pub(crate) struct Alarms {
+    source: Source,
     /// The time of this turn; zero until somebody asks.
     turn: Cell<Time>,
     slots: RefCell<Slab<Slot>>,
@@ -66,17 +142,22 @@ struct Slot {
 }
 
 impl Alarms {
-    pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { earliest: Cell::new(Time::NEVER), ..Self::default() })
+    pub(crate) fn new(source: Source) -> Rc<Self> {
+        Rc::new(Self { source, earliest: Cell::new(Time::NEVER), ..Self::default() })
     }
 
     /// The present, as it was when it was first asked for in this turn of a task. A turn never
     /// waits, so it is over in microseconds, and one reading of the clock serves all of it.
     pub(crate) fn now(&self) -> Time {
         if self.turn.get() == Time::ZERO {
-            self.turn.set(now());
+            self.turn.set(self.source.now());
         }
         self.turn.get()
+    }
+
+    /// The present, for whoever has no turns.
+    pub(crate) fn read(&self) -> Time {
+        self.source.now()
     }
 
     /// Runs a task so that each of its turns reads the clock anew, and once.
@@ -110,17 +191,18 @@ impl Alarms {
     pub(crate) async fn drive(&self) {
         loop {
             let at = self.earliest.get();
+            self.source.waits_for(at);
             if at == Time::NEVER {
                 poll_fn(|cx| self.poll_earlier(at, cx)).await;
                 continue;
             }
-            let mut sleep = pin!(tokio::time::sleep(now().until(at)));
+            let mut reached = pin!(self.source.reach(at));
             poll_fn(|cx| match self.poll_earlier(at, cx) {
                 Poll::Ready(()) => Poll::Ready(()),
-                Poll::Pending => sleep.as_mut().poll(cx),
+                Poll::Pending => reached.as_mut().poll(cx),
             })
             .await;
-            self.sweep(now());
+            self.sweep(self.source.now());
         }
     }
 
@@ -236,7 +318,7 @@ mod tests {
 
     #[test]
     fn an_alarm_goes_off_when_it_is_due_and_not_before() {
-        let alarms = Alarms::new();
+        let alarms = Alarms::new(Source::System);
         let (early, late) = (alarms.alarm(), alarms.alarm());
         early.arm(at(10));
         late.arm(at(20));
@@ -250,7 +332,7 @@ mod tests {
 
     #[test]
     fn arming_again_replaces_the_deadline_and_forgets_that_it_rang() {
-        let alarms = Alarms::new();
+        let alarms = Alarms::new(Source::System);
         let alarm = alarms.alarm();
         let cx = Context::from_waker(Waker::noop());
         alarm.arm(at(10));
@@ -264,8 +346,23 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_moved_by_hand_stands_still_until_it_is_moved_and_never_goes_back() {
+        let hand = Hand::new();
+        let source = Source::Hand(Arc::clone(&hand));
+        let mut reached = pin!(source.reach(at(10)));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(reached.as_mut().poll(&mut cx).is_pending());
+        hand.move_to(at(9));
+        assert!(reached.as_mut().poll(&mut cx).is_pending());
+        hand.move_to(at(12));
+        assert!(reached.as_mut().poll(&mut cx).is_ready());
+        hand.move_to(at(11));
+        assert_eq!(source.now(), at(12));
+    }
+
+    #[test]
     fn a_dropped_alarm_leaves_no_slot() {
-        let alarms = Alarms::new();
+        let alarms = Alarms::new(Source::System);
         drop(alarms.alarm());
         assert!(alarms.slots.borrow().is_empty());
     }

@@ -92,12 +92,13 @@ async fn forward(
 ) -> Ended {
     let Choice { upstream, policy, .. } = choice;
     caller.upload.borrow_mut().keep_for_replay(replay_bytes(policy, caller.idempotent));
-    record.under(policy, choice.label);
+    record.under(policy, choice.label, worker.number_call());
     let prepared = Prepared::new(worker.scratch(), caller, path, route);
     let exchange =
         Exchange { caller, worker, upstream, prepared: &prepared, record, under_way: Cell::new(0) };
     let keys = CallKeys::new(caller, &route.settings.name);
-    let call = caller.call(route, &keys, record.started(), worker.random());
+    let seed = worker.call_seed(record.number());
+    let call = caller.call(route, &keys, record.started(), seed);
 
     let Answer { end, held, fallback, .. } =
         run(policy, &call, &worker.clock, &exchange, record).await;

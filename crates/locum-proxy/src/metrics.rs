@@ -18,7 +18,7 @@ mod exposition;
 mod histogram;
 mod scrape;
 
-pub(crate) use scrape::render;
+pub(crate) use scrape::{render, render_dropped};
 
 /// Series of one family; what comes after is counted under `_other`.
 const MAX_SERIES: usize = 10_000;

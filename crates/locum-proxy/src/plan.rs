@@ -29,6 +29,9 @@ pub struct Settings {
     pub routes: Vec<route::Settings>,
     /// How long a drain may take before what is left is cut off.
     pub drain: Duration,
+    /// What every random choice follows from, so that the same calls at the same times are decided
+    /// the same way again; `None`: they differ from process to process.
+    pub seed: Option<u64>,
 }
 
 /// Everything that runs, resolved.
@@ -163,7 +166,7 @@ fn build_policies(settings: &Settings, previous: Option<&Plan>) -> Result<Vec<Ar
     for (name, wanted) in &settings.policies {
         let kept =
             previous.and_then(|plan| plan.policies.iter().find(|policy| policy.name() == name));
-        let seed = crate::random::seed();
+        let seed = settings.seed.unwrap_or_else(crate::random::seed);
         let policy = Policy::build(name, wanted, seed, kept.map(Arc::as_ref)).map_err(|error| {
             Error::new(format!("policies.{name}.{}", error.path), error.reason, error.remedy)
         })?;

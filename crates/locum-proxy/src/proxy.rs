@@ -11,21 +11,25 @@ use arc_swap::ArcSwap;
 use socket2::Socket;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::access;
-use crate::clock::now;
+use crate::clock::{self, now};
 use crate::listener::{self, Bind};
+use crate::log::{self, Log};
 use crate::metrics::{self, Exposition, Shard};
 use crate::plan::{self, Plan};
 use crate::shift::{self, Command};
-use crate::worker::Worker;
+use crate::worker::{Outfit, Worker};
 
 /// How a proxy is run, beside its plan.
 #[derive(Default)]
 pub struct Options {
     /// Worker threads; 0 is one a core.
     pub workers: usize,
-    /// Where calls are logged.
-    pub access: Option<access::Target>,
+    /// Where calls are logged, one line each.
+    pub access: Option<log::Target>,
+    /// Where every decision of a policy is logged, one line each.
+    pub decisions: Option<log::Target>,
+    /// Where time comes from.
+    pub clock: clock::Source,
 }
 
 /// A running proxy. Dropping it leaves its workers running until the process ends; drain it first.
@@ -35,7 +39,9 @@ pub struct Proxy {
     shards: Vec<Arc<Shard>>,
     /// Where each listener really listens, by name.
     bound: Mutex<HashMap<String, Bind>>,
-    access: Option<access::Log>,
+    access: Option<Log>,
+    decisions: Option<Log>,
+    clock: clock::Source,
     /// A worker that has ended says so.
     ended: Mutex<Receiver<()>>,
 }
@@ -54,7 +60,7 @@ pub enum StartError {
         /// Why it cannot.
         source: io::Error,
     },
-    /// The access log cannot be opened, or a thread cannot be started.
+    /// A log cannot be opened, or a thread cannot be started.
     Io(io::Error),
 }
 
@@ -92,7 +98,9 @@ impl Proxy {
             count => count,
         };
         let opened = open(&plan, count, |_| true)?;
-        let access = options.access.map(access::Log::open).transpose().map_err(StartError::Io)?;
+        let open_log = |target: Option<_>| target.map(Log::open).transpose();
+        let access = open_log(options.access).map_err(StartError::Io)?;
+        let decisions = open_log(options.decisions).map_err(StartError::Io)?;
 
         let (ended_sender, ended) = channel();
         let mut workers = Vec::with_capacity(count);
@@ -100,7 +108,14 @@ impl Proxy {
         for index in 0..count {
             let shard = Arc::new(Shard::default());
             shards.push(Arc::clone(&shard));
-            let writer = access.as_ref().map(access::Log::writer);
+            let outfit = Outfit {
+                index,
+                of: count,
+                seed: plan.settings.seed,
+                clock: options.clock.clone(),
+                access: access.as_ref().map(Log::writer),
+                decisions: decisions.as_ref().map(Log::writer),
+            };
             let (commands, receiver) = unbounded_channel();
             workers.push(commands);
             let plan = Arc::clone(&plan);
@@ -109,7 +124,7 @@ impl Proxy {
                 .name(format!("locum-worker-{index}"))
                 .spawn(move || {
                     let _ended = ended;
-                    if let Err(error) = shift::run(Worker::new(plan, shard, writer), receiver) {
+                    if let Err(error) = shift::run(Worker::new(plan, shard, outfit), receiver) {
                         tracing::error!(%error, "a worker could not start");
                     }
                 })
@@ -121,6 +136,8 @@ impl Proxy {
             shards,
             bound: Mutex::default(),
             access,
+            decisions,
+            clock: options.clock,
             ended: Mutex::new(ended),
         };
         proxy.listen(opened);
@@ -170,11 +187,9 @@ impl Proxy {
         Ok(())
     }
 
-    /// Opens the access log anew, for whoever rotates logs.
-    pub fn reopen_access_log(&self) {
-        if let Some(access) = &self.access {
-            access.reopen();
-        }
+    /// Opens the logs anew, for whoever rotates them.
+    pub fn reopen_logs(&self) {
+        [&self.access, &self.decisions].into_iter().flatten().for_each(Log::reopen);
     }
 
     /// Stops accepting; what is in flight is answered, with `Connection: close`.
@@ -194,8 +209,9 @@ impl Proxy {
 
     /// Writes everything that is counted.
     pub fn render(&self, exposition: &mut Exposition) {
-        let dropped = self.access.as_ref().map(access::Log::dropped);
-        metrics::render(exposition, &self.plan(), &self.shards, dropped, now());
+        metrics::render(exposition, &self.plan(), &self.shards, self.clock.now());
+        let dropped = |log: &Option<Log>| log.as_ref().map(Log::dropped);
+        metrics::render_dropped(exposition, dropped(&self.access), dropped(&self.decisions));
     }
 
     fn listen(&self, opened: Vec<Opened>) {

@@ -1,13 +1,16 @@
 //! What is remembered of one call: the same story for the metrics and the access log.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use locum_policy::{Attempt, AttemptKind, Bound, Cause, Event, Kind, Observer, Time};
 
+use crate::access;
 use crate::caller::Caller;
 use crate::client::Next;
+use crate::decisions::Decisions;
 use crate::label::Label;
 use crate::metrics::CallKey;
 use crate::refusal::Refusal;
@@ -19,11 +22,14 @@ use crate::worker::Worker;
 #[derive(Default)]
 pub(crate) struct Record {
     started: Cell<Time>,
+    number: Cell<u64>,
     pub(crate) attempts: RefCell<Vec<AttemptRecord>>,
     pub(crate) decisions: RefCell<Vec<Decision>>,
     /// The route's policy, known again by where its name lies: names of policies are looked up only
     /// for the others.
     policy: Cell<(usize, Label)>,
+    /// Where decisions are logged, if they are.
+    journal: Option<Rc<Decisions>>,
 }
 
 /// How a call ended.
@@ -111,6 +117,11 @@ pub(crate) struct Decision {
 }
 
 impl Record {
+    /// An empty one; decisions are told to `journal` as well.
+    pub(crate) fn new(journal: Option<Rc<Decisions>>) -> Self {
+        Self { journal, ..Self::default() }
+    }
+
     /// Forgets the last call and begins another.
     pub(crate) fn begin(&mut self, started: Time) {
         self.started.set(started);
@@ -122,8 +133,14 @@ impl Record {
         self.started.get()
     }
 
-    /// The policy that decides from here on.
-    pub(crate) fn under(&self, policy: &Bound, label: Label) {
+    /// The call's number, once a policy decides.
+    pub(crate) fn number(&self) -> u64 {
+        self.number.get()
+    }
+
+    /// The policy that decides from here on, on the call of this number.
+    pub(crate) fn under(&self, policy: &Bound, label: Label, number: u64) {
+        self.number.set(number);
         self.policy.set((policy.name().as_ptr().addr(), label));
     }
 
@@ -176,7 +193,8 @@ impl Record {
             worker.shard.count_malformed_timeouts(caller.listener.label, caller.told.malformed);
         }
         if let Some(access) = &worker.access {
-            access.write(caller, self, ended, took, worker.random());
+            let line = access::line(caller, self, ended, took, worker.random());
+            access.write(format!("{line}\n").as_bytes());
         }
     }
 
@@ -188,7 +206,10 @@ impl Record {
 }
 
 impl Observer for Record {
-    fn event(&self, _: Time, event: &Event<'_>) {
+    fn event(&self, now: Time, event: &Event<'_>) {
+        if let Some(journal) = &self.journal {
+            journal.write(now, self.number(), event);
+        }
         match event {
             Event::Admitted { policy, kind, .. } => self.decide(policy, *kind, "admit", ""),
             Event::Delayed { policy, kind, .. } => self.decide(policy, *kind, "delay", ""),

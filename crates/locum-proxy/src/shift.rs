@@ -17,7 +17,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 use crate::acceptor::{Acceptor, Door, is_of_one_connection};
 use crate::client::Client;
-use crate::clock::now;
+use crate::decisions::Ticks;
 use crate::forward::Persistence;
 use crate::plan::Plan;
 use crate::refusal::Refusal;
@@ -51,6 +51,7 @@ async fn serve(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     let alarms = Rc::clone(&worker.alarms);
     let driver = spawn_local(async move { alarms.drive().await });
     let sweeper = spawn_local(sweep(Rc::clone(&worker)));
+    let ticker = worker.leads.then(|| spawn_local(tick(Rc::clone(&worker))));
     let mut doors: FxHashMap<String, Rc<Cell<bool>>> = FxHashMap::default();
     while let Some(command) = commands.recv().await {
         match command {
@@ -82,6 +83,7 @@ async fn serve(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     finish(&worker).await;
     driver.abort();
     sweeper.abort();
+    ticker.into_iter().for_each(|ticker| ticker.abort());
 }
 
 /// Waits until the last connection has ended.
@@ -110,8 +112,28 @@ async fn sweep(worker: Rc<Worker>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
         ticks.tick().await;
-        worker.pool.sweep(now());
+        worker.pool.sweep(worker.alarms.read());
         worker.halve_spares();
+    }
+}
+
+/// Tells the breakers of every policy the time, so that a probe is lost and a ramp ends on time though
+/// nobody calls. One worker does it for all.
+async fn tick(worker: Rc<Worker>) {
+    let alarm = worker.alarms.alarm();
+    loop {
+        let now = worker.alarms.read();
+        let plan = worker.plan();
+        let due = plan.policies.iter().filter_map(|policy| policy.due()).min();
+        // A probe that begins meanwhile has, as most have, a lease of more than a second; and whoever
+        // calls finds out by himself.
+        alarm.arm(
+            due.unwrap_or(Time::NEVER)
+                .clamp(now + Duration::from_millis(1), now + Duration::from_secs(1)),
+        );
+        poll_fn(|cx| alarm.poll(cx)).await;
+        let (now, ticks) = (worker.alarms.read(), Ticks(worker.decisions.as_deref()));
+        plan.policies.iter().for_each(|policy| policy.tick(now, &ticks));
     }
 }
 
@@ -135,7 +157,7 @@ async fn let_in(guest: Guest, door: Door, socket: Socket) {
             // Out of descriptors or memory: connections wait in the kernel's queue. Look again
             // shortly, without spinning.
             Err(error) => {
-                let now = now();
+                let now = worker.alarms.read();
                 if complained.is_none_or(|at: Time| now.since(at) >= Duration::from_secs(1)) {
                     complained = Some(now);
                     tracing::warn!(listener = door.name, %error, "cannot accept; trying again");

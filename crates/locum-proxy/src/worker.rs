@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use locum_policy::Time;
+use locum_policy::seed::of_call;
 use locum_wire::http1::Head;
 
-use crate::access;
 use crate::buffer::{Buffers, halve};
-use crate::clock::{Alarms, WorkerClock, now};
+use crate::clock::{self, Alarms, WorkerClock};
+use crate::decisions::Decisions;
+use crate::log;
 use crate::metrics::Shard;
 use crate::plan::Plan;
 use crate::random::Random;
@@ -30,12 +32,32 @@ pub(crate) struct Worker {
     pub(crate) alarms: Rc<Alarms>,
     pub(crate) clock: WorkerClock,
     pub(crate) shard: Arc<Shard>,
-    pub(crate) access: Option<access::Writer>,
+    pub(crate) access: Option<log::Writer>,
+    pub(crate) decisions: Option<Rc<Decisions>>,
     random: Cell<Random>,
+    seed: Option<u64>,
+    /// The number of its next call, and how many numbers on the one after that has.
+    next_call: Cell<u64>,
+    stride: u64,
+    /// Whether it is the first of all.
+    pub(crate) leads: bool,
     spare: Spare,
     /// When the drain began.
     draining: Cell<Option<Time>>,
     guests: Cell<usize>,
+}
+
+/// What a worker is given beside the plan.
+#[derive(Default)]
+pub(crate) struct Outfit {
+    /// Which one it is, of how many.
+    pub(crate) index: usize,
+    pub(crate) of: usize,
+    /// What every random choice follows from; `None`: they differ from process to process.
+    pub(crate) seed: Option<u64>,
+    pub(crate) clock: clock::Source,
+    pub(crate) access: Option<log::Writer>,
+    pub(crate) decisions: Option<log::Writer>,
 }
 
 /// A worker's own handle on the plan. A call counts itself in and out here, where no other worker
@@ -81,12 +103,10 @@ const SCRATCH: usize = 4 * 1024;
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 impl Worker {
-    pub(crate) fn new(
-        plan: Arc<Plan>,
-        shard: Arc<Shard>,
-        access: Option<access::Writer>,
-    ) -> Rc<Self> {
-        let alarms = Alarms::new();
+    pub(crate) fn new(plan: Arc<Plan>, shard: Arc<Shard>, outfit: Outfit) -> Rc<Self> {
+        let Outfit { index, of, seed, clock, access, decisions } = outfit;
+        let alarms = Alarms::new(clock);
+        let own_seed = seed.map_or_else(crate::random::seed, |seed| seed ^ index as u64);
         Rc::new(Self {
             plan: RefCell::new(Rc::new(View(plan))),
             pool: Pool::new(),
@@ -95,7 +115,12 @@ impl Worker {
             alarms,
             shard,
             access,
-            random: Cell::new(Random::new(crate::random::seed())),
+            decisions: decisions.map(Decisions::new),
+            random: Cell::new(Random::new(own_seed)),
+            seed,
+            next_call: Cell::new(index as u64),
+            stride: of as u64,
+            leads: index == 0,
             spare: Spare::default(),
             draining: Cell::new(None),
             guests: Cell::new(0),
@@ -114,7 +139,7 @@ impl Worker {
 
     /// From now on connections end with their next answer.
     pub(crate) fn begin_drain(&self) {
-        self.draining.set(Some(now()));
+        self.draining.set(Some(self.alarms.read()));
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -134,7 +159,7 @@ impl Worker {
 
     /// Whether a connection that waits for a request is to be closed.
     pub(crate) fn closes_idle(&self) -> bool {
-        self.draining.get().is_some_and(|since| now().since(since) >= GRACE)
+        self.draining.get().is_some_and(|since| self.alarms.read().since(since) >= GRACE)
     }
 
     /// The present, read once a turn.
@@ -147,6 +172,19 @@ impl Worker {
         let number = random.next();
         self.random.set(random);
         number
+    }
+
+    /// Numbers a call. Workers count past each other, so that numbers are never shared and nobody
+    /// waits for them; one worker alone counts 0, 1, 2 and so on.
+    pub(crate) fn number_call(&self) -> u64 {
+        let number = self.next_call.get();
+        self.next_call.set(number + self.stride);
+        number
+    }
+
+    /// What the random choices of the call of that number follow from.
+    pub(crate) fn call_seed(&self, number: u64) -> u64 {
+        self.seed.map_or_else(|| self.random(), |seed| of_call(seed, number))
     }
 
     /// Keeps a connection that has nothing left to read or write.
@@ -190,7 +228,8 @@ impl Worker {
 
     /// The record of a call that begins now.
     pub(crate) fn record(&self, started: Time) -> Record {
-        let mut record = self.spare.records.borrow_mut().pop().unwrap_or_default();
+        let spare = self.spare.records.borrow_mut().pop();
+        let mut record = spare.unwrap_or_else(|| Record::new(self.decisions.clone()));
         record.begin(started);
         record
     }
@@ -242,14 +281,15 @@ mod tests {
             policies: Vec::new(),
             routes: Vec::new(),
             drain: Duration::ZERO,
+            seed: None,
         };
         let plan = Plan::build(nothing, None).unwrap();
-        Worker::new(Arc::new(plan), Arc::default(), None)
+        Worker::new(Arc::new(plan), Arc::default(), Outfit::default())
     }
 
     fn metrics(worker: &Worker) -> String {
         let mut text = Exposition::new(Format::Prometheus);
-        render(&mut text, &worker.plan(), &[Arc::clone(&worker.shard)], None, Time::ZERO);
+        render(&mut text, &worker.plan(), &[Arc::clone(&worker.shard)], Time::ZERO);
         text.finish()
     }
 

@@ -73,6 +73,10 @@ pub(crate) struct Runtime {
     /// off. Default 30 s: what an orchestrator grants before it kills.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) drain: Option<Duration>,
+    /// What every random choice follows from: with one worker, the same calls at the same times are
+    /// decided the same way again. Absent: a new one for each process. A change needs a restart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seed: Option<u64>,
 }
 
 /// What is written down.
@@ -88,6 +92,10 @@ pub(crate) struct Log {
     /// Where the access log goes, one JSON line a call: `stdout`, or a file's path; absent: nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) access: Option<String>,
+    /// Where the decision log goes, one JSON line for every decision of a policy, as a simulation
+    /// writes it: `stdout`, or a file's path; absent: nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) decisions: Option<String>,
 }
 
 /// How important an event is.

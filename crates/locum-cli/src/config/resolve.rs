@@ -42,6 +42,7 @@ pub(super) fn settings(
             .map(|(index, wanted)| route(index, wanted))
             .collect(),
         drain: file.runtime.drain.map_or(DRAIN, |drain| drain.0),
+        seed: file.runtime.seed,
     };
     if errors.is_empty() { Ok(settings) } else { Err(errors) }
 }

@@ -174,6 +174,7 @@ fn everything_that_may_be_written_arrives_in_the_plan() {
     let text = r#"
 [runtime]
 drain = "7s"
+seed = 7
 [listeners.web]
 bind = "127.0.0.1:8080"
 protocol = "http"
@@ -227,6 +228,7 @@ rewrite = { prefix = "/v2" }
     plan.as_object_mut().unwrap().remove("policies");
     let expected = serde_json::json!({
         "drain": "7s",
+        "seed": 7,
         "listeners": [{
             "name": "web", "bind": "127.0.0.1:8080", "protocol": "http",
             "trusted_proxies": ["10.0.0.0/8", "192.0.2.7/32"],

@@ -4,6 +4,7 @@
 mod config;
 mod corpus;
 mod deadlines;
+mod decisions;
 mod fallback;
 mod faults;
 mod injected;

@@ -11,18 +11,23 @@ use super::{Counts, Direction, Exposition, Shard};
 use crate::plan::Plan;
 
 /// Writes the counts of all `shards` and the state of `plan`.
-pub(crate) fn render(
-    out: &mut Exposition,
-    plan: &Plan,
-    shards: &[Arc<Shard>],
-    dropped: Option<u64>,
-    now: Time,
-) {
+pub(crate) fn render(out: &mut Exposition, plan: &Plan, shards: &[Arc<Shard>], now: Time) {
     render_counts(out, &Counts::sum(shards));
     render_connections(out, plan);
     render_policies(out, plan, now);
-    if let Some(dropped) = dropped {
+}
+
+/// Writes what the logs that there are have lost.
+pub(crate) fn render_dropped(out: &mut Exposition, access: Option<u64>, decisions: Option<u64>) {
+    if let Some(dropped) = access {
         out.counter("locum_access_log_dropped_bytes", "Bytes of the access log that were lost.");
+        out.count(&[], dropped);
+    }
+    if let Some(dropped) = decisions {
+        out.counter(
+            "locum_decision_log_dropped_bytes",
+            "Bytes of the decision log that were lost.",
+        );
         out.count(&[], dropped);
     }
 }
