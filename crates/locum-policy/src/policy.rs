@@ -11,7 +11,7 @@ use crate::gates::concurrency::Places;
 use crate::gates::deadline::Terms;
 use crate::gates::fallback;
 use crate::gates::fault::Fault;
-use crate::gates::rate_limit::{self, Limits};
+use crate::gates::rate_limit::{self, Kept, Limits};
 use crate::gates::retry::Retry;
 use crate::outcome::Rules;
 use crate::seed::mix;
@@ -83,16 +83,17 @@ impl Policy {
     ) -> Result<Self, Error> {
         let previous = previous.map(|previous| &*previous.0);
         let version = previous.map_or(1, |previous| previous.version + 1);
-        let limits = |wanted: Mode| {
-            let kept: Vec<_> =
-                previous.iter().flat_map(|old| [&old.limits, &old.shadow_limits]).collect();
-            let settings: Vec<_> = settings
-                .rate_limit
-                .iter()
-                .filter(|limit| limit.mode.unwrap_or(settings.mode) == wanted)
-                .collect();
-            Limits::build(&settings, mix(seed, LIMITS), &kept)
+        let limits = |wanted: Mode| -> Vec<_> {
+            let mode = |limit: &rate_limit::Settings| limit.mode.unwrap_or(settings.mode);
+            settings.rate_limit.iter().filter(|limit| mode(limit) == wanted).collect()
         };
+        let (enforced, watched) = (limits(Mode::Enforce), limits(Mode::Shadow));
+        let alone = enforced.len() + watched.len() == 1;
+        let old: Vec<_> =
+            previous.iter().flat_map(|old| [&old.limits, &old.shadow_limits]).collect();
+        let mut kept = Kept::of(&old);
+        let mut limits =
+            |settings: &[_]| Limits::build(settings, mix(seed, LIMITS), alone, &mut kept);
         let methods = settings.methods.iter().map(|(method, differs)| {
             let timing = Timing::of(settings, differs);
             timing
@@ -105,8 +106,8 @@ impl Policy {
             version,
             timing: Timing::of(settings, &Method::default())?,
             methods: methods.collect::<Result<_, _>>()?,
-            limits: limits(Mode::Enforce)?,
-            shadow_limits: limits(Mode::Shadow)?,
+            limits: limits(&enforced)?,
+            shadow_limits: limits(&watched)?,
             places: places(settings, previous)?,
             retry: retry(settings, previous)?,
             fuses: fuses(settings, seed, version, previous)?,

@@ -8,6 +8,7 @@ mod concurrency;
 mod deadline;
 mod fallback;
 mod fault;
+mod limits;
 mod model;
 mod rate_limit;
 mod retry;

@@ -44,6 +44,8 @@ fn what_is_written_reads_back_the_same() {
         rate_limit = [
             { rate = "10/min", key = ["header:X-Tenant", "method"], max_keys = 10 },
             { algorithm = "leaky-bucket", rate = "7/250ms", free = 2, max_wait = "1500ms", mode = "off" },
+            { algorithm = "warm-up", rate = "7/s", warm_up = "1min", cold_factor = 2.5, max_wait = "1s" },
+            { algorithm = "sliding-log", rate = "1000/s", key = "client-ip" },
         ]
         breaker = { per = "endpoint", window = 100, slow = { threshold = "200ms" }, consecutive = 5, ramp = "1min" }
         retry = { backoff = "decorrelated-jitter", retry_on = ["connect", "503", "UNAVAILABLE"], replay_bytes = "1MiB" }
@@ -78,13 +80,10 @@ fn an_unknown_key_is_refused_and_the_known_ones_are_named() {
 }
 
 #[test]
-fn an_algorithm_that_is_planned_is_said_to_be_missing() {
-    let message = error("rate_limit = { algorithm = \"warm-up\", rate = \"1/s\" }");
-    let expected =
-        "`warm-up` is not available in this version; known are `token-bucket`, `leaky-bucket`";
-    assert_eq!(message, expected);
+fn an_unknown_algorithm_is_refused_and_the_known_ones_are_named() {
     let message = error("rate_limit = { algorithm = \"bucket\", rate = \"1/s\" }");
-    assert_eq!(message, "`bucket` is not one of `token-bucket`, `leaky-bucket`");
+    let expected = "`bucket` is not one of `token-bucket`, `leaky-bucket`, `sliding-window`, `sliding-log`, `warm-up`";
+    assert_eq!(message, expected);
 }
 
 #[test]
@@ -131,6 +130,38 @@ fn a_value_out_of_range_names_its_key_the_reason_and_the_remedy() {
         ("rate_limit = { rate = \"1/s\", free = 1 }", "rate_limit.free"),
         ("rate_limit = { rate = \"1/s\", max_wait = \"1s\" }", "rate_limit.max_wait"),
         ("rate_limit = { rate = \"1/s\", max_keys = 1 }", "rate_limit.max_keys"),
+        ("rate_limit = { rate = \"1/s\", warm_up = \"1s\" }", "rate_limit.warm_up"),
+        ("rate_limit = { rate = \"1/s\", cold_factor = 2 }", "rate_limit.cold_factor"),
+        (
+            "rate_limit = { algorithm = \"sliding-window\", rate = \"1/s\", burst = 1 }",
+            "rate_limit.burst",
+        ),
+        (
+            "rate_limit = { algorithm = \"sliding-log\", rate = \"1/s\", burst = 1 }",
+            "rate_limit.burst",
+        ),
+        (
+            "rate_limit = { algorithm = \"warm-up\", rate = \"1/s\", warm_up = \"1s\", burst = 1 }",
+            "rate_limit.burst",
+        ),
+        ("rate_limit = { algorithm = \"warm-up\", rate = \"1/s\" }", "rate_limit.warm_up"),
+        (
+            "rate_limit = { algorithm = \"warm-up\", rate = \"1/s\", warm_up = \"0s\" }",
+            "rate_limit.warm_up",
+        ),
+        (
+            "rate_limit = { algorithm = \"warm-up\", rate = \"1/s\", warm_up = \"1s\", cold_factor = 0.5 }",
+            "rate_limit.cold_factor",
+        ),
+        (
+            "rate_limit = { algorithm = \"sliding-window\", rate = \"1/s\", max_wait = \"1s\" }",
+            "rate_limit.max_wait",
+        ),
+        ("rate_limit = { algorithm = \"sliding-log\", rate = \"2000000/h\" }", "rate_limit.rate"),
+        (
+            "rate_limit = { algorithm = \"sliding-log\", rate = \"1000/s\", key = \"client-ip\", max_keys = 5000 }",
+            "rate_limit.max_keys",
+        ),
         ("retry = { attempts = 0 }", "retry.attempts"),
         ("retry = { base = \"2s\" }", "retry.cap"),
         ("retry = { budget = { ratio = -0.1 } }", "retry.budget.ratio"),

@@ -71,17 +71,18 @@ impl Gcra {
         }
     }
 
-    /// Whole units left after `hit`.
+    /// Whole units left of a meter that stands `ahead` ticks ahead.
     #[inline]
-    pub fn remaining(&self, hit: &Hit) -> u64 {
-        let left = self.tolerance.saturating_sub(hit.ahead) / NonZeroU128::from(self.interval);
+    pub fn remaining(&self, ahead: u128) -> u64 {
+        let left = self.tolerance.saturating_sub(ahead) / NonZeroU128::from(self.interval);
         u64::try_from(left).unwrap_or(u64::MAX)
     }
 
     /// Ticks as time, rounded up: never earlier than exact.
     #[inline]
     pub fn duration(&self, ticks: u128) -> Duration {
-        let nanos = (ticks + u128::from(self.nano.get() - 1)) / NonZeroU128::from(self.nano);
+        let nanos =
+            ticks.saturating_add(u128::from(self.nano.get() - 1)) / NonZeroU128::from(self.nano);
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 

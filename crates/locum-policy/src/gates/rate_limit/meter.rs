@@ -1,4 +1,4 @@
-//! One limit: its numbers, and its bucket or buckets.
+//! One limit: its settings, its algorithm, and its bucket or buckets.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,196 +8,156 @@ use crate::seed::mix;
 use crate::settings::Error;
 use crate::{Call, Key, Time};
 
-use super::cell::Cell;
-use super::gcra::{Gcra, Hit, Refusal};
-use super::table::Table;
+use super::algorithm::{Algorithm as Steps, Ask, Hit, Level, Refusal};
+use super::bucket::Bucket;
+use super::gcra::Gcra;
+use super::log::Log;
+use super::store::{Store, lock};
+use super::warm_up::WarmUp;
+use super::window::Window;
+use super::word::Word;
 use super::{Algorithm, Settings, Snapshot, sip};
 
 pub(super) struct Meter {
     settings: Settings,
-    gcra: Gcra,
-    buckets: Buckets,
+    kind: Kind,
     /// The latest time seen; threads may be handed slightly older ones.
     last: AtomicU64,
     hash: (u64, u64),
 }
 
-enum Buckets {
-    One(Cell),
-    ByKey(Table),
+enum Kind {
+    Word(Bucket, Word),
+    Bucket(Bucket, Store<Bucket>),
+    Window(Window, Store<Window>),
+    Log(Log, Store<Log>),
+    WarmUp(WarmUp, Store<WarmUp>),
 }
 
 /// A limit's refusal.
+#[derive(Clone, Copy)]
 pub(super) struct Refused<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) retry_after: Option<Duration>,
-    /// It could be had, but only after a longer wait than is allowed.
-    pub(super) too_long_a_wait: bool,
+    pub(super) refusal: Refusal,
     pub(super) state: LimitState,
 }
 
-/// How long a call may be made to wait: by whom does not matter.
-struct Ask {
-    now: Time,
-    units: u64,
-    deadline: Option<Time>,
-}
-
-/// Why a taking fails, with the place of the meter.
-enum Failed {
-    Refused(Refusal, u128),
-    TooLate(Duration, u128),
-}
-
 impl Meter {
-    pub(super) fn new(settings: &Settings, seed: u64) -> Result<Self, Error> {
+    /// `alone`: no other limit will be asked together with this one, so it needs no lock.
+    pub(super) fn new(settings: &Settings, seed: u64, alone: bool) -> Result<Self, Error> {
         settings.check()?;
-        let gcra = Gcra::new(settings.rate, settings.burst());
-        let buckets = match settings.max_keys() {
-            None => Buckets::One(Cell::new(&gcra)),
-            Some(max_keys) => Buckets::ByKey(Table::new(&gcra, max_keys)),
-        };
         let hash = (mix(seed, HASH), mix(seed, HASH + 1));
-        Ok(Self { settings: settings.clone(), gcra, buckets, last: AtomicU64::new(0), hash })
+        let kind = Kind::new(settings, alone);
+        Ok(Self { settings: settings.clone(), kind, last: AtomicU64::new(0), hash })
     }
 
     pub(super) const fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Takes what the call costs, if its turn comes before `deadline`.
+    /// Whether the bucket cannot be locked.
+    pub(super) const fn is_word(&self) -> bool {
+        matches!(self.kind, Kind::Word(..))
+    }
+
+    /// Decides, lets `then` see the decision, and takes what the call costs if both agree. The bucket
+    /// is locked meanwhile; one that cannot be decides, and asks `then`, again if others were quicker.
     #[inline]
-    pub(super) fn take(
-        &self,
+    pub(super) fn take<'a, T, E>(
+        &'a self,
         call: &Call<'_>,
         now: Time,
         deadline: Option<Time>,
-    ) -> Result<Hit, Refused<'_>> {
-        let ask = self.ask(call, now, deadline);
-        let decide = |tat| self.decide(tat, &ask);
-        let hit = match &self.buckets {
-            Buckets::One(cell) => cell.update(decide),
-            Buckets::ByKey(table) => table.update(self.key(call), &self.gcra, ask.now, decide),
-        };
-        hit.map_err(|failed| self.refused(failed, ask.now))
-    }
-
-    /// What [`take`](Self::take) would say.
-    pub(super) fn look(
-        &self,
-        call: &Call<'_>,
-        now: Time,
-        deadline: Option<Time>,
-    ) -> Result<Hit, Refused<'_>> {
-        let ask = self.ask(call, now, deadline);
-        let tat = match &self.buckets {
-            Buckets::One(cell) => cell.tat(),
-            Buckets::ByKey(table) => table.tat(self.key(call)),
-        };
-        self.decide(tat, &ask).map_err(|failed| self.refused(failed, ask.now))
-    }
-
-    /// Undoes a taking that another limit's refusal made void.
-    pub(super) fn give_back(&self, call: &Call<'_>) {
-        let ticks = self.gcra.intervals(self.units(call));
-        let undo = |tat: u128| {
-            Ok::<_, std::convert::Infallible>(Hit { tat: tat.saturating_sub(ticks), ahead: 0 })
-        };
-        let Ok(_) = match &self.buckets {
-            Buckets::One(cell) => cell.update(undo),
-            Buckets::ByKey(table) => table.update(self.key(call), &self.gcra, Time::ZERO, undo),
-        };
-    }
-
-    /// How long a call that took `hit` waits for its turn.
-    #[inline]
-    pub(super) fn wait(&self, call: &Call<'_>, hit: &Hit) -> Duration {
-        if self.settings.algorithm == Algorithm::TokenBucket || self.units(call) == 0 {
-            return Duration::ZERO;
+        mut then: impl FnMut(Result<Hit, Refused<'a>>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let units = call.cost.saturating_mul(self.settings.cost);
+        let ask = Ask { now: self.latest(now), units, deadline };
+        let key = || self.key(call);
+        match &self.kind {
+            Kind::Word(bucket, word) => word.update(|tat| self.step(bucket, tat, &ask, &mut then)),
+            Kind::Bucket(bucket, store) => store
+                .update(bucket, key, ask.now, |state| self.step(bucket, state, &ask, &mut then)),
+            Kind::Window(window, store) => store
+                .update(window, key, ask.now, |state| self.step(window, state, &ask, &mut then)),
+            Kind::Log(log, store) => {
+                store.update(log, key, ask.now, |state| self.step(log, state, &ask, &mut then))
+            }
+            Kind::WarmUp(warm_up, store) => store
+                .update(warm_up, key, ask.now, |state| self.step(warm_up, state, &ask, &mut then)),
         }
-        self.turn(hit)
     }
 
-    /// How far ahead the turn of `hit` is, but for the free units.
-    fn turn(&self, hit: &Hit) -> Duration {
-        let free = self.gcra.intervals(self.settings.free.unwrap_or(1));
-        self.gcra.duration(hit.ahead.saturating_sub(free))
-    }
-
-    pub(super) fn remaining(&self, hit: &Hit) -> u64 {
-        self.gcra.remaining(hit)
-    }
-
-    #[inline]
-    pub(super) fn state(&self, hit: &Hit) -> LimitState {
-        LimitState {
-            quota: self.settings.rate.count.get(),
-            window: self.settings.rate.period(),
-            remaining: self.gcra.remaining(hit),
-            reset: self.gcra.duration(hit.ahead),
+    /// How the limit stands at `level`.
+    pub(super) fn state(&self, level: Level) -> LimitState {
+        match &self.kind {
+            Kind::Word(bucket, _) | Kind::Bucket(bucket, _) => self.state_of(bucket, level),
+            Kind::Window(window, _) => self.state_of(window, level),
+            Kind::Log(log, _) => self.state_of(log, level),
+            Kind::WarmUp(warm_up, _) => self.state_of(warm_up, level),
         }
     }
 
     pub(super) fn snapshot(&self, now: Time) -> Snapshot {
-        let (cell, keys) = match &self.buckets {
-            Buckets::One(cell) => (cell, 0),
-            Buckets::ByKey(table) => (table.overflow(), table.len()),
+        let now = self.latest(now);
+        let (state, keys) = match &self.kind {
+            Kind::Word(bucket, word) => (self.state_of(bucket, bucket.level(&word.load(), now)), 0),
+            Kind::Bucket(bucket, store) => self.look(bucket, store, now),
+            Kind::Window(window, store) => self.look(window, store, now),
+            Kind::Log(log, store) => self.look(log, store, now),
+            Kind::WarmUp(warm_up, store) => self.look(warm_up, store, now),
         };
-        let state = self.standing(cell.tat(), now);
         Snapshot { settings: self.settings.clone(), state, keys }
     }
 
     #[inline]
-    fn decide(&self, tat: u128, ask: &Ask) -> Result<Hit, Failed> {
+    fn step<'a, A: Steps, T, E>(
+        &'a self,
+        algorithm: &A,
+        state: &mut A::State,
+        ask: &Ask,
+        then: &mut impl FnMut(Result<Hit, Refused<'a>>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        algorithm.advance(state, ask.now);
         if ask.units == 0 {
-            return Ok(Hit { tat, ahead: tat.saturating_sub(self.gcra.ticks(ask.now)) });
+            return then(Ok(Hit { level: algorithm.level(state, ask.now), wait: Duration::ZERO }));
         }
-        let hit = self
-            .gcra
-            .hit(tat, ask.now, ask.units)
-            .map_err(|refusal| Failed::Refused(refusal, tat))?;
-        if self.settings.algorithm == Algorithm::TokenBucket {
-            return Ok(hit);
-        }
-        let longest = ask.deadline.map_or(Duration::MAX, |deadline| ask.now.until(deadline));
-        let longest = self.settings.max_wait.map_or(longest, |max_wait| max_wait.min(longest));
-        match self.turn(&hit).checked_sub(longest) {
-            None | Some(Duration::ZERO) => Ok(hit),
-            Some(beyond) => Err(Failed::TooLate(beyond, tat)),
-        }
-    }
-
-    fn refused(&self, failed: Failed, now: Time) -> Refused<'_> {
-        let (retry_after, too_long_a_wait, tat) = match failed {
-            Failed::Refused(Refusal::Never, tat) => (None, false, tat),
-            Failed::Refused(Refusal::Limited(early), tat) => {
-                (Some(self.gcra.duration(early)), false, tat)
+        match algorithm.decide(state, ask) {
+            Ok(hit) => {
+                let done = then(Ok(hit))?;
+                algorithm.take(state, ask);
+                Ok(done)
             }
-            Failed::TooLate(beyond, tat) => (Some(beyond), true, tat),
-        };
-        Refused {
-            settings: &self.settings,
-            retry_after,
-            too_long_a_wait,
-            state: self.standing(tat, now),
+            Err(refusal) => {
+                let state = self.state_of(algorithm, algorithm.level(state, ask.now));
+                then(Err(Refused { settings: &self.settings, refusal, state }))
+            }
         }
     }
 
-    fn standing(&self, tat: u128, now: Time) -> LimitState {
-        self.state(&Hit { tat, ahead: tat.saturating_sub(self.gcra.ticks(now)) })
+    fn look<A: Steps>(&self, algorithm: &A, store: &Store<A>, now: Time) -> (LimitState, usize) {
+        let level = {
+            let mut state = lock(store.shared());
+            algorithm.advance(&mut state, now);
+            algorithm.level(&state, now)
+        };
+        (self.state_of(algorithm, level), store.keys())
     }
 
-    fn ask(&self, call: &Call<'_>, now: Time, deadline: Option<Time>) -> Ask {
+    fn state_of(&self, algorithm: &impl Steps, level: Level) -> LimitState {
+        let (remaining, reset) = algorithm.standing(level);
+        let rate = self.settings.rate;
+        LimitState { quota: rate.count.get(), window: rate.period(), remaining, reset }
+    }
+
+    /// `now`, or the latest time seen if that is later: a clock that jumps back changes nothing.
+    #[inline]
+    fn latest(&self, now: Time) -> Time {
         let last = self.last.load(Ordering::Relaxed);
         let nanos = now.as_nanos();
         if nanos > last {
             self.last.store(nanos, Ordering::Relaxed);
         }
-        Ask { now: Time::from_nanos(nanos.max(last)), units: self.units(call), deadline }
-    }
-
-    const fn units(&self, call: &Call<'_>) -> u64 {
-        call.cost.saturating_mul(self.settings.cost)
+        Time::from_nanos(nanos.max(last))
     }
 
     fn key(&self, call: &Call<'_>) -> u64 {
@@ -210,6 +170,43 @@ impl Meter {
             let (k0, k1) = (self.hash.0 ^ so_far, self.hash.1 ^ u64::from(bytes.is_none()));
             sip::hash(k0, k1, bytes.unwrap_or_default())
         })
+    }
+}
+
+impl Kind {
+    fn new(settings: &Settings, alone: bool) -> Self {
+        let Settings { rate, max_wait, .. } = *settings;
+        let gcra = Gcra::new(rate, settings.burst());
+        let max_keys = settings.max_keys();
+        let bucket = |bucket: Bucket| match alone && max_keys.is_none() && bucket.is_narrow() {
+            true => Self::Word(bucket, Word::default()),
+            false => {
+                let store = Store::new(&bucket, max_keys);
+                Self::Bucket(bucket, store)
+            }
+        };
+        match settings.algorithm {
+            Algorithm::TokenBucket => bucket(Bucket::token(gcra)),
+            Algorithm::LeakyBucket => {
+                bucket(Bucket::leaky(gcra, settings.free.unwrap_or(1), max_wait))
+            }
+            Algorithm::SlidingWindow => {
+                let window = Window::new(rate);
+                let store = Store::new(&window, max_keys);
+                Self::Window(window, store)
+            }
+            Algorithm::SlidingLog => {
+                let log = Log::new(rate);
+                let store = Store::new(&log, max_keys);
+                Self::Log(log, store)
+            }
+            Algorithm::WarmUp => {
+                let warm_up = settings.warm_up.unwrap_or_default();
+                let warm_up = WarmUp::new(gcra, warm_up, settings.cold_factor(), max_wait);
+                let store = Store::new(&warm_up, max_keys);
+                Self::WarmUp(warm_up, store)
+            }
+        }
     }
 }
 

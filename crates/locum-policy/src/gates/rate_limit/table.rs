@@ -1,118 +1,119 @@
-//! Meters by key, in bounded memory.
+//! Buckets by key, in bounded memory.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::Time;
 
-use super::cell::Cell;
-use super::gcra::{Gcra, Hit};
+use super::algorithm::Algorithm;
+use super::store::lock;
 
-/// Where the meter of each key stands. A key is its 64-bit keyed hash: two of 100,000 strangers share
-/// a bucket once in billions of tables, and nobody can make it happen.
-pub(super) struct Table {
-    shards: Box<[Mutex<Shard>]>,
+/// The bucket of each key. A key is its 64-bit keyed hash: two of 100,000 strangers share a bucket
+/// once in billions of tables, and nobody can make it happen.
+pub(super) struct Table<A: Algorithm> {
+    shards: Box<[Mutex<Shard<A::State>>]>,
     /// Of new keys while the table is full of active ones.
-    overflow: Cell,
+    overflow: Mutex<A::State>,
 }
 
-/// An entry takes 32 bytes and its place in the index at most 40 more, growth included.
-struct Shard {
+/// An entry takes 32 or 48 bytes, and its place in the index at most 78.
+struct Shard<S> {
     capacity: usize,
     index: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
-    entries: Vec<Entry>,
+    entries: Vec<Entry<S>>,
     /// Where the search for an idle entry goes on.
     hand: usize,
 }
 
-struct Entry {
+struct Entry<S> {
     key: u64,
-    tat: u128,
+    state: S,
 }
 
-impl Table {
-    pub(super) fn new(gcra: &Gcra, max_keys: usize) -> Self {
+impl<A: Algorithm> Table<A> {
+    pub(super) fn new(algorithm: &A, max_keys: usize) -> Self {
         // Shards of a thousand and more fill evenly enough to use 90 % of the table.
         let shards = (max_keys / 1_024).clamp(1, 64);
         let shard = |index| {
             let capacity = max_keys / shards + usize::from(index < max_keys % shards);
             Mutex::new(Shard { capacity, index: HashMap::default(), entries: Vec::new(), hand: 0 })
         };
-        Self { shards: (0..shards).map(shard).collect(), overflow: Cell::new(gcra) }
+        Self { shards: (0..shards).map(shard).collect(), overflow: Mutex::new(algorithm.fresh()) }
     }
 
-    /// Moves the meter of `key` to where `decide` says, unless it refuses.
-    pub(super) fn update<E>(
+    /// Lets `step` work on the bucket of `key`, which stays locked meanwhile. If it fails it has
+    /// taken nothing.
+    pub(super) fn update<T, E>(
         &self,
         key: u64,
-        gcra: &Gcra,
+        algorithm: &A,
         now: Time,
-        decide: impl Fn(u128) -> Result<Hit, E>,
-    ) -> Result<Hit, E> {
-        let mut shard = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner);
+        step: impl FnOnce(&mut A::State) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut shard = lock(self.shard(key));
         if let Some(&place) = shard.index.get(&key) {
-            let entry = &mut shard.entries[place as usize];
-            let hit = decide(entry.tat)?;
-            entry.tat = hit.tat;
-            return Ok(hit);
+            return step(&mut shard.entries[place as usize].state);
         }
-        // An idle meter equals an absent one, so a refused or idle key needs no entry.
-        let hit = decide(0)?;
-        if hit.ahead > 0 && !shard.insert(Entry { key, tat: hit.tat }, gcra.ticks(now)) {
+        let Some(place) = shard.free_place(|state| algorithm.is_idle(state, now)) else {
             drop(shard);
-            return self.overflow.update(decide);
+            return step(&mut lock(&self.overflow));
+        };
+        let mut state = algorithm.fresh();
+        let done = step(&mut state)?;
+        // An idle bucket equals an absent one, so a key that only looked needs no entry.
+        if !algorithm.is_idle(&state, now) {
+            shard.put(place, Entry { key, state });
         }
-        Ok(hit)
+        Ok(done)
     }
 
-    /// Where the meter of `key` stands.
-    pub(super) fn tat(&self, key: u64) -> u128 {
-        let shard = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner);
-        match shard.index.get(&key) {
-            Some(&place) => shard.entries[place as usize].tat,
-            None if shard.entries.len() < shard.capacity => 0,
-            None => self.overflow.tat(),
-        }
-    }
-
-    pub(super) fn overflow(&self) -> &Cell {
+    pub(super) const fn overflow(&self) -> &Mutex<A::State> {
         &self.overflow
     }
 
     pub(super) fn len(&self) -> usize {
-        let lock = |shard: &Mutex<Shard>| {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).entries.len()
-        };
-        self.shards.iter().map(lock).sum()
+        self.shards.iter().map(|shard| lock(shard).entries.len()).sum()
     }
 
-    fn shard(&self, key: u64) -> &Mutex<Shard> {
+    fn shard(&self, key: u64) -> &Mutex<Shard<A::State>> {
         // The index uses the low bits, the choice of a shard the high ones.
         &self.shards[((u128::from(key) * self.shards.len() as u128) >> 64) as usize]
     }
 }
 
-impl Shard {
-    /// Finds a place for a new key; `false` if all places seem taken by active ones.
-    fn insert(&mut self, entry: Entry, now: u128) -> bool {
+impl<S> Shard<S> {
+    /// Finds a place for a new key; `None` if all seem taken by active ones.
+    fn free_place(&mut self, is_idle: impl Fn(&S) -> bool) -> Option<usize> {
         if self.entries.len() < self.capacity {
-            self.index.insert(entry.key, self.entries.len() as u32);
-            self.entries.push(entry);
-            return true;
+            return Some(self.entries.len());
         }
         // A bounded search, so that a flood of keys costs each of them no more than a look at a few.
         for _ in 0..self.capacity.min(SEARCH) {
             let place = self.hand;
             self.hand = (place + 1) % self.capacity;
-            if self.entries[place].tat <= now {
-                self.index.remove(&self.entries[place].key);
-                self.index.insert(entry.key, place as u32);
-                self.entries[place] = entry;
-                return true;
+            if is_idle(&self.entries[place].state) {
+                return Some(place);
             }
         }
-        false
+        None
+    }
+
+    /// Puts an entry where [`free_place`](Self::free_place) found room.
+    fn put(&mut self, place: usize, entry: Entry<S>) {
+        if let Some(idle) = self.entries.get_mut(place) {
+            self.index.remove(&idle.key);
+            self.index.insert(entry.key, place as u32);
+            *idle = entry;
+            return;
+        }
+        self.index.insert(entry.key, place as u32);
+        let used = self.entries.len();
+        if used == self.entries.capacity() {
+            // By a quarter: doubling would leave half of a large table unused.
+            self.entries.reserve_exact((used / 4).max(4).min(self.capacity - used));
+        }
+        self.entries.push(entry);
     }
 }
 
