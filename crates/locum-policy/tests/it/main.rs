@@ -9,6 +9,7 @@ mod deadline;
 mod fallback;
 mod fault;
 mod limits;
+mod limits_model;
 mod model;
 mod rate_limit;
 mod retry;
