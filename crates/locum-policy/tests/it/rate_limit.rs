@@ -130,6 +130,24 @@ fn of_several_limits_that_refuse_the_one_with_the_longest_wait_speaks() {
 }
 
 #[test]
+fn of_several_limits_that_refuse_for_equally_long_the_first_speaks() {
+    let log =
+        Settings { algorithm: Algorithm::SlidingLog, ..Settings::new("1/s".parse().unwrap()) };
+    let bucket = limit("1/s", 1);
+    // Wherever the limits may lie in memory.
+    for _ in 0..16 {
+        for (limits, detail) in [
+            (vec![log.clone(), bucket.clone()], "more than 1/s"),
+            (vec![bucket.clone(), log.clone()], "more than 1/s with bursts of 1"),
+        ] {
+            let (world, policy) = (World::new(), bound(&limited(limits)));
+            assert_eq!(calls(&world, &policy, 0, 2), 1);
+            assert_eq!(world.log.detail(), detail);
+        }
+    }
+}
+
+#[test]
 fn of_several_limits_threads_take_from_all_or_from_none() {
     let policy = bound(&limited(vec![limit("1/h", 3_000), limit("1/h", 1_000)]));
     let passed = AtomicUsize::new(0);

@@ -136,3 +136,91 @@ impl Hasher for AsIs {
         self.0 = key;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use allocation_counter::measure;
+
+    use super::*;
+    use crate::gates::rate_limit::algorithm::{Ask, Refusal};
+    use crate::gates::rate_limit::bucket::Bucket;
+    use crate::gates::rate_limit::gcra::Gcra;
+    use crate::gates::rate_limit::warm_up::WarmUp;
+    use crate::gates::rate_limit::window::Window;
+    use crate::seed::mix;
+    use crate::text::Rate;
+
+    const MAX_KEYS: usize = 100_000;
+    /// Ten million, where that does not take ten seconds.
+    const STRANGERS: u64 = if cfg!(debug_assertions) { 2_000_000 } else { 10_000_000 };
+
+    fn take<A: Algorithm>(table: &Table<A>, algorithm: &A, key: u64, now: Time) -> bool {
+        let ask = Ask { now, units: 1, deadline: None };
+        let step = |state: &mut A::State| {
+            algorithm.advance(state, now);
+            algorithm.decide(state, &ask)?;
+            algorithm.take(state, &ask);
+            Ok::<_, Refusal>(())
+        };
+        table.update(key, algorithm, now, step).is_ok()
+    }
+
+    fn an_hour() -> Rate {
+        Rate::new(1, Duration::from_secs(3_600)).unwrap()
+    }
+
+    #[test]
+    fn millions_of_strangers_neither_fill_the_memory_nor_push_out_who_is_active() {
+        let bucket = Bucket::token(Gcra::new(an_hour(), an_hour().count));
+        let table = Table::new(&bucket, MAX_KEYS);
+        let passed = (0..STRANGERS).filter(|key| take(&table, &bucket, mix(*key, 1), Time::ZERO));
+        // Each with a place of its own passed once, and one through the bucket that the others share.
+        let passed = passed.count();
+        assert_eq!(passed, table.len() + 1);
+        assert!((MAX_KEYS * 9 / 10..=MAX_KEYS).contains(&table.len()), "{}", table.len());
+        // The first to come are active still.
+        assert!((0..50_000).all(|key| !take(&table, &bucket, mix(key, 1), Time::ZERO)));
+        // Once idle they make room, one for one.
+        let later = Time::ZERO + Duration::from_secs(3_600);
+        let fresh = (0..50_000).filter(|key| take(&table, &bucket, mix(*key, 2), later)).count();
+        assert_eq!((fresh, table.len()), (50_000, passed - 1));
+    }
+
+    /// The most bytes a key takes while a table fills and all its keys come and go.
+    fn bytes_per_key<A: Algorithm>(algorithm: &A) -> u64 {
+        let counted = measure(|| {
+            let table = Table::new(algorithm, MAX_KEYS);
+            for hour in 0..3_u64 {
+                let now = Time::ZERO + Duration::from_secs(4 * 3_600 * hour);
+                for key in 0..MAX_KEYS as u64 {
+                    take(&table, algorithm, mix(key, hour), now);
+                }
+            }
+        });
+        counted.bytes_max / MAX_KEYS as u64
+    }
+
+    #[test]
+    fn a_key_takes_at_most_128_bytes() {
+        let gcra = Gcra::new(an_hour(), an_hour().count);
+        let warm_up = WarmUp::new(gcra, Duration::from_secs(60), 3.0, None);
+        for (name, bytes) in [
+            ("token-bucket", bytes_per_key(&Bucket::token(gcra))),
+            ("sliding-window", bytes_per_key(&Window::new(an_hour()))),
+            ("warm-up", bytes_per_key(&warm_up)),
+        ] {
+            assert!(bytes <= 128, "{name}: {bytes}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_only_looks_gets_no_place() {
+        let bucket = Bucket::token(Gcra::new(an_hour(), an_hour().count));
+        let table = Table::new(&bucket, 10);
+        let Ok(()) = table.update(1, &bucket, Time::ZERO, |_| Ok::<_, Infallible>(()));
+        assert_eq!(table.len(), 0);
+    }
+}
