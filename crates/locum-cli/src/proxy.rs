@@ -53,5 +53,5 @@ pub(crate) fn run(args: args::Proxy) -> Result<(), Failure> {
         routes: vec![route],
         ..File::default()
     };
-    serve(&Source::Built(file), &args.process, false)
+    serve(&Source::Built(Box::new(file)), &args.process, false)
 }

@@ -43,14 +43,14 @@ fn or_environment(given: Option<Bind>, name: &str) -> Result<Option<Bind>, Failu
 pub(crate) enum Source {
     File(PathBuf),
     Embedded { http: Option<Bind>, admin: Option<Bind> },
-    Built(File),
+    Built(Box<File>),
 }
 
 impl Source {
     fn load(&self) -> Result<Config, config::Failure> {
         match self {
             Self::File(path) => Config::load(path),
-            Self::Built(file) => Config::built(file.clone()),
+            Self::Built(file) => Config::built(File::clone(file)),
             Self::Embedded { http, admin } => Config::embedded(|file| {
                 if let (Some(bind), Some(listener)) = (http, file.listeners.get_mut("http")) {
                     listener.bind = bind.clone();

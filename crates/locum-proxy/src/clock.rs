@@ -53,6 +53,13 @@ impl Source {
         }
     }
 
+    /// Lets those who were woken go first, so that what is told of the next alarm includes theirs.
+    async fn rest(&self) {
+        if let Self::Hand(_) = self {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// A worker waits for nothing before `at`.
     fn waits_for(&self, at: Time) {
         if let Self::Hand(hand) = self {
@@ -203,6 +210,7 @@ impl Alarms {
             })
             .await;
             self.sweep(self.source.now());
+            self.source.rest().await;
         }
     }
 

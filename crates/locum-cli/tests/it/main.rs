@@ -17,3 +17,4 @@ mod routing;
 mod setup;
 mod simulate;
 mod streaming;
+mod three_ways;
