@@ -81,6 +81,7 @@
 
 #![warn(missing_docs)]
 
+pub mod balance;
 mod buckets;
 pub mod call;
 pub mod clock;

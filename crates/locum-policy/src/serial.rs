@@ -11,6 +11,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde::ser::{Serialize, Serializer};
 
 use crate::Key;
+use crate::balance::Balance;
 use crate::gates::breaker::Window;
 use crate::gates::retry::Condition;
 use crate::text::{self, Malformed, Rate};
@@ -227,6 +228,11 @@ macro_rules! as_text {
     };
 }
 
+as_text!(
+    Balance,
+    "Balance",
+    "`round-robin`, `weighted`, `random`, `least-request`, `peak-ewma`, `hash:KEY` or `sticky:COOKIE`"
+);
 as_text!(Rate, "Rate", "a rate such as \"100/s\"");
 as_text!(Key, "Key", "`client-ip`, `header:NAME`, `method`, `route` or `identity`");
 as_text!(

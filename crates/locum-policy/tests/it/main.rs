@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "modules of one test binary")]
 
 mod allocation;
+mod balance;
 mod breaker;
 mod concurrency;
 mod deadline;
