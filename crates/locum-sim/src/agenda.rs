@@ -94,6 +94,11 @@ impl Agenda {
         key.into_iter().for_each(|key| self.add(key, Item::Tick));
     }
 
+    /// The task that is being polled.
+    pub(crate) fn polled(&self) -> u32 {
+        self.current.get()
+    }
+
     pub(crate) fn poll_as(&self, task: u32) {
         self.current.set(task);
     }

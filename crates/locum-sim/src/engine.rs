@@ -86,14 +86,14 @@ impl error::Error for Error {
 }
 
 /// Lets happen what is due at or before `to`. `outside` is told of what is no task's.
-pub(crate) fn advance<'a, F: Future<Output = ()>>(
-    tasks: &mut Tasks<'a, F>,
-    agenda: &'a Agenda,
+pub(crate) fn advance<F: Future<Output = ()>>(
+    tasks: &mut Tasks<'_, F>,
     policy: &Bound,
     recorder: &Recorder<'_>,
     to: Time,
-    mut outside: impl FnMut(&mut Tasks<'a, F>, u64),
+    mut outside: impl FnMut(&mut Tasks<'_, F>, u64),
 ) {
+    let agenda = tasks.agenda();
     loop {
         follow_breakers(agenda, policy, recorder);
         match tasks.step(to) {

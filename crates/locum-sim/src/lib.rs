@@ -29,13 +29,21 @@
 
 mod agenda;
 mod engine;
+mod fleet;
 mod histogram;
+mod play;
 mod recorder;
 mod replay;
-mod summary;
+pub mod scenario;
+mod service;
+pub mod summary;
 mod tasks;
 pub mod trace;
+mod traffic;
 
 pub use engine::{Error, Run};
+pub use play::play;
 pub use replay::replay;
+pub use scenario::Scenario;
+pub use service::{Distribution, Service};
 pub use summary::Summary;

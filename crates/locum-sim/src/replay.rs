@@ -34,20 +34,20 @@ pub fn replay<R: BufRead + Seek>(run: &mut Run<'_>, trace: R) -> Result<Summary,
     while let Some(line) = reader.next().map_err(Error::Read)? {
         // Somebody may have changed the file since it was found good.
         let line = line.map_err(Error::Trace)?;
-        advance(&mut tasks, &agenda, &policy, &recorder, line.at, |_, _| {});
+        advance(&mut tasks, &policy, &recorder, line.at, |_, _| {});
         agenda.move_on(line.at);
         recorder.count_call();
         let cancel_at = line.cancel_at;
         let seed = run.call_seed(id);
         tasks.start(id, call(id, line, seed, &policy, &agenda, &recorder, &sent), cancel_at);
         // What this call set free is taken before the next one comes.
-        advance(&mut tasks, &agenda, &policy, &recorder, agenda.now(), |_, _| {});
+        advance(&mut tasks, &policy, &recorder, agenda.now(), |_, _| {});
         id += 1;
         if id.is_multiple_of(PULSE) {
             run.progress(0.5 + 0.5 * share(reader.bytes(), size));
         }
     }
-    advance(&mut tasks, &agenda, &policy, &recorder, Time::NEVER, |_, _| {});
+    advance(&mut tasks, &policy, &recorder, Time::NEVER, |_, _| {});
     run.progress(1.0);
     close(tasks, &recorder);
     let shares = sent.shares();
@@ -138,7 +138,7 @@ impl Recorded<'_> {
     /// What the attempt after `before` others meets.
     fn meets(&self, before: usize) -> Option<&Meets> {
         let attempts = self.line.attempts.as_deref()?;
-        attempts.get(before).or(attempts.last())
+        attempts.get(before).or_else(|| attempts.last())
     }
 }
 

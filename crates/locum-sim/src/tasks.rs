@@ -60,6 +60,10 @@ impl<'a, F: Future<Output = ()>> Tasks<'a, F> {
         Self { agenda, slots: Vec::new(), free: Vec::new(), woken: Arc::default() }
     }
 
+    pub(crate) const fn agenda(&self) -> &'a Agenda {
+        self.agenda
+    }
+
     /// Starts `future` now; its caller gives it up at `cancel_at`.
     pub(crate) fn start(&mut self, id: u64, future: F, cancel_at: Option<Time>) {
         let task = self.free.pop().unwrap_or_else(|| self.add_slot());
@@ -108,6 +112,11 @@ impl<'a, F: Future<Output = ()>> Tasks<'a, F> {
         for slot in left {
             slot.future.set(None);
         }
+    }
+
+    /// What `task` waits for has come.
+    pub(crate) fn go_on(&mut self, task: u32) {
+        self.poll(task);
     }
 
     fn poll(&mut self, task: u32) {
