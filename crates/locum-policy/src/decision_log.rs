@@ -7,8 +7,8 @@
 //!
 //! Times are milliseconds, rounded to the microsecond and written as short as they can be. `id`
 //! is whatever its owner counts calls by; a change of a breaker's state belongs to no call and has
-//! none. Events that are no decision (an endpoint passed over, a retry that was not granted, a fault
-//! injected, an answer fallen back to) have no line: what follows from them has.
+//! none. Events that are no decision (an endpoint passed over, a retry or a hedge that was not
+//! granted, a fault injected, an answer fallen back to) have no line: what follows from them has.
 
 use std::cell::RefCell;
 use std::io::Write as _;
@@ -70,6 +70,7 @@ pub fn write(lines: &mut Vec<u8>, now: Time, id: u64, event: &Event<'_>) {
         }
         Event::Skipped { .. }
         | Event::NotRetried { .. }
+        | Event::NotHedged { .. }
         | Event::Injected { .. }
         | Event::FellBack { .. } => return,
     };

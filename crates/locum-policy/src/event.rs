@@ -59,8 +59,17 @@ pub enum Event<'a> {
         /// How the attempt ended.
         cause: Cause,
         /// `body`: what was sent cannot be sent again; `budget`: there were too many retries lately;
-        /// `deadline`: there is no time left;
+        /// `deadline`: there is no time left; `pushback`: the peer said not to come back;
         /// `shadow`: it would have been retried.
+        reason: &'static str,
+    },
+    /// An attempt is slow, and another may not join it.
+    NotHedged {
+        /// The policy's name.
+        policy: &'a str,
+        /// `body`: what was sent cannot be sent again, or not yet; `budget`: there were too many retries
+        /// and hedges lately; `deadline`: there is no time left; `endpoint`: there is no other;
+        /// `shadow`: it would have been hedged; otherwise the reason of the gate that refused it.
         reason: &'static str,
     },
     /// A breaker was told how an attempt ended.

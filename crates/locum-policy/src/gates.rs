@@ -12,6 +12,7 @@ pub mod concurrency;
 pub mod deadline;
 pub mod fallback;
 pub mod fault;
+pub mod hedge;
 pub mod rate_limit;
 pub mod retry;
 
@@ -75,6 +76,8 @@ gates! {
     deadline: Deadline,
     /// Further attempts.
     retry: Retry,
+    /// A second attempt beside a slow one.
+    hedge: Hedge,
     /// The circuit breaker.
     breaker: Breaker,
     /// Trouble made on purpose.

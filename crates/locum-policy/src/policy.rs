@@ -11,8 +11,9 @@ use crate::gates::concurrency::Places;
 use crate::gates::deadline::Terms;
 use crate::gates::fallback;
 use crate::gates::fault::Fault;
+use crate::gates::hedge::{Hedge, Latency};
 use crate::gates::rate_limit::{self, Kept, Limits};
-use crate::gates::retry::Retry;
+use crate::gates::retry::{self, Retry};
 use crate::outcome::Rules;
 use crate::seed::mix;
 use crate::{Observer, Time};
@@ -32,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) shadow_limits: Limits,
     pub(crate) places: Option<Part<Places>>,
     pub(crate) retry: Option<Part<Retry>>,
+    pub(crate) hedge: Option<Part<Hedge>>,
     pub(crate) fuses: Option<Fuses>,
     pub(crate) fallback: Option<Part<fallback::Settings>>,
     pub(crate) fault: Option<Part<Fault>>,
@@ -111,6 +113,7 @@ impl Policy {
             places: places(settings, previous)?,
             retry: retry(settings, previous)?,
             fuses: fuses(settings, seed, version, previous)?,
+            hedge: hedge(settings, previous)?,
             fallback: fallback(settings)?,
             fault: fault(settings)?,
         })))
@@ -136,7 +139,8 @@ impl Policy {
     pub fn bind(&self, upstream: &str) -> Bound {
         let breaker = self.0.fuses.as_ref().filter(|fuses| fuses.per == Per::Upstream);
         let breaker = breaker.map(|fuses| fuses.table.get(upstream, &fuses.numbers, Time::ZERO));
-        Bound(Some(Arc::new(Binding { policy: self.clone(), breaker })))
+        let latency = self.0.hedge.as_ref().and_then(|hedge| hedge.gate.latency(upstream));
+        Bound(Some(Arc::new(Binding { policy: self.clone(), breaker, latency })))
     }
 
     /// How its parts stand.
@@ -200,6 +204,8 @@ struct Binding {
     policy: Policy,
     /// Of `per = "upstream"`.
     breaker: Option<Arc<Breaker>>,
+    /// How long attempts at the upstream take, if hedges ask for it.
+    latency: Option<Arc<Latency>>,
 }
 
 impl Bound {
@@ -220,12 +226,15 @@ impl Bound {
 
     /// Bodies up to this size are worth keeping, to be sent again; 0 if nothing is sent twice.
     pub fn replay_bytes(&self) -> u64 {
-        let retry =
-            self.parts().and_then(|parts| parts.retry.as_ref()).filter(|retry| !retry.shadow);
-        retry
-            .map(|retry| retry.gate.settings())
-            .filter(|retry| retry.attempts > 1)
-            .map_or(0, |retry| retry.replay_bytes)
+        let Some(parts) = self.parts() else { return 0 };
+        let retry = parts.retry.as_ref().filter(|retry| !retry.shadow);
+        let retry = retry.map(|retry| retry.gate.settings());
+        let hedges = parts.hedge.as_ref().is_some_and(|hedge| !hedge.shadow);
+        match retry {
+            Some(retry) if hedges || retry.attempts > 1 => retry.replay_bytes,
+            None if hedges => retry::REPLAY_BYTES,
+            _ => 0,
+        }
     }
 
     /// What a caller is given where [`Answer::fallback`](crate::Answer::fallback) says so. `None`: there
@@ -249,6 +258,10 @@ impl Bound {
     #[inline]
     pub(crate) fn breaker(&self) -> Option<&Breaker> {
         self.0.as_deref().and_then(|binding| binding.breaker.as_deref())
+    }
+
+    pub(crate) fn latency(&self) -> Option<&Latency> {
+        self.0.as_deref().and_then(|binding| binding.latency.as_deref())
     }
 
     #[inline]
@@ -315,6 +328,13 @@ fn retry(settings: &Settings, previous: Option<&Parts>) -> Result<Option<Part<Re
         None => Arc::new(Retry::build(wanted)?),
     };
     Ok(Some(Part { shadow, gate }))
+}
+
+fn hedge(settings: &Settings, previous: Option<&Parts>) -> Result<Option<Part<Hedge>>, Error> {
+    let Some(wanted) = &settings.hedge else { return Ok(None) };
+    let Some(shadow) = in_shadow(wanted.mode, settings) else { return Ok(None) };
+    let kept = previous.and_then(|previous| previous.hedge.as_ref()).map(|kept| &*kept.gate);
+    Ok(Some(Part { shadow, gate: Arc::new(Hedge::build(wanted, kept)?) }))
 }
 
 fn fallback(settings: &Settings) -> Result<Option<Part<fallback::Settings>>, Error> {

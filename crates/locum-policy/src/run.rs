@@ -3,18 +3,19 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::gates::deadline::Cut;
 use crate::gates::retry::{Failed, Retry, Tries};
 use crate::policy::{Bound, Part};
 use crate::{Call, Cause, Clock, Event, Kind, Observer, Outcome, Rejection, Time};
 
 use self::attempt::{Trial, Tried};
 use self::entry::{Stop, enter};
+use self::hedge::Hedging;
 
 pub use self::permits::Held;
 
 mod attempt;
 mod entry;
+mod hedge;
 mod permits;
 mod race;
 
@@ -51,19 +52,27 @@ where
 
     let trial = Trial { policy, timing, call, deadline, clock, exchange, observer };
     let mut retries = Retries::begin(policy, call, now);
+    let mut hedging = Hedging::begin(policy, call, &retries.tries, now);
     let mut tried = Vec::new();
     let mut kind = AttemptKind::First;
     loop {
-        let number = under_way.attempts() + 1;
-        let (endpoint, ended) =
-            match trial.attempt(number, kind, &tried, now, &mut under_way.held).await {
-                Tried::Sent(endpoint, ended) => (endpoint, ended),
-                Tried::Refused(rejection) => return under_way.rejected(clock.now(), rejection),
-                Tried::Unavailable => {
-                    return under_way.over(clock.now(), Outcome::Failure, End::Unavailable);
-                }
-            };
-        let Some(wait) = retries.wait(&trial, number, ended.as_ref(), under_way.held.cut) else {
+        let held = &mut under_way.held;
+        let attempt = match &mut hedging {
+            None => {
+                let number = held.attempts() + 1;
+                trial.attempt(number, kind, None, &tried, now, held, |_| ()).await
+            }
+            // In a box, so that calls that are not hedged do not carry its room about.
+            Some(hedging) => Box::pin(hedging.race(&trial, kind, &mut tried, now, held)).await,
+        };
+        let (endpoint, ended) = match attempt {
+            Tried::Sent(endpoint, ended) => (endpoint, ended),
+            Tried::Refused(rejection) => return under_way.rejected(clock.now(), rejection),
+            Tried::Unavailable => {
+                return under_way.over(clock.now(), Outcome::Failure, End::Unavailable);
+            }
+        };
+        let Some(wait) = retries.wait(&trial, ended.as_ref(), &under_way.held) else {
             return match ended {
                 Some(Ended { cause, reply, .. }) => under_way.answered(cause, reply),
                 None => under_way.timed_out(),
@@ -100,35 +109,52 @@ impl<'a> Retries<'a> {
     fn wait<C: Clock, X: Exchange, O: Observer>(
         &mut self,
         trial: &Trial<'_, C, X, O>,
-        number: u32,
         ended: Option<&Ended<X::Reply>>,
-        cut: Cut,
+        held: &Held,
     ) -> Option<Duration> {
         let part = self.part?;
         // An attempt cut because the call's time is over ends the call then and there.
-        if ended.is_none() && cut.ends_call() {
+        if ended.is_none() && held.cut.ends_call() {
             return None;
         }
         let failed = Failed {
             cause: ended.map_or(&Cause::Timeout, |ended| &ended.cause),
-            number,
+            attempts: held.attempts(),
             idempotent: trial.timing.terms.idempotent(trial.call),
             retry_after: ended.and_then(|ended| ended.retry_after),
         };
-        let wait = part.gate.again(&mut self.tries, &failed)?;
-        let now = trial.clock.now();
-        let reason = if !trial.has_time(now + wait) {
-            "deadline"
-        } else if !part.gate.budget().grant(now) {
-            "budget"
-        } else if part.shadow {
-            "shadow"
-        } else {
-            return Some(wait);
+        let again = match part.gate.again(&mut self.tries, &failed) {
+            Ok(wait) => Self::grant(part, trial, wait),
+            Err(reason) => Err(reason?),
         };
+        let reason = match again {
+            Ok(wait) => return Some(wait),
+            Err(reason) => reason,
+        };
+        let now = trial.clock.now();
         let (policy, cause) = (trial.policy.name(), *failed.cause);
         trial.observer.event(now, &Event::NotRetried { policy, cause, reason });
         None
+    }
+
+    /// Whether a retry that is worth it may be made, after `wait`.
+    fn grant<C: Clock, X: Exchange, O: Observer>(
+        part: &Part<Retry>,
+        trial: &Trial<'_, C, X, O>,
+        wait: Duration,
+    ) -> Result<Duration, &'static str> {
+        let now = trial.clock.now();
+        if !trial.exchange.repeatable() {
+            Err("body")
+        } else if !trial.has_time(now + wait) {
+            Err("deadline")
+        } else if !part.gate.budget().grant(now) {
+            Err("budget")
+        } else if part.shadow {
+            Err("shadow")
+        } else {
+            Ok(wait)
+        }
     }
 }
 

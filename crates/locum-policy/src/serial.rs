@@ -13,6 +13,7 @@ use serde::ser::{Serialize, Serializer};
 use crate::Key;
 use crate::balance::Balance;
 use crate::gates::breaker::Window;
+use crate::gates::hedge::Delay;
 use crate::gates::retry::Condition;
 use crate::text::{self, Malformed, Rate};
 
@@ -234,6 +235,7 @@ as_text!(
     "`round-robin`, `weighted`, `random`, `least-request`, `peak-ewma`, `hash:KEY` or `sticky:COOKIE`"
 );
 as_text!(Rate, "Rate", "a rate such as \"100/s\"");
+as_text!(Delay, "Delay", "a duration such as \"50ms\", or one of p50 to p99");
 as_text!(Key, "Key", "`client-ip`, `header:NAME`, `method`, `route` or `identity`");
 as_text!(
     Condition,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::gates::{breaker, concurrency, fallback, fault, rate_limit, retry};
+use crate::gates::{breaker, concurrency, fallback, fault, hedge, rate_limit, retry};
 use crate::text::{self, words};
 
 /// A policy: everything that is absent is off.
@@ -66,6 +66,9 @@ pub struct Settings {
     /// Further attempts.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub retry: Option<retry::Settings>,
+    /// A second attempt beside one that is slow.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub hedge: Option<hedge::Settings>,
     /// An answer in place of a failure or a refusal.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub fallback: Option<fallback::Settings>,
@@ -145,6 +148,7 @@ impl Default for Settings {
             concurrency: None,
             breaker: None,
             retry: None,
+            hedge: None,
             fallback: None,
             fault: None,
             methods: BTreeMap::new(),

@@ -222,6 +222,9 @@ impl Observer for Record {
             Event::NotRetried { policy, reason, .. } => {
                 self.decide(policy, Kind::Retry, "reject", reason);
             }
+            Event::NotHedged { policy, reason } => {
+                self.decide(policy, Kind::Hedge, "reject", reason);
+            }
             Event::FellBack { policy, shadow } => {
                 let decision = if *shadow { "would_apply" } else { "apply" };
                 self.decide(policy, Kind::Fallback, decision, "");

@@ -145,19 +145,17 @@ impl Recorded<'_> {
 impl Exchange for Recorded<'_> {
     type Reply = ();
 
-    /// The line says whom the next attempt meets; there is nobody else.
-    fn pick(&self, tried: &[u32], _: Time) -> Option<Endpoint<'_>> {
-        // One that a fault aborts is not sent, but was tried.
-        let before = self.number.get().max(tried.len());
+    /// The line says whom the next attempt meets; there is nobody else. Each attempt is at an endpoint
+    /// of its own: whether a hedge had another to go to was settled when the line was written.
+    fn pick(&self, _: &[u32], _: Time) -> Option<Endpoint<'_>> {
+        let before = self.number.get();
         let named = self.meets(before).and_then(|meets| meets.endpoint.as_deref());
-        let name = named.unwrap_or_default();
-        let attempts = self.line.attempts.as_deref().unwrap_or_default();
-        let same = |meets: &Meets| meets.endpoint.as_deref().unwrap_or_default() == name;
-        let id = attempts.iter().position(same).unwrap_or_default();
-        Some(Endpoint { id: u32::try_from(id).unwrap_or(u32::MAX), name, policy: None })
+        let id = u32::try_from(before).unwrap_or(u32::MAX);
+        Some(Endpoint { id, name: named.unwrap_or_default(), policy: None })
     }
 
-    fn abort(&self, _: &Attempt<'_>, status: u16) -> Ended<()> {
+    fn abort(&self, attempt: &Attempt<'_>, status: u16) -> Ended<()> {
+        self.number.set(attempt.number as usize);
         Ended { cause: Cause::Status(status), retry_after: None, reply: () }
     }
 

@@ -43,7 +43,6 @@ const KEYS: &[&str] = &[
     "upstreams.*.health",
     "upstreams.*.tls",
     "upstreams.*.max_ejected",
-    "policies.*.hedge",
     "policies.*.throttle",
     "policies.*.concurrency.adaptive",
     "policies.*.concurrency.priority",

@@ -77,6 +77,9 @@ pub struct BudgetSettings {
     pub ttl: Duration,
 }
 
+/// What is kept of a body where it is not said otherwise.
+pub(crate) const REPLAY_BYTES: u64 = 64 * 1_024;
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -87,7 +90,7 @@ impl Default for Settings {
             cap: Duration::from_secs(1),
             budget: BudgetSettings::default(),
             retry_on: Condition::DEFAULT.to_vec(),
-            replay_bytes: 64 * 1_024,
+            replay_bytes: REPLAY_BYTES,
             retry_of_retry: false,
         }
     }
@@ -122,15 +125,22 @@ pub struct Retry {
 pub struct Tries {
     /// Attempts it may make in all.
     most: u32,
+    /// Retries it has made.
+    retries: u32,
     /// The wait before the last retry.
     previous: Duration,
     seed: u64,
 }
 
 impl Tries {
+    /// Attempts the call may make in all, retries and hedges together.
+    pub(crate) const fn most(&self) -> u32 {
+        self.most
+    }
+
     /// Of a call that is tried once.
     pub(crate) const fn none() -> Self {
-        Self { most: 1, previous: Duration::ZERO, seed: 0 }
+        Self { most: 1, retries: 0, previous: Duration::ZERO, seed: 0 }
     }
 }
 
@@ -139,11 +149,11 @@ impl Tries {
 pub struct Failed<'a> {
     /// How.
     pub cause: &'a Cause,
-    /// Which one it was, from 1.
-    pub number: u32,
+    /// How many attempts there were with it, hedges included.
+    pub attempts: u32,
     /// Whether the call may be made twice.
     pub idempotent: bool,
-    /// What the peer says of when to come back.
+    /// What the peer says of when to come back; [`Duration::MAX`]: not at all.
     pub retry_after: Option<Duration>,
 }
 
@@ -170,19 +180,32 @@ impl Retry {
         let is_retry = call.attempt_above > 1;
         let most =
             if is_retry && !self.settings.retry_of_retry { 1 } else { self.settings.attempts };
-        Tries { most, previous: self.settings.base, seed: call.seed }
+        Tries { most, retries: 0, previous: self.settings.base, seed: call.seed }
     }
 
-    /// The wait before the next attempt; `None`: no further one, whatever the budget.
+    /// The wait before the next attempt.
+    ///
+    /// # Errors
+    ///
+    /// There is no further one, whatever the budget. `Some`: it might have helped, but for this
+    /// reason, in one word.
     #[inline]
-    pub fn again(&self, tries: &mut Tries, failed: &Failed<'_>) -> Option<Duration> {
-        if failed.number >= tries.most || !self.may_follow(failed) {
-            return None;
+    pub fn again(
+        &self,
+        tries: &mut Tries,
+        failed: &Failed<'_>,
+    ) -> Result<Duration, Option<&'static str>> {
+        if failed.attempts >= tries.most || !self.may_follow(failed) {
+            return Err(None);
         }
+        if failed.retry_after == Some(Duration::MAX) {
+            return Err(Some("pushback"));
+        }
+        tries.retries += 1;
         let Settings { backoff, base, cap, .. } = self.settings;
-        let word = mix(tries.seed, BACKOFF + u64::from(failed.number));
-        tries.previous = backoff.wait(failed.number, tries.previous, base, cap, word);
-        Some(tries.previous.max(failed.retry_after.unwrap_or_default()))
+        let word = mix(tries.seed, BACKOFF + u64::from(tries.retries));
+        tries.previous = backoff.wait(tries.retries, tries.previous, base, cap, word);
+        Ok(tries.previous.max(failed.retry_after.unwrap_or_default()))
     }
 }
 

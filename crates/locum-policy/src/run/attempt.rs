@@ -40,8 +40,9 @@ pub(super) enum Tried<R> {
 }
 
 impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
-    /// Tries once, from `now`, preferring an endpoint that `tried` does not name. What the attempt
-    /// holds of gates it leaves in `held`.
+    /// Tries once, from `now`, at the endpoint that was `chosen`, or else at one that `tried` does not
+    /// name if there is one. What the attempt holds of gates it leaves in `held`; `sent` is told the
+    /// endpoint when it is sent.
     ///
     /// # Cancel safety
     ///
@@ -50,9 +51,11 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         &self,
         number: u32,
         kind: AttemptKind,
+        chosen: Option<Endpoint<'a>>,
         tried: &[u32],
         now: Time,
         held: &mut Held,
+        sent: impl FnOnce(u32),
     ) -> Tried<X::Reply> {
         let mut now = now;
         let mut allotted = match self.allot(now) {
@@ -67,11 +70,16 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
                 return Tried::Refused(rejection);
             }
         }
-        let Some(endpoint) = self.exchange.pick(tried, now) else { return Tried::Unavailable };
+        let Some(endpoint) = chosen.or_else(|| self.exchange.pick(tried, now)) else {
+            return Tried::Unavailable;
+        };
         let deadline = allotted.deadline;
         let mut attempt = Attempt { number, kind, endpoint, deadline, started: now };
         if self.policy.per() == Some(Per::Endpoint) || attempt.endpoint.policy.is_some() {
-            match self.find_willing(endpoint, number, tried, &mut now, &mut allotted, held).await {
+            match self
+                .find_willing(endpoint, number, kind, tried, &mut now, &mut allotted, held)
+                .await
+            {
                 Ok(willing) => attempt.endpoint = willing,
                 Err(rejection) => return Tried::Refused(rejection),
             }
@@ -80,6 +88,7 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         }
         held.cut = allotted.cut;
         held.count_attempt();
+        sent(attempt.endpoint.id);
         self.observer.event(now, &Event::Attempt(&attempt));
         let ended = match self.injection(&attempt) {
             None => before(pin!(self.exchange.send(&attempt)), attempt.deadline, self.clock).await,
@@ -116,13 +125,15 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         &self,
         mut endpoint: Endpoint<'a>,
         number: u32,
+        kind: AttemptKind,
         tried: &[u32],
         now: &mut Time,
         allotted: &mut Allotted,
         held: &mut Held,
     ) -> Result<Endpoint<'a>, Rejection> {
         let exchange = self.exchange;
-        let mut refused = Vec::new();
+        // A hedge is for another endpoint or none.
+        let mut refused = if kind == AttemptKind::Hedge { tried.to_vec() } else { Vec::new() };
         let mut avoid = tried.to_vec();
         while let Err(rejection) = self.enter(&endpoint, number, now, allotted, held).await {
             self.observer
@@ -253,6 +264,12 @@ impl<C: Clock, X: Exchange, O: Observer> Trial<'_, C, X, O> {
             (&*parts.name, part.shadow, attempt.number, attempt.started);
         self.observer.event(at, &Event::Injected { policy, attempt, injection, shadow });
         (!shadow).then_some(injection)
+    }
+
+    /// Tells why a slow attempt is not joined by another.
+    pub(super) fn not_hedged(&self, reason: &'static str) {
+        let policy = self.policy.name();
+        self.observer.event(self.clock.now(), &Event::NotHedged { policy, reason });
     }
 
     /// Tells of an attempt that began at `started` whether a deadline in shadow would have cut it.

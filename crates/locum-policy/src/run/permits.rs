@@ -80,7 +80,7 @@ impl Held {
 
     /// How the call ends if its attempt ends with `cause` and no other follows.
     pub(super) fn outcome(&self, cause: Cause) -> Outcome {
-        match (cause, self.own.class(cause, self.cut)) {
+        match (cause, self.class(cause)) {
             (Cause::Cancelled, _) => Outcome::Cancelled,
             (Cause::Timeout, _) if self.cut.ends_call() => Outcome::Deadline,
             (Cause::Timeout | Cause::Unavailable, _) | (_, Class::Failure | Class::Overload) => {
@@ -96,6 +96,18 @@ impl Held {
             permits.settle(cause, self.cut, now, observer);
             permits.leave(now, observer);
         }
+    }
+
+    /// What `cause` counts as.
+    pub(super) fn class(&self, cause: Cause) -> Class {
+        self.own.class(cause, self.cut)
+    }
+
+    /// Takes over what another holds of an attempt.
+    pub(super) fn adopt(&mut self, mut other: Self) {
+        self.own.adopt(&mut other.own);
+        self.endpoint = other.endpoint.take();
+        self.cut = other.cut;
     }
 
     /// What is held of the endpoint's policy.
@@ -150,6 +162,16 @@ impl Permits {
             self.policy = policy.clone();
         }
         self.fuse = Some(Fuse { breaker, permit });
+    }
+
+    /// Takes over another's permit of the same policy's breaker.
+    fn adopt(&mut self, other: &mut Self) {
+        if let Some(fuse) = other.fuse.take() {
+            if self.policy.is_open() {
+                self.policy = std::mem::take(&mut other.policy);
+            }
+            self.fuse = Some(fuse);
+        }
     }
 
     fn class(&self, cause: Cause, cut: Cut) -> Class {

@@ -9,6 +9,7 @@ mod concurrency;
 mod deadline;
 mod fallback;
 mod fault;
+mod hedge;
 mod limits;
 mod limits_model;
 mod model;

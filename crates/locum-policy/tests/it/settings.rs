@@ -49,6 +49,9 @@ fn what_is_written_reads_back_the_same() {
         ]
         breaker = { per = "endpoint", window = 100, slow = { threshold = "200ms" }, consecutive = 5, ramp = "1min" }
         retry = { backoff = "decorrelated-jitter", retry_on = ["connect", "503", "UNAVAILABLE"], replay_bytes = "1MiB" }
+        hedge = { delay = "p95", max = 2 }
+        fallback = { status = 203, headers = { X-Stale = "yes" }, body = "[]" }
+        fault = { mode = "off", delay = "200ms", delay_rate = 0.1, abort = 503, abort_rate = 0.05 }
     "#;
     let settings: Settings = toml::from_str(unusual).unwrap();
     assert_eq!(settings.mode, Mode::Shadow);
@@ -71,8 +74,9 @@ fn an_unknown_key_is_refused_and_the_known_ones_are_named() {
     let message = error("timeuot = \"2s\"");
     assert!(message.contains("`timeuot`") && message.contains("`attempt_timeout`"), "{message}");
     for text in [
-        "hedge = { delay = \"p95\" }",
-        "fallback = {}",
+        "hedge = { delay = \"p95\", budget = {} }",
+        "fallback = { value = 1 }",
+        "fault = { rate = 0.1 }",
         "concurrency = { max = 1, adaptive = false }",
     ] {
         assert!(error(text).starts_with("unknown field"), "{text}");

@@ -226,6 +226,7 @@ impl Observer for Log {
             Event::FellBack { shadow, .. } => {
                 write!(line, "{}", if *shadow { "would_fall_back" } else { "fell_back" })
             }
+            Event::NotHedged { reason, .. } => write!(line, "not_hedged {reason}"),
             Event::NotRetried { reason, .. } => write!(line, "not_retried {reason}"),
             Event::Settled { class, stale, .. } => {
                 write!(line, "settled {class:?}{}", if *stale { " stale" } else { "" })
@@ -266,6 +267,7 @@ pub struct Script {
     pub script: Vec<Meets>,
     pub endpoints: Vec<(&'static str, Option<Bound>)>,
     pub next: Cell<usize>,
+    pub repeatable: bool,
 }
 
 impl Exchange for Script {
@@ -276,6 +278,10 @@ impl Exchange for Script {
         let id = untried.or(if self.endpoints.is_empty() { None } else { Some(0) })?;
         let (name, policy) = &self.endpoints[id];
         Some(Endpoint { id: id as u32, name, policy: policy.as_ref() })
+    }
+
+    fn repeatable(&self) -> bool {
+        self.repeatable
     }
 
     async fn send(&self, attempt: &Attempt<'_>) -> Ended<usize> {
@@ -314,6 +320,8 @@ pub struct Case {
     /// Whether the answer is dropped instead of settled.
     pub dropped: bool,
     pub idempotent: bool,
+    /// Whether what was sent can be sent again.
+    pub repeatable: bool,
     pub cost: u64,
     pub attempt_above: u32,
     pub seed: u64,
@@ -330,6 +338,7 @@ impl Case {
             body: 0,
             dropped: false,
             idempotent: true,
+            repeatable: true,
             cost: 1,
             attempt_above: 1,
             seed: 7,
@@ -361,6 +370,7 @@ impl World {
                 script: case.script,
                 endpoints: case.endpoints,
                 next: Cell::new(0),
+                repeatable: case.repeatable,
             };
             let call = Call {
                 method: &case.method,

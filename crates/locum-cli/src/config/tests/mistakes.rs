@@ -66,11 +66,6 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "14:1: error: routes[0].cors: not available in this version; remove it",
         ),
         (
-            "breaker =",
-            "hedge = { delay = \"p95\" }\nbreaker =",
-            "9:1: error: policies.careful.hedge: not available in this version; remove it",
-        ),
-        (
             "bind =",
             "tls = {}\nbind =",
             "4:1: error: listeners.web.tls: not available in this version; remove it",

@@ -32,7 +32,7 @@ struct Book {
 const BUCKETS: u64 = 100;
 
 impl Budget {
-    pub(super) fn build(settings: &BudgetSettings) -> Result<Self, Error> {
+    pub(crate) fn build(settings: &BudgetSettings) -> Result<Self, Error> {
         within("retry.budget.ratio", settings.ratio, 0.0, 100.0)?;
         at_least("retry.budget.ttl", settings.ttl, Duration::from_millis(100))?;
         at_most("retry.budget.ttl", settings.ttl, Duration::from_secs(86_400))?;
