@@ -28,6 +28,7 @@ pub(crate) fn line(
                 "endpoint": attempt.endpoint.settings.name,
                 "kind": kind_name(attempt.kind),
                 "start": millis(attempt.began.since(began)),
+                "deadline": attempt.left.map(millis),
                 "took": attempt.took.map(millis),
                 "outcome": attempt.cause.map_or("cancelled", outcome_name),
             })
@@ -61,6 +62,7 @@ pub(crate) fn line(
         "outcome": ended.outcome,
         "reason": ended.reason,
         "took": millis(took),
+        "deadline": caller.told.timeout.map(millis),
         "bytes_in": caller.received(),
         "bytes_out": ended.bytes,
         "attempts": attempts,

@@ -101,6 +101,8 @@ pub(crate) struct AttemptRecord {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) kind: AttemptKind,
     pub(crate) began: Time,
+    /// How much time it had, if there was an end to it.
+    pub(crate) left: Option<Duration>,
     /// Until its answer began; `None` where none did, because it is under way or was cut off.
     pub(crate) took: Option<Duration>,
     /// How it ended; `None` as long as it is under way.
@@ -151,6 +153,7 @@ impl Record {
             endpoint: Arc::clone(&upstream.endpoints[attempt.endpoint.id as usize]),
             kind: attempt.kind,
             began: attempt.started,
+            left: attempt.deadline.map(|deadline| attempt.started.until(deadline)),
             took: None,
             cause: None,
         });

@@ -1,6 +1,6 @@
 //! How a call's time comes from peers and goes on to upstreams, over HTTP.
 
-use locum_testkit::{Response, Upstream, script};
+use locum_testkit::{Response, Upstream, eventually, script};
 
 use crate::setup::Config;
 
@@ -118,6 +118,22 @@ fn a_retry_is_not_retried_by_the_layer_below() {
     // The first attempt of the layer above is tried three times below, its retry once.
     let number = |number: &str| Some(number.to_owned());
     assert_eq!(attempts, [None, number("2"), number("3"), number("2")]);
+}
+
+#[test]
+fn the_access_log_tells_of_time_in_and_out() {
+    let upstream = Upstream::start(script::answers("ok"));
+    let locum = Config::to(&upstream)
+        .listener(TRUSTING)
+        .policy("attempt_timeout = \"2s\"")
+        .and("[log]\naccess = \"stdout\"")
+        .start();
+    let mut client = locum.client();
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\nGrpc-Timeout: 9S\r\n\r\n");
+    assert_eq!(client.response("GET").unwrap().status, 200);
+    eventually("the line is written", || locum.output().ends_with('\n'));
+    let line: serde_json::Value = serde_json::from_str(&locum.output()).unwrap();
+    assert_eq!((&line["deadline"], &line["attempts"][0]["deadline"]), (&9e3.into(), &2e3.into()));
 }
 
 /// A field of the one request that arrived.
