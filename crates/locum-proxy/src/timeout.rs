@@ -82,9 +82,19 @@ pub(crate) fn tell(out: &mut Vec<u8>, left: Duration, grpc: bool) {
     out.extend_from_slice(encode::CRLF);
 }
 
-/// How long `response` asks to wait before it is asked again.
+/// How long `response` asks to wait before it is asked again; the longest time there is: for ever. Of
+/// `Retry-After` and gRPC's pushback, the latter is the application's own word and counts.
 pub(crate) fn retry_after(response: &Response<'_>) -> Option<Duration> {
-    response.get(Name::RetryAfter).and_then(parse_retry_after)
+    let mut after = None;
+    for field in response.fields() {
+        if field.kind == Name::RetryAfter {
+            after = after.or_else(|| parse_retry_after(field.value));
+        } else if field.name.eq_ignore_ascii_case(b"grpc-retry-pushback-ms") {
+            // gRFC A6: a negative value, and one that cannot be read, asks not to be tried again.
+            return Some(codec::parse_millis(field.value).unwrap_or(Duration::MAX));
+        }
+    }
+    after
 }
 
 /// RFC 9110 §10.2.3: seconds, or a date.
@@ -181,5 +191,10 @@ mod tests {
         assert_eq!(said("Retry-After: 99999999999999999999999\r\n"), seconds(u64::MAX));
         assert_eq!(said("Retry-After: soon\r\n"), None);
         assert_eq!(said("Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), seconds(0));
+        let pushback =
+            |value| said(&format!("Retry-After: 7\r\ngrpc-retry-pushback-ms: {value}\r\n"));
+        assert_eq!(pushback("250"), Some(Duration::from_millis(250)));
+        assert_eq!(pushback("-1"), Some(Duration::MAX));
+        assert_eq!(pushback("later"), Some(Duration::MAX));
     }
 }

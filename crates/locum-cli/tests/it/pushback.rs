@@ -12,11 +12,11 @@ const RETRIES: &str = "timeout = \"2s\"\nretry = { attempts = 2, base = \"1ms\" 
 
 #[test]
 fn a_retry_waits_as_long_as_it_is_asked_to() {
-    let upstream = refuses_once("Retry-After", "1");
+    let upstream = refuses_once("grpc-retry-pushback-ms", "300");
     let locum = Config::to(&upstream).policy(RETRIES).start();
     let begin = now();
     assert_eq!(locum.get("/").status, 200);
-    assert!(begin.elapsed() >= Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() >= Duration::from_millis(300), "{:?}", begin.elapsed());
     assert_eq!(upstream.deliveries(), 2);
 }
 
@@ -39,6 +39,16 @@ fn a_date_that_has_passed_asks_for_no_wait() {
     let locum = Config::to(&upstream).policy(RETRIES).start();
     assert_eq!(locum.get("/").status, 200);
     assert_eq!(upstream.deliveries(), 2);
+}
+
+#[test]
+fn a_negative_pushback_asks_for_no_retry() {
+    let upstream = refuses_once("grpc-retry-pushback-ms", "-1");
+    let locum = Config::to(&upstream).policy(RETRIES).start();
+    assert_eq!(locum.get("/").status, 503);
+    assert_eq!(upstream.deliveries(), 1);
+    let kept = [("kind", "retry"), ("decision", "reject"), ("reason", "pushback")];
+    locum.counts("locum_policy_decisions_total", &kept, 1.0);
 }
 
 /// Answers 503 with that field until one request was refused, then 200.
