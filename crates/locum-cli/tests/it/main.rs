@@ -7,6 +7,7 @@ mod deadlines;
 mod decisions;
 mod fallback;
 mod faults;
+mod hedging;
 mod injected;
 mod lifecycle;
 mod limits;
