@@ -11,9 +11,9 @@ use crate::gates::concurrency::Places;
 use crate::gates::deadline::Terms;
 use crate::gates::fallback;
 use crate::gates::fault::Fault;
-use crate::gates::hedge::{Hedge, Latency};
+use crate::gates::hedge::{self, Hedge, Latency};
 use crate::gates::rate_limit::{self, Kept, Limits};
-use crate::gates::retry::{self, Retry};
+use crate::gates::retry::{self, Budget, Retry};
 use crate::outcome::Rules;
 use crate::seed::mix;
 use crate::{Observer, Time};
@@ -40,6 +40,12 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    /// What bounds retries and hedges together.
+    fn budget(&self) -> Option<&Budget> {
+        let of_hedges = || self.hedge.as_ref().map(|hedge| hedge.gate.budget());
+        self.retry.as_ref().map(|retry| retry.gate.budget()).or_else(of_hedges)
+    }
+
     /// Whether anything decides before the attempts.
     #[inline]
     pub(crate) fn has_entry(&self) -> bool {
@@ -151,7 +157,8 @@ impl Policy {
             policy: parts.name.clone(),
             breakers: self.breakers().iter().map(|breaker| breaker.snapshot(now)).collect(),
             limits: limits.collect(),
-            retry_balance: parts.retry.as_ref().map(|retry| retry.gate.budget().balance(now)),
+            retry_balance: parts.budget().map(|budget| budget.balance(now)),
+            hedges: parts.hedge.as_ref().map_or_else(Vec::new, |hedge| hedge.gate.snapshot(now)),
             concurrency: parts.places.as_ref().map(|places| {
                 let (in_flight, waiting) = places.gate.load();
                 Concurrency { in_flight, waiting, limit: places.gate.settings().max }
@@ -388,8 +395,10 @@ pub struct Snapshot {
     pub breakers: Vec<breaker::Snapshot>,
     /// Its rate limits.
     pub limits: Vec<rate_limit::Snapshot>,
-    /// How many more retries there may be now.
+    /// How many more retries and hedges there may be now.
     pub retry_balance: Option<u64>,
+    /// When attempts are hedged, by upstream, where that depends on how long they take.
+    pub hedges: Vec<hedge::Snapshot>,
     /// The cap on calls in flight.
     pub concurrency: Option<Concurrency>,
 }

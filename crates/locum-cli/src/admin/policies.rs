@@ -147,12 +147,17 @@ fn shown(policy: &Policy, now: Time) -> Value {
         |cap| json!({ "in_flight": cap.in_flight, "waiting": cap.waiting, "limit": cap.limit }),
     );
     let breakers = snapshot.breakers.iter().map(|breaker| shown_breaker(breaker, now));
+    let hedges = snapshot
+        .hedges
+        .iter()
+        .map(|hedge| json!({ "upstream": hedge.upstream, "delay": hedge.delay.map(|delay| delay.as_secs_f64()) }));
     json!({
         "name": policy.name(),
         "settings": serde_json::to_value(policy.settings()).unwrap_or(Value::Null),
         "breakers": breakers.collect::<Vec<_>>(),
         "rate_limits": snapshot.limits.iter().map(limit).collect::<Vec<_>>(),
         "retry_budget": snapshot.retry_balance,
+        "hedge_delays": hedges.collect::<Vec<_>>(),
         "concurrency": concurrency,
     })
 }

@@ -119,6 +119,24 @@ fn a_failed_attempt_does_not_win_while_another_is_under_way() {
     locum.counts("locum_attempts_total", &[("kind", "hedge"), ("outcome", "failure")], 1.0);
 }
 
+#[test]
+fn the_delay_that_was_observed_and_the_budget_are_shown() {
+    let upstream = Upstream::start(script::answers("ok"));
+    let locum = Config::to(&upstream).policy("hedge = { delay = \"p95\" }").start();
+    let shown = || locum.admin("/api/v1/policies/careful").json();
+    let unknown = serde_json::json!([{ "upstream": "up", "delay": null }]);
+    assert_eq!(shown()["hedge_delays"], unknown);
+    let mut client = locum.client();
+    for _ in 0..32 {
+        assert_eq!(client.get("/").unwrap().status, 200);
+    }
+    eventually("enough is known", || shown()["hedge_delays"][0]["delay"].as_f64() > Some(0.0));
+    let labels = [("policy", "careful"), ("upstream", "up")];
+    assert!(locum.metric("locum_hedge_delay_seconds", &labels) > 0.0);
+    assert!(shown()["retry_budget"].as_u64() > Some(0));
+    assert!(locum.metric("locum_retry_budget_balance", &[("policy", "careful")]) > 0.0);
+}
+
 fn hedged(upstreams: &[&Upstream]) -> Config {
     hedged_for(upstreams, "")
 }

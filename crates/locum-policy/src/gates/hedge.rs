@@ -134,6 +134,18 @@ impl Hedge {
         Some(Arc::clone(latency))
     }
 
+    /// What is observed, by upstream; nothing where the delay is fixed.
+    pub(crate) fn snapshot(&self, now: Time) -> Vec<Snapshot> {
+        let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = |(upstream, latency): (&Box<str>, &Arc<Latency>)| Snapshot {
+            upstream: upstream.clone(),
+            delay: latency.percentile(now),
+        };
+        let mut all: Vec<_> = latencies.iter().map(snapshot).collect();
+        all.sort_by(|one, other| one.upstream.cmp(&other.upstream));
+        all
+    }
+
     /// How long an attempt that starts `now` is under way before another joins it. `None`: too little is
     /// known of how long attempts take.
     pub(crate) fn delay(&self, latency: Option<&Latency>, now: Time) -> Option<Duration> {
@@ -142,4 +154,13 @@ impl Hedge {
             Delay::Percentile(_) => latency?.percentile(now),
         }
     }
+}
+
+/// How a delay that depends on an upstream stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The upstream.
+    pub upstream: Box<str>,
+    /// How long an attempt may be under way before another joins it; `None`: too little is known.
+    pub delay: Option<Duration>,
 }

@@ -173,6 +173,15 @@ fn render_policies(out: &mut Exposition, plan: &Plan, now: Time) {
             out.value(&[("policy", &snapshot.policy)], balance);
         }
     }
+    out.gauge("locum_hedge_delay_seconds", "How long an attempt is under way before it is hedged.");
+    for snapshot in &snapshots {
+        for hedge in &snapshot.hedges {
+            let labels = [("policy", &*snapshot.policy), ("upstream", &*hedge.upstream)];
+            if let Some(delay) = hedge.delay {
+                out.value(&labels, delay.as_secs_f64());
+            }
+        }
+    }
     let concurrency = || {
         let of = |snapshot: &Snapshot| Some((snapshot.policy.clone(), snapshot.concurrency?));
         snapshots.iter().filter_map(of)
