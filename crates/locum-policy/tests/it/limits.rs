@@ -374,14 +374,14 @@ fn a_limit_goes_on_alone_or_with_others_over_a_reload() {
     };
     let (a, b) = (limit(Algorithm::TokenBucket, "5/h"), limit(Algorithm::TokenBucket, "9/h"));
     let shadow = Settings { mode: Some(Mode::Shadow), ..a.clone() };
-    let mut policy = Policy::build("test", &settings(&[a.clone()]), 1, None).unwrap();
+    let mut policy = Policy::build("test", &settings(std::slice::from_ref(&a)), 1, None).unwrap();
     for (limits, left) in [
         (vec![a.clone()], vec![4]),
         (vec![b.clone(), a.clone()], vec![8, 3]),
         (vec![a.clone(), b.clone()], vec![2, 7]),
         (vec![b, shadow.clone()], vec![6, 1]),
         // Enforced ones are told first.
-        (vec![shadow, a.clone()], vec![0, 4]),
+        (vec![shadow, a], vec![0, 4]),
     ] {
         policy = Policy::build("test", &settings(&limits), 1, Some(&policy)).unwrap();
         assert!(at_once(&policy.bind("up"), ms(0), Cause::Reply), "{limits:?}");

@@ -39,7 +39,7 @@ impl Model {
     }
 
     fn whole(&self) -> u128 {
-        u128::from(self.settings.burst.unwrap_or(self.settings.rate.count.get())) * self.unit()
+        u128::from(self.settings.burst().get()) * self.unit()
     }
 
     /// What is in use at `at`, with `more` units taken at `now`.
