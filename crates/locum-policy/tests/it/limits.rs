@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use locum_policy::gates::rate_limit::{Algorithm, Settings};
 use locum_policy::{
-    Attempt, Bound, Call, Cause, Clock, Ended, Endpoint, Event, Exchange, Key, Kind, Mode,
+    Attempt, Bound, Call, Cause, Clock, Ended, Endpoint, Event, Exchange, Key, Keys, Kind, Mode,
     Observer, Policy, Time, policy, run,
 };
 
@@ -49,6 +49,10 @@ impl Asks {
 
 /// Asks the limits of `policy`, and goes no further.
 pub fn ask(policy: &Bound, asks: Asks) -> Said {
+    ask_of(policy, asks, &Client(asks.client.to_string()))
+}
+
+fn ask_of(policy: &Bound, asks: Asks, keys: &(dyn Keys + Sync)) -> Said {
     struct Still(Time);
 
     impl Clock for Still {
@@ -120,7 +124,7 @@ pub fn ask(policy: &Bound, asks: Asks) -> Said {
         cost: asks.cost,
         priority: 1,
         attempt_above: 1,
-        keys: &Client(asks.client.to_string()),
+        keys,
         seed: 7,
     };
     let clock = Still(asks.now);
@@ -414,6 +418,38 @@ fn every_algorithm_keeps_keys_apart_and_forgets_idle_ones() {
             assert!(passes(client, ms(10_000)), "{algorithm:?}: idle ones made room");
         }
         assert_eq!(policy.policy().unwrap().snapshot(ms(10_000)).limits[0].keys, 3);
+    }
+}
+
+#[test]
+fn all_parts_of_a_key_tell_calls_apart_and_so_does_having_none() {
+    struct Told(Key, Option<&'static [u8]>);
+
+    impl Keys for Told {
+        fn key(&self, part: &Key) -> Option<&[u8]> {
+            if *part == self.0 { self.1 } else { Some(b"same") }
+        }
+    }
+
+    let parts = ["client-ip", "header:X-Tenant", "route", "identity"];
+    let parts: Vec<Key> = parts.iter().map(|part| part.parse().unwrap()).collect();
+    for algorithm in ALL {
+        let keyed = Settings {
+            key: parts.clone(),
+            max_wait: (algorithm == Algorithm::WarmUp).then_some(Duration::ZERO),
+            ..limit(algorithm, "1/s")
+        };
+        let policy = limited(&[keyed]);
+        let passes = |keys: &Told| ask_of(&policy, Asks::at(ms(0)), keys).wait().is_some();
+        assert!(passes(&Told(Key::Method, None)), "{algorithm:?}");
+        for part in &parts {
+            for value in [None, Some(&b""[..]), Some(b"a"), Some(b"b")] {
+                let told = Told(part.clone(), value);
+                assert!(passes(&told), "{algorithm:?}, {part}: {value:?}");
+                assert!(!passes(&told), "{algorithm:?}, {part}: {value:?} again");
+            }
+            assert!(!passes(&Told(part.clone(), Some(b"same"))), "{algorithm:?}, {part}");
+        }
     }
 }
 

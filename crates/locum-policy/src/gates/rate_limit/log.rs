@@ -63,6 +63,11 @@ impl Algorithm for Log {
     }
 
     fn advance(&self, hits: &mut Hits, now: Time) {
+        // After a quiet spell a million hits go at once, not one by one.
+        if self.is_idle(hits, now) {
+            hits.hits.clear();
+            hits.units = 0;
+        }
         while let Some(oldest) = hits.hits.front().filter(|oldest| self.leaves(oldest, now) == 0) {
             hits.units -= oldest.units;
             hits.hits.pop_front();
