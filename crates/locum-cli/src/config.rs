@@ -24,6 +24,7 @@ pub(crate) mod problem;
 mod read;
 mod resolve;
 mod routes;
+pub(crate) mod scenario;
 mod secret;
 mod tree;
 pub(crate) mod value;

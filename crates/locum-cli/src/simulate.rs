@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use locum_policy::Settings;
-use locum_sim::{Error, Run, Summary};
+use locum_sim::{Error, Run, Scenario, Summary};
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::{Failure, args};
 
 /// `locum simulate`.
@@ -18,18 +18,31 @@ pub(crate) fn run(args: &args::Simulate) -> Result<(), Failure> {
     let mut progress = |share: f64| bar.set_position((share * STEPS as f64) as u64);
     let mut log = args.log.as_deref().map(LogFile::new);
     let began = now();
-    let summary = if let (Some(path), Some(name)) = (&args.trace, &args.policy) {
-        let settings = policy(args.config.as_deref(), name)?;
-        let trace = open(path)?;
-        let mut run = Run {
-            seed: args.seed.unwrap_or(1),
-            log: log.as_mut().map(|log| log as _),
-            progress: Some(&mut progress),
-            ..Run::new(Some((name, &settings)))
-        };
-        locum_sim::replay(&mut run, trace).map_err(|error| explain(error, path, args))?
-    } else {
-        return Err(Failure::Usage("no calls: give --trace or --scenario".to_owned()));
+    let log = log.as_mut().map(|log| log as _);
+    let summary = match (&args.trace, &args.scenario, &args.policy) {
+        (Some(path), _, Some(name)) => {
+            let settings = policy(args.config.as_deref(), name)?;
+            let trace = open(path)?;
+            let mut run = Run {
+                policy: Some((name, &settings)),
+                seed: args.seed.unwrap_or(1),
+                log,
+                progress: Some(&mut progress),
+            };
+            locum_sim::replay(&mut run, trace).map_err(|error| explain(error, path, args))?
+        }
+        (_, Some(path), _) => {
+            let scenario = config::scenario::load(path)?;
+            let settings = policy_of(&scenario, path, args.config.as_deref())?;
+            let mut run = Run {
+                policy: scenario.policy.as_deref().zip(settings.as_ref()),
+                seed: args.seed.or(scenario.seed).unwrap_or(1),
+                log,
+                progress: Some(&mut progress),
+            };
+            locum_sim::play(&mut run, &scenario).map_err(|error| explain(error, path, args))?
+        }
+        _ => return Err(Failure::Usage("give --trace with --policy, or --scenario".to_owned())),
     };
     let took = began.elapsed();
     bar.finish_and_clear();
@@ -56,6 +69,23 @@ fn policy(path: Option<&Path>, name: &str) -> Result<Settings, Failure> {
         .policies
         .remove(name)
         .ok_or_else(|| Failure::Failed(format!("{}: there is no policy `{name}`", path.display())))
+}
+
+/// The policy that `scenario` names: its own, or of the configuration at `config`.
+fn policy_of(
+    scenario: &Scenario,
+    path: &Path,
+    config: Option<&Path>,
+) -> Result<Option<Settings>, Failure> {
+    let Some(name) = &scenario.policy else { return Ok(None) };
+    match (scenario.policies.get(name), config) {
+        (Some(own), _) => Ok(Some(own.clone())),
+        (None, Some(config)) => policy(Some(config), name).map(Some),
+        (None, None) => Err(Failure::Failed(format!(
+            "{}: there is no policy `{name}`: add `[policies.{name}]`, or give --config",
+            path.display()
+        ))),
+    }
 }
 
 /// Opens a trace that can be read twice: one that comes by a pipe is kept in a temporary file.
@@ -85,7 +115,7 @@ fn explain(error: Error, calls: &Path, args: &args::Simulate) -> Failure {
         Error::Read(error) => format!("{calls}: {error}"),
         Error::Policy(error) => format!("policy: {error}"),
         Error::Log(error) => {
-            let log = args.log.as_deref().unwrap_or(Path::new("the log"));
+            let log = args.log.as_deref().unwrap_or_else(|| Path::new("the log"));
             format!("{}: {error}", log.display())
         }
     })

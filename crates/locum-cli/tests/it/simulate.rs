@@ -111,3 +111,53 @@ fn what_is_not_there_is_named() {
         assert!(told.errors.contains(named), "{words}: {}", told.errors);
     }
 }
+
+const SCENARIO: &str = r#"
+duration = "2s"
+policy = "careful"
+[arrivals]
+process = "poisson"
+rate = 100
+[[servers]]
+service = { distribution = "trace", file = "times.txt" }
+"#;
+
+#[test]
+fn a_scenario_finds_its_policy_and_its_service_times() {
+    let own = format!("{SCENARIO}\n{CONFIG}");
+    let files = Files::new(&[
+        ("own.toml", &own),
+        ("other.toml", SCENARIO),
+        ("c.toml", CONFIG),
+        ("times.txt", "1.5\n2ms\n"),
+    ]);
+    let told = files.simulate("--scenario own.toml --json --seed 3 --log own.jsonl");
+    assert_eq!(told.code, Some(0), "{}", told.errors);
+    let summary: serde_json::Value = serde_json::from_str(&told.output).unwrap();
+    assert_eq!(summary["latency"]["max"], 2.0);
+    assert!(summary["outcomes"]["rejected"].as_u64() > Some(100), "{summary}");
+    let other = "--scenario other.toml --config c.toml --json --seed 3 --log other.jsonl";
+    assert_eq!(files.simulate(other).output, told.output);
+    assert_eq!(files.read("own.jsonl"), files.read("other.jsonl"));
+    assert_ne!(files.simulate("--scenario own.toml --json").output, told.output);
+}
+
+#[test]
+fn what_is_wrong_with_a_scenario_is_named_with_its_place() {
+    for (from, to, place, said) in [
+        ("rate = 100", "rate = -1", "6:8", "-1 is not a rate"),
+        ("rate =", "rat =", "6:1", "did you mean `rate`?"),
+        ("poisson", "poison", "5:11", "did you mean `poisson`?"),
+        ("\"trace\", file = \"times.txt\"", "\"normal\"", "8:11", "add `mean = …`"),
+        ("times.txt", "none.txt", "8:44", "cannot read"),
+        ("careful", "careless", "", "add `[policies.careless]`"),
+        ("duration = \"2s\"", "duration = \"2 s\"", "2:12", "2 s"),
+    ] {
+        let text = format!("{SCENARIO}\n{CONFIG}").replace(from, to);
+        let files = Files::new(&[("s.toml", &text), ("times.txt", "1.5\n")]);
+        let told = files.simulate("--scenario s.toml");
+        assert_eq!((told.code, &*told.output), (Some(1), ""), "{to}: {}", told.errors);
+        assert!(told.errors.contains(&format!("s.toml:{place}")), "{to}: {}", told.errors);
+        assert!(told.errors.contains(said), "{to}: {}", told.errors);
+    }
+}

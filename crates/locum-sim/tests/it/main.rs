@@ -3,6 +3,8 @@
 #![expect(unreachable_pub, reason = "modules of one test binary")]
 
 mod order;
+mod scenario;
 mod setup;
+mod theory;
 mod trace;
 mod worked;
