@@ -137,11 +137,13 @@ impl Hedge {
     /// What is observed, by upstream; nothing where the delay is fixed.
     pub(crate) fn snapshot(&self, now: Time) -> Vec<Snapshot> {
         let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
-        let snapshot = |(upstream, latency): (&Box<str>, &Arc<Latency>)| Snapshot {
-            upstream: upstream.clone(),
-            delay: latency.percentile(now),
-        };
-        let mut all: Vec<_> = latencies.iter().map(snapshot).collect();
+        let mut all: Vec<_> = latencies
+            .iter()
+            .map(|(upstream, latency)| Snapshot {
+                upstream: upstream.clone(),
+                delay: latency.percentile(now),
+            })
+            .collect();
         all.sort_by(|one, other| one.upstream.cmp(&other.upstream));
         all
     }
