@@ -156,6 +156,43 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// What is said here that nobody looks at where the policy is one of an endpoint
+    /// ([`Endpoint::policy`](crate::Endpoint)): what concerns a call in all its attempts. There, rate
+    /// limits, a cap on calls in flight and a breaker decide.
+    ///
+    /// # Errors
+    ///
+    /// The first such key.
+    pub fn check_for_endpoint(&self) -> Result<(), Error> {
+        let default = Self::default();
+        let unseen = [
+            ("timeout", self.timeout.is_some()),
+            ("attempt_timeout", self.attempt_timeout.is_some()),
+            ("reserve", self.reserve != default.reserve),
+            ("min_attempt", self.min_attempt != default.min_attempt),
+            ("idempotent", self.idempotent.is_some()),
+            ("retry", self.retry.is_some()),
+            ("hedge", self.hedge.is_some()),
+            ("fallback", self.fallback.is_some()),
+            ("fault", self.fault.is_some()),
+            ("methods", !self.methods.is_empty()),
+            (
+                "breaker.min_budget",
+                self.breaker.as_ref().is_some_and(|breaker| breaker.min_budget.is_some()),
+            ),
+        ];
+        match unseen.into_iter().find(|(_, said)| *said) {
+            None => Ok(()),
+            Some((key, _)) => Err(Error::new(
+                key,
+                "it concerns a call in all its attempts, not those at one endpoint",
+                "move it to the policy of a route",
+            )),
+        }
+    }
+}
+
 /// A setting that is out of range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {

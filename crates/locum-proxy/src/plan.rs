@@ -92,10 +92,17 @@ impl Plan {
             let kept = previous.and_then(|plan| plan.upstream(&wanted.name));
             let guard = match &wanted.endpoint_policy {
                 None => None,
-                Some(name) => Some(policy_named(name).ok_or_else(|| {
+                Some(name) => {
                     let path = format!("upstreams.{}.endpoint_policy", wanted.name);
-                    missing("policy", "policies", name, path)
-                })?),
+                    let Some(policy) = policy_named(name) else {
+                        return Err(missing("policy", "policies", name, path));
+                    };
+                    policy.settings().check_for_endpoint().map_err(|error| {
+                        let reason = format!("`{}` of `{name}`: {}", error.path, error.reason);
+                        Error::new(path, reason, error.remedy)
+                    })?;
+                    Some(policy)
+                }
             };
             upstreams.push(Upstream::build(wanted, guard, kept)?);
         }

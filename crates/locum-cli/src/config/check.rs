@@ -239,6 +239,12 @@ fn check_upstream(name: &str, upstream: &Upstream, file: &File, findings: &mut F
     if let Some(policy) = &upstream.endpoint_policy {
         let path = format!("{path}.endpoint_policy");
         findings.reference(&path, "policy", "policies", policy, &file.policies);
+        if let Some(settings) = file.policies.get(policy)
+            && let Err(error) = settings.check_for_endpoint()
+        {
+            let reason = format!("`{}` of `{policy}`: {}", error.path, error.reason);
+            findings.error(&path, reason, error.remedy);
+        }
     }
 }
 

@@ -196,11 +196,12 @@ endpoints = ["127.0.0.1:1", { address = "http://127.0.0.1:2/", weight = 3, zone 
 protocol = "http1"
 balance = "weighted"
 pool = { idle_per_worker = 1, idle = "2s", connect_timeout = "3s", read_idle = "4s" }
-endpoint_policy = "p"
+endpoint_policy = "e"
 [upstreams.b]
 endpoints = ["[::1]:1"]
 [policies.p]
 timeout = "1s"
+[policies.e]
 [[routes]]
 name = "r"
 listener = "web"
@@ -240,7 +241,7 @@ rewrite = { prefix = "/v2" }
         }],
         "upstreams": [
             {
-                "name": "a", "protocol": "http1", "balance": "weighted", "endpoint_policy": "p",
+                "name": "a", "protocol": "http1", "balance": "weighted", "endpoint_policy": "e",
                 "endpoints": [
                     { "name": "127.0.0.1:1", "address": "127.0.0.1:1", "weight": 1, "zone": null },
                     { "name": "127.0.0.1:2", "address": "127.0.0.1:2", "weight": 3, "zone": "z" },

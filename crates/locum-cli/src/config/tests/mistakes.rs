@@ -209,6 +209,11 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "6:19: error: upstreams.users.endpoint_policy: policy `guard` is not defined; add `[policies.guard]`",
         ),
         (
+            "endpoints",
+            "endpoint_policy = \"careful\"\nendpoints",
+            "6:19: error: upstreams.users.endpoint_policy: `timeout` of `careful`: it concerns a call in all its attempts, not those at one endpoint; move it to the policy of a route",
+        ),
+        (
             "[listeners.web]",
             "[listeners.admin]",
             "3:12: error: listeners.admin: the name `admin` is the admin API's own; choose another name",
