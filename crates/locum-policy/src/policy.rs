@@ -167,25 +167,25 @@ impl Policy {
     }
 
     /// Throws the switch of the breaker of `target`, or of all breakers, until `expiry`; `None` takes
-    /// it back. Tells how many breakers that were.
+    /// it back. It holds for breakers that are yet to be made as well, so it may be thrown before the
+    /// first call. Tells whether it could be: not without a breaker, and not for a target that shares
+    /// one with others because there are too many.
     pub fn force(
         &self,
         target: Option<&str>,
         forced: Option<Override>,
         expiry: Time,
         now: Time,
-    ) -> usize {
-        let breakers = self.breakers();
-        let meant = breakers
-            .iter()
-            .filter(|breaker| target.is_none_or(|target| breaker.target() == target));
-        meant.inspect(|breaker| breaker.force(forced, expiry, now)).count()
+    ) -> bool {
+        let fuses = self.0.fuses.as_ref();
+        fuses.is_some_and(|fuses| fuses.table.force(target, forced, expiry, &fuses.numbers, now))
     }
 
     /// Does what time alone brings about in breakers: lost probes, the end of a ramp. A breaker that is
     /// called finds this out by itself; a clock that ticks finds it out on time.
     pub fn tick(&self, now: Time, observer: &impl Observer) {
         let Some(fuses) = &self.0.fuses else { return };
+        fuses.table.expire(now);
         for breaker in self.breakers() {
             let mut changes = Vec::new();
             breaker.tick(now, &mut changes);

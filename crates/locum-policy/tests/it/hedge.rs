@@ -451,7 +451,7 @@ proptest! {
             cause: if *good { OK } else { UNAVAILABLE },
             retry_after: None,
         }).collect();
-        let all = vec![("a", None), ("b", None), ("c", None)];
+        let all = [("a", None), ("b", None), ("c", None)];
         let case = Case { endpoints: all[..endpoints].to_vec(), ..Case::new(&script) };
         let lines = log(&settings, case);
         let lines: Vec<_> =

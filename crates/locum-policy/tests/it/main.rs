@@ -5,6 +5,7 @@
 mod allocation;
 mod balance;
 mod breaker;
+mod clock;
 mod concurrency;
 mod deadline;
 mod fallback;
@@ -18,4 +19,5 @@ mod retry;
 mod run;
 #[cfg(feature = "serde")]
 mod settings;
+mod switch;
 mod world;

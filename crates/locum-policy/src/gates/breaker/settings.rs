@@ -254,13 +254,6 @@ impl Settings {
             Window::Last(length) => {
                 at_least("breaker.window", length, 1)?;
                 at_most("breaker.window", length, 10_000_000)?;
-                if self.min_calls > u64::from(length) {
-                    return Err(Error::new(
-                        "breaker.min_calls",
-                        format!("{} calls never fit into a window of {length}", self.min_calls),
-                        "lower `min_calls` or widen `window`",
-                    ));
-                }
                 Ok(Shape::Last(length as usize))
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::Time;
 use crate::seed::mix;
 
-use super::{Breaker, Numbers};
+use super::{Breaker, Numbers, Override};
 
 /// All breakers of one policy. A reload with other numbers shares the table.
 pub struct Breakers {
@@ -20,6 +20,8 @@ struct Targets {
     by_name: HashMap<Box<str>, Arc<Breaker>>,
     /// When those that are idle were last looked for.
     swept: Time,
+    /// The switch of all of them, those to come included, and when it goes back by itself.
+    forced: Option<(Override, Time)>,
 }
 
 impl Breakers {
@@ -37,8 +39,49 @@ impl Breakers {
         drop(known);
         let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
         let target = if targets.has_room(now) { target } else { OTHER };
-        let new = || Arc::new(Breaker::new(target, numbers, mix(self.seed, name_hash(target))));
+        let forced = targets.forced;
+        let new = || {
+            let breaker = Breaker::new(target, numbers, mix(self.seed, name_hash(target)));
+            if let Some((forced, expiry)) = forced.filter(|(_, expiry)| now < *expiry) {
+                breaker.force(Some(forced), expiry, now);
+            }
+            Arc::new(breaker)
+        };
         Arc::clone(targets.by_name.entry(target.into()).or_insert_with(new))
+    }
+
+    /// Throws the switch of the breaker of `target`, or of all, until `expiry`; `None` takes it back.
+    /// Those that do not exist yet have it thrown when they are made. Tells whether there is such a
+    /// breaker: a target that has none for want of room has no switch.
+    pub(crate) fn force(
+        &self,
+        target: Option<&str>,
+        forced: Option<Override>,
+        expiry: Time,
+        numbers: &Arc<Numbers>,
+        now: Time,
+    ) -> bool {
+        if let Some(target) = target {
+            let breaker = self.get(target, numbers, now);
+            let its_own = breaker.target() == target;
+            if its_own {
+                breaker.force(forced, expiry, now);
+            }
+            return its_own;
+        }
+        let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
+        targets.forced = forced.map(|forced| (forced, expiry));
+        targets.by_name.values().for_each(|breaker| breaker.force(forced, expiry, now));
+        true
+    }
+
+    /// Takes the switch of all back whose time is over.
+    pub(crate) fn expire(&self, now: Time) {
+        let over = |targets: &Targets| targets.forced.is_some_and(|(_, expiry)| expiry <= now);
+        if over(&self.targets.read().unwrap_or_else(PoisonError::into_inner)) {
+            let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
+            targets.forced = targets.forced.filter(|(_, expiry)| now < *expiry);
+        }
     }
 
     /// All of them, by name.
