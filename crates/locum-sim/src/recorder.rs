@@ -113,6 +113,7 @@ impl<'a> Recorder<'a> {
             half_open: sum.half_open + states.half_open,
             ramp: sum.ramp + states.ramp,
         });
+        let targeted = breakers.len();
         if per == Some(Per::Upstream) {
             breakers.clear();
         }
@@ -130,7 +131,7 @@ impl<'a> Recorder<'a> {
                 p999: latency(0.999),
                 max: millis(inner.latency.max()),
             },
-            breaker: per.map(|_| all),
+            breaker: (targeted > 0).then_some(all),
             breakers,
             shares: None,
             servers: None,

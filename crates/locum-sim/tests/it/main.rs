@@ -2,6 +2,8 @@
 
 #![expect(unreachable_pub, reason = "modules of one test binary")]
 
+mod laws;
+mod model;
 mod order;
 mod scenario;
 mod setup;

@@ -12,7 +12,7 @@ pub fn policy(toml: &str) -> Settings {
 }
 
 /// A trace that grows.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Trace(pub String);
 
 impl Trace {
