@@ -80,6 +80,21 @@ fn shaped_calls_and_slow_ones_decide_the_same() {
     }
 }
 
+#[test]
+fn a_probe_that_is_lost_while_nobody_calls_is_noticed_on_time() {
+    let policy = r#"
+        breaker = { min_calls = 2, wait = "500ms", half_open = { lease = "2s" } }
+    "#;
+    let mut trace = Trace::default();
+    trace.call(0.0, "", &[("failure", 10.0)]);
+    trace.call(100.0, "", &[("failure", 10.0)]);
+    trace.call(700.0, "\"cancel_at\":9000", &[("hang", 0.0)]);
+    trace.call(3_000.0, "", &[("success", 1.0)]);
+    let log = same_three_ways(policy, &trace.lines);
+    let lost = "{\"t\":2700,\"event\":\"state\",\"policy\":\"breaker\",\"from\":\"half_open\",\"to\":\"open\",\"cause\":\"probe_lost\"";
+    assert!(log.contains(lost) && log.contains("\"stale\":true"), "{log}");
+}
+
 /// Calls that meet an upstream which works, is flooded, fails, hangs, and recovers.
 fn a_bad_day() -> String {
     let mut trace = Trace::default();

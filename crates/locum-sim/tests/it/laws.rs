@@ -51,7 +51,7 @@ fn trace() -> impl Strategy<Value = Trace> {
         for (later, attempts, deadline, patience, idempotent, who) in calls {
             at += later;
             let cancel_at = patience.map(|patience| at + patience);
-            let written = |time: Option<u32>| time.map_or("null".to_owned(), |time| time.to_string());
+            let written = |time: Option<u32>| time.map_or_else(|| "null".to_owned(), |time| time.to_string());
             let mut rest = format!(
                 r#""deadline":{},"cancel_at":{},"idempotent":{idempotent},"key":"k{who}","call":"m{who}","attempts":["#,
                 written(deadline),

@@ -54,8 +54,8 @@ impl Model {
         while let Some(now) = instants.pop_first() {
             let before = model.done.len();
             model.settle(now);
-            for id in 0..calls.len() {
-                if calls[id].at == now && model.stands[id] == Stands::Coming {
+            for (id, call) in calls.iter().enumerate() {
+                if call.at == now && model.stands[id] == Stands::Coming {
                     last = now;
                     model.arrive(id, now);
                     model.settle(now);
@@ -70,11 +70,9 @@ impl Model {
             });
             instants.extend(ends);
         }
-        for id in 0..calls.len() {
-            if model.stands[id] != Stands::Over {
-                model.done.push((last, id, "unfinished"));
-            }
-        }
+        let left = (0..calls.len()).filter(|id| model.stands[*id] != Stands::Over);
+        let left: Vec<_> = left.map(|id| (last, id, "unfinished")).collect();
+        model.done.extend(left);
         model.done
     }
 
