@@ -278,6 +278,19 @@ fn s11_a_window_of_calls_forgets_a_million_successes() {
 }
 
 #[test]
+fn a_window_of_fewer_calls_than_it_takes_never_trips_by_its_share() {
+    let breaker =
+        Settings { window: Window::Last(10), min_calls: 11, consecutive: Some(30), ..settings() };
+    let (world, policy) = (World::new(), bound(&guarded(breaker)));
+    for _ in 0..29 {
+        world.call(&policy, once(meets(0, FAILURE)));
+    }
+    assert_eq!(snapshot(&policy, 0).state, State::Closed);
+    world.call(&policy, once(meets(0, FAILURE)));
+    assert_eq!(world.log.count("state up closed open consecutive"), 1);
+}
+
+#[test]
 fn threads_lose_no_outcome() {
     for window in [Window::Time(millis(10_000)), Window::Last(1_000_000)] {
         let breaker = Settings { window, min_calls: 1_000_000, ..settings() };

@@ -195,3 +195,91 @@ fn times_that_leave_no_room_for_an_attempt_are_refused() {
         "`methods.\"A.B\".attempt_timeout`: 1ms is too small; write at least 10ms"
     );
 }
+
+/// Attempts of one call that follow each other at once, as the rules on time have them.
+struct Model {
+    /// When the call's time is over, if ever.
+    end: Option<u64>,
+    attempt_timeout: Option<u64>,
+    reserve: u64,
+    min_attempt: u64,
+    attempts: usize,
+    /// How long each attempt would take, and whether it would end well.
+    script: Vec<(u64, bool)>,
+}
+
+impl Model {
+    /// What an attempt at `now` has: until when, and whether the call is over then.
+    fn has(&self, now: u64) -> Option<(u64, bool)> {
+        let left = self.end.map_or(u64::MAX, |end| end.saturating_sub(now + self.reserve));
+        let time = left.min(self.attempt_timeout.unwrap_or(u64::MAX));
+        (time >= self.min_attempt).then_some((now.saturating_add(time), time == left))
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let (mut now, mut lines) = (0, Vec::new());
+        for (index, (took, good)) in self.script.iter().cycle().enumerate() {
+            let Some((until, ends_call)) = self.has(now) else {
+                let how = if index == 0 { "rejected" } else { "failure" };
+                lines.push(format!("{now} done {how} {index} {:?}", millis(now)));
+                return lines;
+            };
+            let kind = if index == 0 { "first" } else { "retry" };
+            lines.push(format!("{now} attempt {} {kind} a", index + 1));
+            let itself = Some(now + took).filter(|at| *at <= until);
+            now = itself.unwrap_or(until);
+            let how = match itself {
+                Some(_) if *good => "success",
+                None if ends_call => "deadline",
+                _ if index + 1 < self.attempts && self.has(now).is_some() => continue,
+                _ => "failure",
+            };
+            lines.push(format!("{now} done {how} {} {:?}", index + 1, millis(now)));
+            return lines;
+        }
+        unreachable!("a call ends")
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_attempt_has_the_time_that_its_rules_give_it(
+        timeout in prop::option::of(0_u64..500),
+        deadline in prop::option::of(0_u64..500),
+        attempt_timeout in prop::option::of(0_u64..200),
+        reserve in 0_u64..20,
+        min_attempt in 1_u64..40,
+        attempts in 1_usize..5,
+        script in prop::collection::vec((0_u64..250, any::<bool>()), 1..6),
+    ) {
+        let timeout = timeout.map(|more| reserve + min_attempt + more);
+        let attempt_timeout = attempt_timeout.map(|more| min_attempt + more);
+        let settings = Settings {
+            timeout: timeout.map(millis),
+            attempt_timeout: attempt_timeout.map(millis),
+            reserve: millis(reserve),
+            min_attempt: millis(min_attempt),
+            retry: Some(retry::Settings {
+                attempts: attempts as u32,
+                base: millis(0),
+                ..Default::default()
+            }),
+            ..Settings::default()
+        };
+        let meeting = script.iter().map(|(took, good)| {
+            meets(*took, if *good { Cause::Reply } else { Cause::Status(503) })
+        });
+        let world = World::new();
+        let case = Case { deadline, ..Case::new(&meeting.collect::<Vec<_>>()) };
+        world.call(&bound(&settings), case);
+        world.advance(ms(10_000));
+        let of_interest = |line: &String| line.contains(" attempt ") || line.contains(" done ");
+        let lines: Vec<_> = world.log.lines().into_iter().filter(of_interest).collect();
+        // The last of a script repeats.
+        let mut script = script;
+        script.resize(6, *script.last().expect("at least one"));
+        let end = [timeout, deadline].into_iter().flatten().min();
+        let model = Model { end, attempt_timeout, reserve, min_attempt, attempts, script };
+        prop_assert_eq!(lines, model.lines());
+    }
+}

@@ -31,6 +31,7 @@ enum State {
     Closed { since: u64 },
     Open { until: u64 },
     HalfOpen,
+    Ramp { since: u64 },
 }
 
 impl State {
@@ -39,6 +40,7 @@ impl State {
             Self::Closed { .. } => "closed",
             Self::Open { .. } => "open",
             Self::HalfOpen => "half_open",
+            Self::Ramp { .. } => "ramp",
         }
     }
 }
@@ -71,11 +73,14 @@ struct Model {
     /// Of the present half-open state.
     ok: u32,
     failed: u32,
+    /// Of each call in turn, whether the ramp's dice went against it: chance is not the rules' matter.
+    unlucky: Vec<bool>,
+    arrived: usize,
     lines: Vec<String>,
 }
 
 impl Model {
-    fn new(settings: &Settings) -> Self {
+    fn new(settings: &Settings, unlucky: Vec<bool>) -> Self {
         Self {
             settings: settings.clone(),
             state: State::Closed { since: 0 },
@@ -85,6 +90,8 @@ impl Model {
             recorded: Vec::new(),
             ok: 0,
             failed: 0,
+            unlucky,
+            arrived: 0,
             lines: Vec::new(),
         }
     }
@@ -154,6 +161,17 @@ impl Model {
         }
     }
 
+    /// What time alone brings about.
+    fn pass_time(&mut self, now: u64) {
+        self.lose_probes(now);
+        let ramp = self.settings.ramp.as_millis() as u64;
+        if let State::Ramp { since } = self.state
+            && since + ramp <= now
+        {
+            self.enter(since + ramp, State::Closed { since: since + ramp }, "ramped");
+        }
+    }
+
     fn lose_probes(&mut self, now: u64) {
         while self.state == State::HalfOpen {
             let lost =
@@ -166,7 +184,9 @@ impl Model {
     }
 
     fn admit(&mut self, now: u64) -> Option<usize> {
-        self.lose_probes(now);
+        self.pass_time(now);
+        let unlucky = self.unlucky.get(self.arrived).copied().unwrap_or_default();
+        self.arrived += 1;
         if matches!(self.state, State::Open { until } if now >= until) {
             self.enter(now, State::HalfOpen, "wait_over");
         }
@@ -180,6 +200,11 @@ impl Model {
         }
         match self.state {
             State::Closed { .. } => {}
+            State::Ramp { .. } if unlucky => {
+                self.lines.push(format!("{now} rejected breaker ramp"));
+                return None;
+            }
+            State::Ramp { .. } => {}
             State::Open { until } => {
                 self.lines.push(format!("{now} rejected breaker open {:?}", millis(until - now)));
                 return None;
@@ -202,7 +227,7 @@ impl Model {
     }
 
     fn settle(&mut self, call: usize, now: u64, meets: Meets) {
-        self.lose_probes(now);
+        self.pass_time(now);
         let Admitted { at, epoch, .. } = self.calls[call];
         self.calls[call].over.get_or_insert(now);
         if epoch != self.epoch {
@@ -216,7 +241,7 @@ impl Model {
             Meets::Ignored | Meets::Hang => return,
         };
         match self.state {
-            State::Closed { .. } => {
+            State::Closed { .. } | State::Ramp { .. } => {
                 self.recorded.push(Recorded { at: now, epoch, failed, slow });
                 self.evaluate(now, 0);
             }
@@ -224,7 +249,11 @@ impl Model {
             State::HalfOpen => {
                 self.ok += 1;
                 if self.ok == self.settings.half_open.required {
-                    self.enter(now, State::Closed { since: now }, "recovered");
+                    let next = match self.settings.ramp.is_zero() {
+                        true => State::Closed { since: now },
+                        false => State::Ramp { since: now },
+                    };
+                    self.enter(now, next, "recovered");
                 }
             }
             State::Open { .. } => {}
@@ -290,13 +319,15 @@ fn settings() -> impl Strategy<Value = Settings> {
     );
     let numbers =
         (1_u64..8, prop_oneof![Just(0.25), Just(0.5), Just(1.0)], 20_u64..200, 0_u64..500);
-    (window, numbers, prop::option::of(slow), prop::option::of(1_u32..5), half_open).prop_map(
+    let ramp = prop_oneof![Just(0_u64), 50_u64..500];
+    (window, numbers, prop::option::of(slow), prop::option::of(1_u32..5), half_open, ramp).prop_map(
         |(
             (window, buckets),
             (min_calls, failure_rate, wait, calm),
             slow,
             consecutive,
             half_open,
+            ramp,
         )| Settings {
             window,
             buckets,
@@ -308,6 +339,7 @@ fn settings() -> impl Strategy<Value = Settings> {
             wait: millis(wait),
             max_wait: millis(4 * wait),
             calm: millis(calm),
+            ramp: millis(ramp),
             jitter: 0.0,
             ..Settings::default()
         },
@@ -323,7 +355,7 @@ proptest! {
         let guarded = policy::Settings { breaker: Some(settings.clone()), ..policy::Settings::default() };
         let policy = bound(&guarded);
         let mut now = 0;
-        for Step { pause, took, meets: met } in &steps {
+        for (seed, Step { pause, took, meets: met }) in steps.iter().enumerate() {
             now += pause;
             let met = match met {
                 Meets::Success => meets(*took, Cause::Status(200)),
@@ -331,11 +363,17 @@ proptest! {
                 Meets::Ignored => meets(*took, Cause::Status(404)),
                 Meets::Hang => hangs(),
             };
-            world.call_at(now, &policy, Case::new(&[met]));
+            world.call_at(now, &policy, Case { seed: seed as u64, ..Case::new(&[met]) });
         }
+        // A call is sent or refused when it arrives, so these are in the order of the calls.
+        let decided =
+            |line: &&String| line.contains(" attempt ") || line.contains(" rejected breaker ");
+        let log = world.log.lines();
+        let unlucky = log.iter().filter(decided).map(|line| line.ends_with("breaker ramp"));
+        let unlucky = unlucky.collect();
         let told = |line: &String| line.contains(" state ") || line.contains(" rejected breaker ");
-        let lines: Vec<_> = world.log.lines().into_iter().filter(told).collect();
-        prop_assert_eq!(lines, Model::new(&settings).run(&steps));
+        let lines: Vec<_> = log.iter().filter(|line| told(line)).cloned().collect();
+        prop_assert_eq!(lines, Model::new(&settings, unlucky).run(&steps));
     }
 
     #[test]
@@ -394,5 +432,5 @@ fn the_model_itself_trips_and_recovers() {
         "100 state up open half_open wait_over",
         "100 state up half_open closed recovered",
     ];
-    assert_eq!(Model::new(&settings).run(&steps), expected);
+    assert_eq!(Model::new(&settings, Vec::new()).run(&steps), expected);
 }

@@ -149,6 +149,28 @@ fn a_wait_that_cannot_end_in_time_gives_up_at_once_with_the_answer_there_is() {
 }
 
 #[test]
+fn a_peer_that_says_not_to_come_back_is_obeyed() {
+    let (world, policy) = (World::new(), bound(&retried(at_once())));
+    let never = Meets { retry_after: Some(Duration::MAX), ..meets(10, UNAVAILABLE) };
+    world.call(&policy, Case::new(&[never, meets(0, Cause::Reply)]));
+    world.advance(ms(1_000));
+    assert_eq!(
+        world.log.lines(),
+        ["0 attempt 1 first a", "10 not_retried pushback", "10 done failure 1 10ms"]
+    );
+}
+
+#[test]
+fn what_cannot_be_sent_again_is_not_retried() {
+    let (world, policy) = (World::new(), bound(&retried(at_once())));
+    world.call(&policy, Case { repeatable: false, ..Case::new(&[meets(0, UNAVAILABLE)]) });
+    assert_eq!(
+        world.log.lines(),
+        ["0 attempt 1 first a", "0 not_retried body", "0 done failure 1 0ns"]
+    );
+}
+
+#[test]
 fn a_ratio_of_three_quarters_is_three_quarters() {
     let (world, policy) = (World::new(), budget(0.75, 0));
     assert_eq!(retries(&world, &policy, 0, 50), 75);
@@ -250,6 +272,56 @@ proptest! {
             ledger.calls.push(now);
             let expected = !good && ledger.grant(now, permille, min_per_second);
             prop_assert_eq!(retried, expected, "at {}", now);
+        }
+    }
+    /// The waits of whole calls, against the table of their bounds.
+    #[test]
+    fn every_wait_is_within_its_bounds(
+        backoff in prop_oneof![
+            Just(Backoff::FullJitter),
+            Just(Backoff::EqualJitter),
+            Just(Backoff::DecorrelatedJitter),
+            Just(Backoff::Exponential),
+            Just(Backoff::Fixed),
+        ],
+        base in 1_u64..100,
+        more in 0_u64..2_000,
+        seed in any::<u64>(),
+        after in prop::option::of(0_u64..200),
+    ) {
+        let cap = base + more;
+        let settings = Settings {
+            backoff,
+            base: millis(base),
+            cap: millis(cap),
+            attempts: 9,
+            ..Settings::default()
+        };
+        let failing = Meets { retry_after: after.map(millis), ..meets(0, UNAVAILABLE) };
+        let (world, policy) = (World::new(), bound(&retried(settings)));
+        world.call(&policy, Case { seed, ..Case::new(&[failing]) });
+        world.advance(ms(1_000_000));
+        let times: Vec<u64> = world.log.lines().iter().filter(|line| line.contains("attempt")).map(|line| {
+            let at: f64 = line.split(' ').next().unwrap().parse().unwrap();
+            (at * 1e6).round() as u64
+        }).collect();
+        prop_assert_eq!(times.len(), 9);
+        let (base, cap) = (base * 1_000_000, cap * 1_000_000);
+        let least = after.unwrap_or(0) * 1_000_000;
+        // The longest that the wait before can have been, where the peer's wish hides it.
+        let mut before = base;
+        for (n, pair) in times.windows(2).enumerate() {
+            let wait = pair[1] - pair[0];
+            let c = cap.min(base << n);
+            let (shortest, longest) = match backoff {
+                Backoff::FullJitter => (0, c),
+                Backoff::EqualJitter => (c / 2, c),
+                Backoff::Exponential => (c, c),
+                Backoff::Fixed => (base, base),
+                Backoff::DecorrelatedJitter => (base, cap.min(3 * before)),
+            };
+            prop_assert!((shortest.max(least)..=longest.max(least)).contains(&wait), "wait {} of {:?}", n + 1, wait);
+            before = if wait > least { wait } else { longest.min(least).max(base) };
         }
     }
 }
