@@ -1,14 +1,16 @@
-//! What a policy costs a call that is answered at once: nothing on, each gate, all five.
+//! What a policy costs a call that is answered at once: nothing on, each gate, all five; and what it
+//! costs each of several threads that share it.
 
 use std::cell::Cell;
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
+use std::sync::Barrier;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use locum_policy::gates::{breaker, concurrency, rate_limit, retry};
+use locum_policy::gates::{breaker, concurrency, fallback, hedge, rate_limit, retry};
 use locum_policy::text::Rate;
 use locum_policy::{
     Answer, Attempt, Bound, Call, Cause, Clock, End, Ended, Endpoint, Exchange, Key, Keys, Policy,
@@ -147,6 +149,9 @@ fn policies() -> Vec<(&'static str, Bound)> {
         retry: retry.clone(),
         ..deadline.clone()
     };
+    let covered = Settings { fallback: Some(fallback::Settings::default()), ..all.clone() };
+    let delay = hedge::Delay::Fixed(Duration::from_millis(50));
+    let hedged = Settings { hedge: Some(hedge::Settings::after(delay)), ..all.clone() };
     let all_keyed = Settings { rate_limit: vec![keyed.clone()], ..all.clone() };
     vec![
         ("open", Bound::open()),
@@ -159,6 +164,8 @@ fn policies() -> Vec<(&'static str, Bound)> {
         ("retry", bound(Settings { retry, ..Settings::default() })),
         ("all_five", bound(all)),
         ("all_five_keyed", bound(all_keyed)),
+        ("all_five_covered", bound(covered)),
+        ("all_five_hedged", bound(hedged)),
     ]
 }
 
@@ -178,10 +185,40 @@ fn bench(criterion: &mut Criterion) {
     measure("real", &|policy| call_once(policy, &real), &|| plain_call(&real));
 }
 
+/// The time of a call on each of several threads at once, under one policy that each has bound for
+/// itself, as workers do.
+fn share(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("shared");
+    let all = policies().into_iter().find(|(name, _)| *name == "all_five");
+    let (_, all) = all.expect("it is one of them");
+    let policy = all.policy().expect("it is not open");
+    for threads in [1, 2, 8] {
+        group.bench_function(format!("all_five_{threads}_threads"), |bencher| {
+            bencher.iter_custom(|calls| {
+                let barrier = Barrier::new(threads);
+                let work = || {
+                    let (clock, bound) = (Real(start()), policy.bind("upstream"));
+                    barrier.wait();
+                    let began = start();
+                    for _ in 0..calls {
+                        black_box(call_once(black_box(&bound), &clock));
+                    }
+                    began.elapsed()
+                };
+                std::thread::scope(|scope| {
+                    let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+                    let times = threads.into_iter().map(|thread| thread.join().expect("no panic"));
+                    times.max().unwrap_or_default()
+                })
+            });
+        });
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 fn start() -> Instant {
     Instant::now()
 }
 
-criterion_group!(benches, bench);
+criterion_group!(benches, bench, share);
 criterion_main!(benches);
