@@ -75,7 +75,7 @@ impl<'a, F: Future<Output = ()>> Tasks<'a, F> {
         slot.id = id;
         slot.cancel = cancel;
         slot.future.set(Some(future));
-        self.poll(task);
+        self.go_on(task);
     }
 
     fn add_slot(&mut self) -> u32 {
@@ -99,7 +99,7 @@ impl<'a, F: Future<Output = ()>> Tasks<'a, F> {
             None => return Step::Idle,
             Some(Item::Tick) => return Step::Tick,
             Some(Item::Outside(number)) => return Step::Outside(number),
-            Some(Item::Poll(task)) => self.poll(task),
+            Some(Item::Poll(task)) => self.go_on(task),
             Some(Item::Cancel(task)) => self.cancel(task),
         }
         Step::Task
@@ -114,12 +114,8 @@ impl<'a, F: Future<Output = ()>> Tasks<'a, F> {
         }
     }
 
-    /// What `task` waits for has come.
+    /// Lets `task` go on: what it waits for may have come.
     pub(crate) fn go_on(&mut self, task: u32) {
-        self.poll(task);
-    }
-
-    fn poll(&mut self, task: u32) {
         self.agenda.poll_as(task);
         let slot = &mut self.slots[task as usize];
         slot.awake.take().into_iter().for_each(|key| self.agenda.remove(key));
@@ -135,7 +131,7 @@ impl<'a, F: Future<Output = ()>> Tasks<'a, F> {
     fn cancel(&mut self, task: u32) {
         self.slots[task as usize].cancel = None;
         if self.agenda.ends_now(task) {
-            self.poll(task);
+            self.go_on(task);
         }
         if self.slots[task as usize].future.is_some() {
             self.end(task);
