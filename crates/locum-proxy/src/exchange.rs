@@ -341,9 +341,22 @@ impl Answered {
         self.outgoing.poll(&mut self.connection.stream, exchange, cx)
     }
 
-    /// Ends the attempt without a look at its answer.
-    pub(crate) fn discard(self, exchange: &Exchange<'_, '_>) {
-        self.finish(exchange, false);
+    /// Ends the attempt without a look at its answer. If all of it is there, which a short answer's
+    /// body is as soon as its head, the connection is as good as after any other.
+    pub(crate) fn discard(mut self, exchange: &Exchange<'_, '_>) {
+        let buffer = &mut self.connection.buffer;
+        let reusable = self.head.response(buffer.filled()).reusable();
+        let body = match self.framing {
+            Framing::None => Some(0),
+            Framing::Length(length) => usize::try_from(length).ok(),
+            Framing::Chunked | Framing::UntilClose => None,
+        };
+        let length = body.and_then(|body| body.checked_add(self.head.len()));
+        let whole = reusable && length == Some(buffer.filled().len());
+        if whole {
+            buffer.consume(buffer.filled().len());
+        }
+        self.finish(exchange, whole);
     }
 
     /// Ends the attempt: its connection is kept for the next call if nothing is left on it.

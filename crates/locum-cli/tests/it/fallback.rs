@@ -26,6 +26,15 @@ fn a_failing_answer_is_replaced() {
 }
 
 #[test]
+fn an_answer_that_is_replaced_does_not_cost_its_connection() {
+    let upstream = Upstream::start(script::says("503 Service Unavailable"));
+    let locum = Config::to(&upstream).policy(FALLBACK).start();
+    let mut client = locum.client();
+    (0..5).for_each(|_| is_fallback(&client.get("/").unwrap(), "received-status=503"));
+    assert_eq!((upstream.deliveries(), upstream.accepted()), (5, 1));
+}
+
+#[test]
 fn an_upstream_that_cannot_be_reached_is_replaced() {
     let locum = Config::to_addresses([refused()]).policy(FALLBACK).start();
     is_fallback(&locum.get("/"), "error=connection_refused");
