@@ -103,7 +103,11 @@ async fn throw(request: Request<Incoming>, policy: &Policy, plan: &Plan) -> Answ
             format!("the breaker of `{}` has no target `{target}`; {known}", policy.name());
         return problem(StatusCode::NOT_FOUND, &detail);
     }
-    policy.force(switch.target.as_deref(), forced, expiry, now);
+    if !policy.force(switch.target.as_deref(), forced, expiry, now) {
+        let detail = "the target shares a breaker with others, as there are too many; leave `target` \
+                      out to mean all of them";
+        return problem(StatusCode::CONFLICT, detail);
+    }
     tracing::info!(
         policy = policy.name(),
         target = switch.target.as_deref().unwrap_or("all"),
