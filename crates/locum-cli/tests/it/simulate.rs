@@ -153,7 +153,7 @@ fn what_is_wrong_with_a_scenario_is_named_with_its_place() {
         ("careful", "careless", "", "add `[policies.careless]`"),
         ("duration = \"2s\"", "duration = \"2 s\"", "2:12", "2 s"),
     ] {
-        let text = format!("{SCENARIO}\n{CONFIG}").replace(from, to);
+        let text = format!("{SCENARIO}\n{CONFIG}").replacen(from, to, 1);
         let files = Files::new(&[("s.toml", &text), ("times.txt", "1.5\n")]);
         let told = files.simulate("--scenario s.toml");
         assert_eq!((told.code, &*told.output), (Some(1), ""), "{to}: {}", told.errors);
