@@ -57,7 +57,7 @@ impl FromStr for Balance {
             _ => match (text.strip_prefix("hash:"), text.strip_prefix("sticky:")) {
                 (Some(key), _) => key.parse().map(Self::Hash),
                 (_, Some(cookie)) if !cookie.is_empty() => Ok(Self::Sticky(cookie.into())),
-                _ => Err(not_a_word(text, &known, &[])),
+                _ => Err(not_a_word(text, &known)),
             },
         }
     }

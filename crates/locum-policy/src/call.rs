@@ -60,7 +60,6 @@ impl FromStr for Key {
                 _ => Err(not_a_word(
                     text,
                     &["client-ip", "header:NAME", "method", "route", "identity"],
-                    &[],
                 )),
             },
         }

@@ -132,7 +132,6 @@ words! {
         /// It is not there.
         "off" => Off,
     }
-    unavailable []
 }
 
 impl Default for Settings {

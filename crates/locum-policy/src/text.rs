@@ -159,7 +159,6 @@ macro_rules! words {
     (
         $(#[$doc:meta])*
         pub enum $name:ident { $($(#[$variant_doc:meta])* $word:literal => $variant:ident,)* }
-        unavailable [$($missing:literal),*]
     ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -182,7 +181,7 @@ macro_rules! words {
             fn from_str(word: &str) -> Result<Self, Self::Err> {
                 match word {
                     $($word => Ok(Self::$variant),)*
-                    _ => Err($crate::text::not_a_word(word, &[$($word),*], &[$($missing),*])),
+                    _ => Err($crate::text::not_a_word(word, &[$($word),*])),
                 }
             }
         }
@@ -216,14 +215,10 @@ macro_rules! words {
 
 pub(crate) use words;
 
-/// Names what is known; of what is planned, says that it is not there yet.
-pub(crate) fn not_a_word(word: &str, known: &[&str], unavailable: &[&str]) -> Malformed {
+/// Names what is known.
+pub(crate) fn not_a_word(word: &str, known: &[&str]) -> Malformed {
     let known: Vec<_> = known.iter().map(|word| format!("`{word}`")).collect();
-    let known = known.join(", ");
-    if unavailable.contains(&word) {
-        return Malformed::new(word, format!("available in this version; known are {known}"));
-    }
-    Malformed::new(word, format!("one of {known}"))
+    Malformed::new(word, format!("one of {}", known.join(", ")))
 }
 
 fn split_unit(text: &str) -> (&str, &str) {

@@ -172,7 +172,7 @@ fn a_value_out_of_range_names_its_key_the_reason_and_the_remedy() {
         ("retry = { budget = { ttl = \"0s\" } }", "retry.budget.ttl"),
     ] {
         let settings: Settings = toml::from_str(text).unwrap();
-        let error = Policy::build("test", &settings, 1, None).unwrap_err();
+        let error = Policy::build("test", &settings, 1, None).expect_err(text);
         assert_eq!(error.path, path, "{text}");
         assert!(!error.reason.is_empty() && !error.remedy.is_empty(), "{text}");
     }

@@ -168,7 +168,6 @@ words! {
         /// Each method.
         "method" => Method,
     }
-    unavailable []
 }
 
 impl Default for Settings {

@@ -93,7 +93,6 @@ words! {
         /// It waits for its turn; turns are far apart after a quiet spell.
         "warm-up" => WarmUp,
     }
-    unavailable []
 }
 
 impl Settings {

@@ -19,7 +19,6 @@ words! {
         /// The base.
         "fixed" => Fixed,
     }
-    unavailable []
 }
 
 impl Backoff {

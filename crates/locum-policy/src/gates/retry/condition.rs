@@ -113,7 +113,7 @@ impl FromStr for Condition {
             _ => {
                 let mut known: Vec<_> = WORDS.iter().map(|(word, _)| *word).collect();
                 known.extend(["a status from 400 to 599", "a gRPC status such as UNAVAILABLE"]);
-                Err(not_a_word(text, &known, &[]))
+                Err(not_a_word(text, &known))
             }
         }
     }
