@@ -119,7 +119,6 @@ fn a_value_out_of_range_names_its_key_the_reason_and_the_remedy() {
         ("breaker = { failure_rate = 0.0 }", "breaker.failure_rate"),
         ("breaker = { failure_rate = nan }", "breaker.failure_rate"),
         ("breaker = { min_calls = 0 }", "breaker.min_calls"),
-        ("breaker = { window = 10 }", "breaker.min_calls"),
         ("breaker = { window = 100, buckets = 10 }", "breaker.buckets"),
         ("breaker = { jitter = 1.0 }", "breaker.jitter"),
         ("breaker = { factor = 0.5 }", "breaker.factor"),
