@@ -15,6 +15,7 @@ pub mod fault;
 pub mod hedge;
 pub mod rate_limit;
 pub mod retry;
+pub mod throttle;
 
 /// What a gate says to a call.
 #[derive(Debug)]
@@ -78,6 +79,8 @@ gates! {
     retry: Retry,
     /// A second attempt beside a slow one.
     hedge: Hedge,
+    /// The share of attempts that is kept from a target which refuses many.
+    throttle: Throttle,
     /// The circuit breaker.
     breaker: Breaker,
     /// Trouble made on purpose.

@@ -97,6 +97,7 @@ pub mod seed;
 #[cfg(feature = "serde")]
 mod serial;
 pub mod settings;
+mod sync;
 mod tap;
 pub mod text;
 pub mod time;

@@ -85,3 +85,35 @@ impl Rules {
         }
     }
 }
+
+/// What an attempt's end tells of whether the peer takes calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It answered, if only that the caller was at fault; `worked`: with what was asked for.
+    Accepted { worked: bool },
+    /// It says that there is too much to do, or took too long.
+    Overload,
+    /// It failed.
+    Failed,
+    /// Nothing: the attempt was not sent, or given up before there was an answer.
+    #[default]
+    Nothing,
+}
+
+impl Cause {
+    /// What is heard of the peer in an attempt whose time being over would mean `cut`.
+    #[inline]
+    pub(crate) fn heard(self, cut: Cut) -> Heard {
+        match self {
+            // gRPC: RESOURCE_EXHAUSTED.
+            Self::Status(429 | 503) | Self::Grpc(8) | Self::Refused => Heard::Overload,
+            Self::Timeout if cut != Cut::ShortCall => Heard::Overload,
+            Self::Status(400..=499) => Heard::Accepted { worked: false },
+            _ => match Rules::default().class(self, cut) {
+                Class::Success => Heard::Accepted { worked: true },
+                Class::Failure | Class::Overload => Heard::Failed,
+                Class::Ignored => Heard::Nothing,
+            },
+        }
+    }
+}

@@ -14,6 +14,7 @@ use crate::gates::fault::Fault;
 use crate::gates::hedge::{self, Hedge, Latency};
 use crate::gates::rate_limit::{self, Kept, Limits};
 use crate::gates::retry::{self, Budget, Retry};
+use crate::gates::throttle::{self, Throttle, Throttles};
 use crate::outcome::Rules;
 use crate::seed::mix;
 use crate::{Observer, Time};
@@ -34,6 +35,7 @@ pub(crate) struct Parts {
     pub(crate) places: Option<Part<Places>>,
     pub(crate) retry: Option<Part<Retry>>,
     pub(crate) hedge: Option<Part<Hedge>>,
+    pub(crate) throttles: Option<Part<Throttles>>,
     pub(crate) fuses: Option<Fuses>,
     pub(crate) fallback: Option<Part<fallback::Settings>>,
     pub(crate) fault: Option<Part<Fault>>,
@@ -118,6 +120,7 @@ impl Policy {
             shadow_limits: limits(&watched)?,
             places: places(settings, previous)?,
             retry: retry(settings, previous)?,
+            throttles: throttles(settings, previous)?,
             fuses: fuses(settings, seed, version, previous)?,
             hedge: hedge(settings, previous)?,
             fallback: fallback(settings)?,
@@ -145,8 +148,9 @@ impl Policy {
     pub fn bind(&self, upstream: &str) -> Bound {
         let breaker = self.0.fuses.as_ref().filter(|fuses| fuses.per == Per::Upstream);
         let breaker = breaker.map(|fuses| fuses.table.get(upstream, &fuses.numbers, Time::ZERO));
+        let throttle = self.0.throttles.as_ref().map(|throttles| throttles.gate.get(upstream));
         let latency = self.0.hedge.as_ref().and_then(|hedge| hedge.gate.latency(upstream));
-        Bound(Some(Arc::new(Binding { policy: self.clone(), breaker, latency })))
+        Bound(Some(Arc::new(Binding { policy: self.clone(), breaker, latency, throttle })))
     }
 
     /// How its parts stand.
@@ -159,9 +163,14 @@ impl Policy {
             limits: limits.collect(),
             retry_balance: parts.budget().map(|budget| budget.balance(now)),
             hedges: parts.hedge.as_ref().map_or_else(Vec::new, |hedge| hedge.gate.snapshot(now)),
+            throttles: parts
+                .throttles
+                .as_ref()
+                .map(|throttles| throttles.gate.snapshot(now))
+                .unwrap_or_default(),
             concurrency: parts.places.as_ref().map(|places| {
                 let (in_flight, waiting) = places.gate.load();
-                Concurrency { in_flight, waiting, limit: places.gate.settings().max }
+                Concurrency { in_flight, waiting, limit: places.gate.limit() }
             }),
         }
     }
@@ -213,6 +222,7 @@ struct Binding {
     breaker: Option<Arc<Breaker>>,
     /// How long attempts at the upstream take, if hedges ask for it.
     latency: Option<Arc<Latency>>,
+    throttle: Option<Arc<Throttle>>,
 }
 
 impl Bound {
@@ -272,6 +282,11 @@ impl Bound {
     }
 
     #[inline]
+    pub(crate) fn throttle(&self) -> Option<&Throttle> {
+        self.0.as_deref().and_then(|binding| binding.throttle.as_deref())
+    }
+
+    #[inline]
     pub(crate) const fn is_open(&self) -> bool {
         self.0.is_none()
     }
@@ -322,6 +337,20 @@ fn places(settings: &Settings, previous: Option<&Parts>) -> Result<Option<Part<P
     let gate = match kept.filter(|kept| kept.gate.settings().same_but_mode(wanted)) {
         Some(kept) => Arc::clone(&kept.gate),
         None => Arc::new(Places::build(wanted)?),
+    };
+    Ok(Some(Part { shadow, gate }))
+}
+
+fn throttles(
+    settings: &Settings,
+    previous: Option<&Parts>,
+) -> Result<Option<Part<Throttles>>, Error> {
+    let Some(wanted) = &settings.throttle else { return Ok(None) };
+    let Some(shadow) = in_shadow(wanted.mode, settings) else { return Ok(None) };
+    let kept = previous.and_then(|previous| previous.throttles.as_ref());
+    let gate = match kept.filter(|kept| kept.gate.settings().same_but_mode(wanted)) {
+        Some(kept) => Arc::clone(&kept.gate),
+        None => Arc::new(Throttles::build(wanted)?),
     };
     Ok(Some(Part { shadow, gate }))
 }
@@ -401,6 +430,8 @@ pub struct Snapshot {
     pub hedges: Vec<hedge::Snapshot>,
     /// The cap on calls in flight.
     pub concurrency: Option<Concurrency>,
+    /// Its throttles, by target.
+    pub throttles: Vec<throttle::Snapshot>,
 }
 
 /// How a cap on calls in flight stands.

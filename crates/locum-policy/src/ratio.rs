@@ -23,6 +23,11 @@ impl Ratio {
         u128::from(part) * u128::from(BILLION) >= u128::from(self.0) * u128::from(whole)
     }
 
+    /// This share of `whole`, in billionths.
+    pub(crate) fn billionths_of(self, whole: u64) -> u128 {
+        u128::from(self.0) * u128::from(whole)
+    }
+
     /// This share of `whole`, rounded down.
     pub(crate) fn of(self, whole: u64) -> u64 {
         let share = u128::from(self.0) * u128::from(whole) / u128::from(BILLION);

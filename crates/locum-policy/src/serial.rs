@@ -242,3 +242,48 @@ as_text!(
     "Condition",
     "a condition such as `connect`, `timeout`, `503` or `UNAVAILABLE`"
 );
+
+/// `true` for what is written nowhere else, `false` for nothing, or a table.
+pub(crate) mod switch {
+    use super::*;
+
+    struct Switch<T>(PhantomData<T>);
+
+    impl<'de, T: Default + Deserialize<'de>> Visitor<'de> for Switch<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("`true`, `false` or a table")
+        }
+
+        fn visit_bool<E: Error>(self, on: bool) -> Result<Option<T>, E> {
+            Ok(on.then(T::default))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<T>, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+
+    #[expect(clippy::ref_option, reason = "serde's `with` hands a reference to the field")]
+    pub(crate) fn serialize<T: Serialize, S: Serializer>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => value.serialize(serializer),
+            None => serializer.serialize_bool(false),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<T>, D::Error> {
+        deserializer.deserialize_any(Switch(PhantomData))
+    }
+
+    pub(crate) fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+        let table = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [{ "type": "boolean" }, table] })
+    }
+}

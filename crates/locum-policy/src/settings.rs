@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::gates::{breaker, concurrency, fallback, fault, hedge, rate_limit, retry};
+use crate::gates::{breaker, concurrency, fallback, fault, hedge, rate_limit, retry, throttle};
 use crate::text::{self, words};
 
 /// A policy: everything that is absent is off.
@@ -60,6 +60,9 @@ pub struct Settings {
     /// The cap on calls in flight.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub concurrency: Option<concurrency::Settings>,
+    /// The share of attempts that is kept from a target which refuses many.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub throttle: Option<throttle::Settings>,
     /// The circuit breaker.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub breaker: Option<breaker::Settings>,
@@ -145,6 +148,7 @@ impl Default for Settings {
             idempotent: None,
             rate_limit: Vec::new(),
             concurrency: None,
+            throttle: None,
             breaker: None,
             retry: None,
             hedge: None,

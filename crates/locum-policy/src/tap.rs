@@ -4,9 +4,10 @@
 //! decision, and closes it (taking the count) before it looks at its state. While the tap is shut,
 //! or the time is outside its stretch, everyone takes the lock instead.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::Time;
+use crate::sync::AtomicU64;
 
 /// Invariant: `word` is `generation << 32 | count`; generation 0 is shut. Every opening has a new
 /// generation, so a thread that looked at one opening cannot add to the next.
@@ -19,7 +20,7 @@ pub(crate) struct Tap {
 const COUNT: u64 = u32::MAX as u64;
 
 impl Tap {
-    pub(crate) const fn shut() -> Self {
+    pub(crate) fn shut() -> Self {
         Self { word: AtomicU64::new(0), start: AtomicU64::new(0), end: AtomicU64::new(0) }
     }
 

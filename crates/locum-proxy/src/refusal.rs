@@ -109,9 +109,12 @@ impl Refusal {
             Kind::Concurrency => (503, "connection_limit_reached"),
             Kind::Deadline => (504, "http_response_timeout"),
             // These refuse nobody; what they touch fails as if the upstream had.
-            Kind::Breaker | Kind::Retry | Kind::Hedge | Kind::Fallback | Kind::Fault => {
-                (503, "destination_unavailable")
-            }
+            Kind::Throttle
+            | Kind::Breaker
+            | Kind::Retry
+            | Kind::Hedge
+            | Kind::Fallback
+            | Kind::Fault => (503, "destination_unavailable"),
         };
         let detail = rejection.to_string();
         Self {

@@ -1,11 +1,12 @@
 #![doc = include_str!("../../docs/breaker.md")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::ratio::Ratio;
 use crate::rejection::Facts;
+use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use crate::tap::Tap;
 use crate::{Class, Event, Kind, Observer, Rejection, Time};
 

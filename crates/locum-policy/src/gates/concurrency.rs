@@ -2,84 +2,38 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use crate::rejection::Facts;
-use crate::settings::{Error, Mode, at_least, at_most};
-use crate::{Kind, Rejection, Time};
+use crate::settings::Error;
+use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard};
+use crate::{Call, Kind, Rejection, Time};
 
-use self::queue::{Queue, Status};
+use self::gradient::Gradient;
+pub(crate) use self::gradient::Sample;
+use self::queue::Queue;
+pub(crate) use self::queue::Status;
+pub use self::settings::{Adaptive, Settings};
 
+mod gradient;
 mod queue;
-
-/// A cap on the calls in flight.
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema),
-    serde(deny_unknown_fields)
-)]
-#[cfg_attr(feature = "serde", schemars(rename = "ConcurrencySettings"))]
-pub struct Settings {
-    /// Enforced, watched in shadow, or off; absent: as the whole policy.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
-    pub mode: Option<Mode>,
-    /// Calls in flight. Too small: an idle service refuses; too large: a busy one drowns.
-    pub max: u32,
-    /// Calls that may wait for a place; absent: none.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub queue: u32,
-    /// How long one waits at most; absent: until its deadline.
-    #[cfg_attr(
-        feature = "serde",
-        serde(
-            default,
-            with = "crate::serial::maybe_duration",
-            skip_serializing_if = "Option::is_none"
-        ),
-        schemars(with = "Option<String>")
-    )]
-    pub queue_timeout: Option<Duration>,
-}
-
-impl Settings {
-    /// At most `max` calls in flight, and nobody waits.
-    pub const fn new(max: u32) -> Self {
-        Self { mode: None, max, queue: 0, queue_timeout: None }
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        at_least("concurrency.max", self.max, 1)?;
-        at_most("concurrency.max", self.max, MOST)?;
-        at_most("concurrency.queue", self.queue, MOST)?;
-        if self.queue == 0 && self.queue_timeout.is_some() {
-            let remedy = "set `queue`, or remove `queue_timeout`";
-            return Err(Error::new(
-                "concurrency.queue_timeout",
-                "nobody may wait: `queue` is 0",
-                remedy,
-            ));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn same_but_mode(&self, other: &Self) -> bool {
-        Self { mode: None, ..self.clone() } == Self { mode: None, ..other.clone() }
-    }
-}
-
-const MOST: u32 = 1 << 30;
+mod settings;
 
 /// Places for calls in flight, and the queue before them.
 pub struct Places {
     settings: Settings,
     /// `in flight << 32 | waiting`. Who waits is counted under the lock only, so while the low half
-    /// is zero a place is taken and given back without it.
+    /// is zero a place is taken and given back without it. Invariant: nobody waits beside a free place,
+    /// but while the lock is held.
     load: AtomicU64,
+    /// How many may be in flight.
+    limit: AtomicU32,
     queue: Mutex<Queue>,
+    /// What moves the limit, if anything does.
+    gradient: Option<Mutex<Gradient>>,
 }
 
 /// A turn in the queue; dropped, it leaves no trace, and gives on a place it was just handed.
@@ -99,52 +53,91 @@ pub enum Entry {
     Full,
 }
 
+/// Why a call does not get in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Places and queue are full.
+    Full,
+    /// A call of higher priority took its turn.
+    Displaced,
+    /// It waited too long.
+    TimedOut,
+}
+
 impl Places {
     pub(crate) fn build(settings: &Settings) -> Result<Self, Error> {
         settings.check()?;
-        Ok(Self { settings: settings.clone(), load: AtomicU64::new(0), queue: Mutex::default() })
+        let gradient =
+            settings.adaptive.as_ref().map(|adaptive| Gradient::new(adaptive, settings.most()));
+        let limit = gradient.as_ref().map_or_else(|| settings.most(), Gradient::limit);
+        Ok(Self {
+            settings: settings.clone(),
+            load: AtomicU64::new(0),
+            limit: AtomicU32::new(limit),
+            queue: Mutex::new(Queue::default()),
+            gradient: gradient.map(Mutex::new),
+        })
     }
 
     pub(crate) const fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// A place if one is free and nobody waits for it, else a turn if the queue has room.
+    /// A place if one is free and nobody waits for it, else a turn if the queue has room, or can be made
+    /// to have it at the cost of a call of lower priority.
     #[inline]
-    pub fn enter(self: &Arc<Self>, now: Time) -> Entry {
+    pub fn enter(self: &Arc<Self>, call: &Call<'_>, now: Time) -> Entry {
         if self.take_if_nobody_waits() {
             return Entry::Place;
         }
         if self.settings.queue == 0 {
             return Entry::Full;
         }
-        self.queue_up(now)
+        self.queue_up(self.priority(call), now)
+    }
+
+    /// What the call says of its priority, or what its route says.
+    fn priority(&self, call: &Call<'_>) -> u8 {
+        let said = self.settings.priority.as_ref().and_then(|key| call.keys.key(key));
+        match said.map(<[u8]>::trim_ascii) {
+            Some([digit @ b'0'..=b'3']) => digit - b'0',
+            _ => call.priority,
+        }
     }
 
     #[cold]
-    fn queue_up(self: &Arc<Self>, now: Time) -> Entry {
+    fn queue_up(self: &Arc<Self>, priority: u8, now: Time) -> Entry {
         let mut queue = self.lock();
-        if queue.len() >= self.settings.queue as usize {
-            return Entry::Full;
+        let displaced = if queue.len() >= self.settings.queue as usize {
+            // One waits for another, so the count stays as it is.
+            let Some(displaced) = queue.displace(priority) else { return Entry::Full };
+            displaced
+        } else {
+            // A place may have been freed since; after this step, its owner will look at the queue.
+            if !self.count_waiter_if_full(queue.len()) {
+                return Entry::Place;
+            }
+            None
+        };
+        let number = queue.push(priority, now);
+        drop(queue);
+        if let Some(waker) = displaced {
+            waker.wake();
         }
-        // A place may have been freed since; after this step, its owner will look at the queue.
-        if !self.count_waiter_if_full(queue.len()) {
-            return Entry::Place;
-        }
-        let number = queue.push(now);
         Entry::Turn(Turn { places: Arc::clone(self), number, since: now })
     }
 
-    /// Of a gate in shadow: removes from the queue those who would have given up by `now`.
-    pub(crate) fn expire(&self, now: Time) {
+    /// Of a gate in shadow: removes from the queue those who would have given up before `now`.
+    pub(crate) fn expire_before(&self, now: Time) {
         let Some(timeout) = self.settings.queue_timeout else { return };
-        if self.load.load(Ordering::Relaxed) & WAITING == 0 {
+        let age = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        let Some(oldest) = now.as_nanos().checked_sub(age) else { return };
+        if self.load().1 == 0 {
             return;
         }
         let mut queue = self.lock();
-        while queue.expire_first(timeout, now) {
-            self.load.fetch_sub(1, Ordering::AcqRel);
-        }
+        let expired = queue.expire(Time::from_nanos(oldest));
+        self.load.fetch_sub(expired as u64, Ordering::AcqRel);
     }
 
     /// In flight and waiting.
@@ -153,19 +146,33 @@ impl Places {
         ((load >> 32) as u32, (load & WAITING) as u32)
     }
 
-    pub(crate) fn rejection(&self, policy: &str, reason: &'static str) -> Rejection {
-        let Settings { max, queue, queue_timeout, .. } = self.settings;
-        let detail = match (reason, queue_timeout) {
-            (QUEUE_TIMEOUT, Some(timeout)) => {
-                format!("waited {} for one of {max} places", crate::text::spoken(timeout))
+    /// How many may be in flight now.
+    pub fn limit(&self) -> u32 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn rejection(&self, policy: &str, refused: Refused) -> Rejection {
+        let (limit, queue) = (self.limit(), self.settings.queue);
+        let (reason, detail) = match (refused, self.settings.queue_timeout) {
+            (Refused::TimedOut, timeout) => {
+                let waited = crate::text::spoken(timeout.unwrap_or_default());
+                ("queue_timeout", format!("waited {waited} for one of {limit} places"))
             }
-            _ if queue == 0 => format!("{max} calls are in flight"),
-            _ => format!("{max} calls are in flight and {queue} wait"),
+            (Refused::Displaced, _) => {
+                ("overloaded", "a call of higher priority took its turn".to_owned())
+            }
+            (Refused::Full, _) if queue == 0 => {
+                ("overloaded", format!("{limit} calls are in flight"))
+            }
+            (Refused::Full, _) => {
+                ("overloaded", format!("{limit} calls are in flight and {queue} wait"))
+            }
         };
         Facts {
             policy: policy.into(),
             kind: Kind::Concurrency,
             reason,
+            // Nobody can tell when a call in flight will end.
             retry_after: None,
             detail,
             limit: None,
@@ -174,49 +181,78 @@ impl Places {
     }
 
     fn take_if_nobody_waits(&self) -> bool {
+        let limit = u64::from(self.limit());
         let free = |load| {
             let (waiting, in_flight) = (load & WAITING, load >> 32);
-            (waiting == 0 && in_flight < u64::from(self.settings.max)).then(|| load + ONE_IN_FLIGHT)
+            (waiting == 0 && in_flight < limit).then(|| load + ONE_IN_FLIGHT)
         };
-        self.load.try_update(Ordering::AcqRel, Ordering::Relaxed, free).is_ok()
+        self.load.fetch_update(Ordering::AcqRel, Ordering::Relaxed, free).is_ok()
     }
 
     /// Under the lock: one more waits, or, if a place is free for it, takes that.
     fn count_waiter_if_full(&self, waiting: usize) -> bool {
-        let full = |load: u64| {
-            let free = waiting == 0 && load >> 32 < u64::from(self.settings.max);
-            Some(if free { load + ONE_IN_FLIGHT } else { load + 1 })
-        };
-        let before = self.load.try_update(Ordering::AcqRel, Ordering::Relaxed, full);
+        let limit = u64::from(self.limit());
+        let is_free = |load: u64| waiting == 0 && load >> 32 < limit;
+        let full = |load: u64| Some(if is_free(load) { load + ONE_IN_FLIGHT } else { load + 1 });
+        let before = self.load.fetch_update(Ordering::AcqRel, Ordering::Relaxed, full);
         let (Ok(before) | Err(before)) = before;
-        !(waiting == 0 && before >> 32 < u64::from(self.settings.max))
+        !is_free(before)
     }
 
-    /// Gives a place back: to who waits first, if anybody does.
+    /// Gives a place back: to who waits for one, if anybody does. `now` is when, where that is known.
     #[inline]
-    pub fn give_back(&self) {
+    pub fn give_back(&self, now: Option<Time>) {
         let nobody_waits = |load| (load & WAITING == 0).then(|| load - ONE_IN_FLIGHT);
-        if self.load.try_update(Ordering::AcqRel, Ordering::Relaxed, nobody_waits).is_ok() {
+        if self.load.fetch_update(Ordering::AcqRel, Ordering::Relaxed, nobody_waits).is_ok() {
             return;
         }
-        self.hand_on();
+        self.hand_on(now);
     }
 
     #[cold]
-    fn hand_on(&self) {
-        let mut queue = self.lock();
-        match queue.pop() {
-            Some(waker) => {
-                self.load.fetch_sub(1, Ordering::AcqRel);
-                drop(queue);
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-            }
-            // Whoever waited has left in the meantime.
-            None => {
-                self.load.fetch_sub(ONE_IN_FLIGHT, Ordering::AcqRel);
-            }
+    fn hand_on(&self, now: Option<Time>) {
+        let queue = self.lock();
+        self.load.fetch_sub(ONE_IN_FLIGHT, Ordering::AcqRel);
+        self.serve(queue, now);
+    }
+
+    /// Hands free places to those who wait. While anybody does, nobody moves the load but the holder of
+    /// the lock.
+    fn serve(&self, mut queue: MutexGuard<'_, Queue>, now: Option<Time>) {
+        let now = now.unwrap_or_else(|| queue.latest());
+        let limit = u64::from(self.limit());
+        let mut served = Vec::new();
+        while queue.len() > 0 && self.load.load(Ordering::Acquire) >> 32 < limit {
+            let Some(waker) = queue.pop(now) else { break };
+            self.load.fetch_add(ONE_IN_FLIGHT - 1, Ordering::AcqRel);
+            served.extend(waker);
+        }
+        drop(queue);
+        for waker in served {
+            waker.wake();
+        }
+    }
+
+    /// Whether it wants to know how calls end.
+    pub(crate) const fn learns(&self) -> bool {
+        self.gradient.is_some()
+    }
+
+    /// Learns how a call ended, before its place is given back.
+    pub(crate) fn learn(&self, sample: Sample, now: Time) {
+        let Some(gradient) = &self.gradient else { return };
+        let mut gradient = gradient.lock().unwrap_or_else(PoisonError::into_inner);
+        gradient.sample(now, sample, self.load().0);
+        let (before, limit) = (self.limit(), gradient.limit());
+        if limit == before {
+            return;
+        }
+        self.limit.store(limit, Ordering::Relaxed);
+        drop(gradient);
+        // Whoever begins to wait has read the limit under the lock: before this, then he is seen here, or
+        // after it, then he has seen the new one.
+        if limit > before && self.settings.queue > 0 {
+            self.serve(self.lock(), Some(now));
         }
     }
 
@@ -228,13 +264,8 @@ impl Places {
 const ONE_IN_FLIGHT: u64 = 1 << 32;
 const WAITING: u64 = ONE_IN_FLIGHT - 1;
 
-/// The reason of who waited too long.
-pub(crate) const QUEUE_TIMEOUT: &str = "queue_timeout";
-/// The reason of who found everything full.
-pub(crate) const OVERLOADED: &str = "overloaded";
-
 impl Turn {
-    /// Resolves when the turn has come.
+    /// Resolves when the turn has come, or was taken away.
     ///
     /// # Cancel safety
     ///
@@ -250,23 +281,36 @@ impl Turn {
         .await;
     }
 
-    /// Whether the turn has come; the place that came with it is then the caller's to give back.
-    pub(crate) fn redeem(mut self) -> bool {
-        if self.still_waits() {
-            return false;
+    /// How it stands. If [`Status::Served`], the place that came with it is now the caller's to give
+    /// back; else the turn is over.
+    pub(crate) fn redeem(mut self) -> Status {
+        let status = self.status();
+        if status == Status::Served {
+            self.number = TAKEN;
         }
-        self.number = TAKEN;
-        true
+        status
     }
 
-    /// Whether its turn has not come.
-    pub(crate) fn still_waits(&self) -> bool {
-        self.places.lock().status(self.number) != Status::Served
+    /// How it stands.
+    pub(crate) fn status(&self) -> Status {
+        self.places.lock().status(self.number)
     }
 
     /// Since when it waits.
     pub(crate) const fn since(&self) -> Time {
         self.since
+    }
+
+    /// Of a gate in shadow, left at `now`: why the call would have been refused, if it would have been.
+    pub(crate) fn refused(&self, now: Time) -> Option<Refused> {
+        let waited = self.since.until(now);
+        let timeout = self.places.settings.queue_timeout.unwrap_or(Duration::MAX);
+        match self.status() {
+            Status::Displaced => Some(Refused::Displaced),
+            Status::Expired => Some(Refused::TimedOut),
+            Status::Waiting if waited >= timeout => Some(Refused::TimedOut),
+            Status::Waiting | Status::Served => None,
+        }
     }
 }
 
@@ -282,10 +326,10 @@ impl Drop for Turn {
             Status::Waiting => {
                 self.places.load.fetch_sub(1, Ordering::AcqRel);
             }
-            Status::Expired => {}
+            Status::Expired | Status::Displaced => {}
             Status::Served => {
                 drop(queue);
-                self.places.give_back();
+                self.places.give_back(None);
             }
         }
     }
@@ -296,6 +340,7 @@ impl fmt::Debug for Places {
         f.debug_struct("Places")
             .field("settings", &self.settings)
             .field("load", &self.load())
+            .field("limit", &self.limit())
             .finish()
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::Held;
-use super::entry::{Stop, enter, fuse};
+use super::entry::{Stop, enter, fuse, throttle};
 use super::permits::Permits;
 use super::race::before;
 
@@ -62,6 +62,10 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
             Ok(allotted) => allotted,
             Err(rejection) => return Tried::Refused(rejection),
         };
+        let own = &mut held.own;
+        if let Err(rejection) = throttle(self.policy, self.call, number, now, own, self.observer) {
+            return Tried::Refused(rejection);
+        }
         if let Some(per) = self.policy.per().filter(|per| *per != Per::Endpoint) {
             let breaker = breaker_of(self.policy, per, self.call.method, now);
             if let Err(rejection) =
@@ -168,7 +172,8 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         if entered.is_err() {
             held.settle_endpoint(Cause::Unavailable, *now, self.observer);
             if self.policy.per() == Some(Per::Endpoint) {
-                held.own.settle(Cause::Unavailable, held.cut, *now, self.observer);
+                // The throttle has let the attempt pass, wherever it goes.
+                held.own.settle_fuse(Cause::Unavailable, held.cut, *now, self.observer);
             }
         }
         entered
@@ -203,6 +208,7 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         if *now != began {
             *allotted = self.allot(*now)?;
         }
+        throttle(policy, self.call, number, *now, held.endpoint(), self.observer)?;
         let Some(per) = policy.per() else { return Ok(()) };
         let target = if per == Per::Method { self.call.method } else { endpoint.name };
         let breaker = breaker_of(policy, per, target, *now);

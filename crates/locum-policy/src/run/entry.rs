@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::gates::Verdict;
 use crate::gates::breaker::{self, Breaker};
-use crate::gates::concurrency::{Entry, OVERLOADED, Places, QUEUE_TIMEOUT};
+use crate::gates::concurrency::{Entry, Places, Refused, Status};
 use crate::gates::rate_limit::Standing;
 use crate::policy::{Bound, Parts};
 use crate::seed::mix;
@@ -44,13 +44,12 @@ pub(super) async fn enter<C: Clock, O: Observer>(
     }
     let Some(part) = &parts.places else { return Ok(Occupied::Nothing) };
     if part.shadow {
-        return Ok(watch_places(parts, &part.gate, *now, observer));
+        return Ok(watch_places(parts, &part.gate, call, *now, observer));
     }
-    match part.gate.enter(*now) {
+    let refused = |refused| Err(Stop::Rejected(part.gate.rejection(&parts.name, refused)));
+    match part.gate.enter(call, *now) {
         Entry::Place => {}
-        Entry::Full => {
-            return Err(Stop::Rejected(part.gate.rejection(&parts.name, OVERLOADED)));
-        }
+        Entry::Full => return refused(Refused::Full),
         Entry::Turn(turn) => {
             let patience = part.gate.settings().queue_timeout.map(|timeout| *now + timeout);
             let end = [patience, deadline].into_iter().flatten().min();
@@ -58,11 +57,15 @@ pub(super) async fn enter<C: Clock, O: Observer>(
             before(pin!(turn.come()), end, clock).await;
             *now = clock.now();
             // A turn that came at the last moment is not wasted.
-            if !turn.redeem() {
-                return Err(match patience.is_some() && patience == end {
-                    true => Stop::Rejected(part.gate.rejection(&parts.name, QUEUE_TIMEOUT)),
-                    false => Stop::TimedOut,
-                });
+            match turn.redeem() {
+                Status::Served => {}
+                Status::Displaced => return refused(Refused::Displaced),
+                Status::Waiting | Status::Expired => {
+                    return match patience.is_some() && patience == end {
+                        true => refused(Refused::TimedOut),
+                        false => Err(Stop::TimedOut),
+                    };
+                }
             }
             let wait = since.until(*now);
             observer.event(
@@ -75,7 +78,7 @@ pub(super) async fn enter<C: Clock, O: Observer>(
         *now,
         &Event::Admitted { policy: &parts.name, kind: Kind::Concurrency, limit: None },
     );
-    Ok(Occupied::Place)
+    Ok(Occupied::Place(*now))
 }
 
 /// Takes from the rate limits what the call costs; tells how long it then waits.
@@ -113,18 +116,47 @@ fn limit(
 fn watch_places(
     parts: &Parts,
     places: &Arc<Places>,
+    call: &Call<'_>,
     now: Time,
     observer: &impl Observer,
 ) -> Occupied {
-    places.expire(now);
-    match places.enter(now) {
-        Entry::Place => Occupied::Place,
+    // At the same instant, who waits comes before who arrives.
+    places.expire_before(now + Duration::from_nanos(1));
+    match places.enter(call, now) {
+        Entry::Place => Occupied::Place(now),
         Entry::Turn(turn) => Occupied::Shadow(Box::new(turn)),
         Entry::Full => {
-            observer.event(now, &Event::WouldReject(&places.rejection(&parts.name, OVERLOADED)));
+            let rejection = places.rejection(&parts.name, Refused::Full);
+            observer.event(now, &Event::WouldReject(&rejection));
             Occupied::Nothing
         }
     }
+}
+
+/// Asks the throttle that is bound to the policy, if one is, for leave to try once.
+#[inline]
+pub(super) fn throttle(
+    policy: &Bound,
+    call: &Call<'_>,
+    number: u32,
+    now: Time,
+    permits: &mut Permits,
+    observer: &impl Observer,
+) -> Result<(), Rejection> {
+    let Some(asked) = policy.throttle() else { return Ok(()) };
+    let (name, kind) = (policy.name(), Kind::Throttle);
+    let Err(refusal) = asked.admit(call.seed, number, now) else {
+        observer.event(now, &Event::Admitted { policy: name, kind, limit: None });
+        permits.pass_throttle(policy);
+        return Ok(());
+    };
+    let rejection = refusal.in_the_name_of(name);
+    let throttles = policy.parts().and_then(|parts| parts.throttles.as_ref());
+    if throttles.is_some_and(|throttles| throttles.shadow) {
+        observer.event(now, &Event::WouldReject(&rejection));
+        return Ok(());
+    }
+    Err(rejection)
 }
 
 /// Asks the breaker (`None`: the one that is bound to the policy) for leave to try once.

@@ -1,10 +1,12 @@
 //! What a call holds of the gates it passed. Whatever is dropped unsettled counts as ignored.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::gates::breaker::{self, Breaker};
-use crate::gates::concurrency::{QUEUE_TIMEOUT, Turn};
+use crate::gates::concurrency::{Sample, Turn};
 use crate::gates::deadline::Cut;
+use crate::outcome::Heard;
 use crate::policy::{Bound, Fuses};
 use crate::{Cause, Class, Event, Kind, Observer, Outcome, Time};
 
@@ -122,7 +124,11 @@ pub(super) struct Permits {
     /// Whose they are. Open while nothing is held.
     policy: Bound,
     place: Occupied,
+    /// Whether the throttle let the attempt pass, and is to be told what became of it.
+    throttled: bool,
     fuse: Option<Fuse>,
+    /// How the last attempt ended.
+    last: Option<(Cause, Cut)>,
 }
 
 /// A place among the calls in flight.
@@ -131,8 +137,8 @@ pub(super) enum Occupied {
     /// Nothing caps them, or (in shadow) there was none.
     #[default]
     Nothing,
-    /// A place.
-    Place,
+    /// A place, since then.
+    Place(Time),
     /// In shadow: a turn in a queue that nobody really waits in.
     Shadow(Box<Turn>),
 }
@@ -152,6 +158,13 @@ impl Permits {
         }
     }
 
+    pub(super) fn pass_throttle(&mut self, policy: &Bound) {
+        if self.policy.is_open() {
+            self.policy = policy.clone();
+        }
+        self.throttled = true;
+    }
+
     pub(super) fn arm(
         &mut self,
         policy: &Bound,
@@ -164,14 +177,16 @@ impl Permits {
         self.fuse = Some(Fuse { breaker, permit });
     }
 
-    /// Takes over another's permit of the same policy's breaker.
+    /// Takes over what another was given for an attempt by throttle and breaker of the same policy.
     fn adopt(&mut self, other: &mut Self) {
-        if let Some(fuse) = other.fuse.take() {
-            if self.policy.is_open() {
-                self.policy = std::mem::take(&mut other.policy);
-            }
-            self.fuse = Some(fuse);
+        if !other.throttled && other.fuse.is_none() {
+            return;
         }
+        if self.policy.is_open() {
+            self.policy = std::mem::take(&mut other.policy);
+        }
+        self.throttled = std::mem::take(&mut other.throttled);
+        self.fuse = other.fuse.take();
     }
 
     fn class(&self, cause: Cause, cut: Cut) -> Class {
@@ -182,8 +197,25 @@ impl Permits {
         self.policy.parts().and_then(|parts| parts.fuses.as_ref())
     }
 
-    /// Tells the breaker how the attempt ended.
+    /// Tells throttle and breaker how the attempt ended.
     pub(super) fn settle(&mut self, cause: Cause, cut: Cut, now: Time, observer: &impl Observer) {
+        self.last = Some((cause, cut));
+        if std::mem::take(&mut self.throttled)
+            && let Some(throttle) = self.policy.throttle()
+        {
+            throttle.settle(cause.heard(cut), now);
+        }
+        self.settle_fuse(cause, cut, now, observer);
+    }
+
+    /// Tells the breaker how the attempt ended.
+    pub(super) fn settle_fuse(
+        &mut self,
+        cause: Cause,
+        cut: Cut,
+        now: Time,
+        observer: &impl Observer,
+    ) {
         let Some(Fuse { breaker, permit }) = self.fuse.take() else { return };
         let (Some(fuses), Some(breaker)) =
             (self.fuses(), breaker.as_deref().or_else(|| self.policy.breaker()))
@@ -200,27 +232,49 @@ impl Permits {
 
     /// Gives the place back; of a shadow, tells what the queue would have done.
     pub(super) fn leave(&mut self, now: Time, observer: &impl Observer) {
-        if let Occupied::Shadow(turn) = &self.place
-            && turn.still_waits()
-            && let Some(parts) = self.policy.parts()
-            && let Some(part) = &parts.places
-            && part
-                .gate
-                .settings()
-                .queue_timeout
-                .is_some_and(|timeout| turn.since().until(now) >= timeout)
-        {
-            observer
-                .event(now, &Event::WouldReject(&part.gate.rejection(&parts.name, QUEUE_TIMEOUT)));
+        if matches!(self.place, Occupied::Nothing) {
+            return;
         }
-        self.vacate();
+        if let Some(parts) = self.policy.parts()
+            && let Some(part) = &parts.places
+        {
+            if part.shadow {
+                part.gate.expire_before(now);
+            }
+            match &self.place {
+                Occupied::Place(since) if part.gate.learns() => {
+                    if let Some(sample) = self.sample(since.until(now)) {
+                        part.gate.learn(sample, now);
+                    }
+                }
+                Occupied::Shadow(turn) => {
+                    if let Some(refused) = turn.refused(now) {
+                        let rejection = part.gate.rejection(&parts.name, refused);
+                        observer.event(now, &Event::WouldReject(&rejection));
+                    }
+                }
+                Occupied::Nothing | Occupied::Place(_) => {}
+            }
+        }
+        self.vacate(Some(now));
     }
 
-    fn vacate(&mut self) {
-        if let Occupied::Place = std::mem::take(&mut self.place)
+    /// What a call that took so long tells of how busy the peer is.
+    fn sample(&self, took: Duration) -> Option<Sample> {
+        let (cause, cut) = self.last?;
+        match cause.heard(cut) {
+            Heard::Accepted { worked: true } => Some(Sample::Took(took)),
+            Heard::Overload => Some(Sample::Dropped),
+            // Failures and refusals come quickly, however busy the peer is.
+            Heard::Accepted { worked: false } | Heard::Failed | Heard::Nothing => None,
+        }
+    }
+
+    fn vacate(&mut self, now: Option<Time>) {
+        if let Occupied::Place(_) = std::mem::take(&mut self.place)
             && let Some(part) = self.policy.parts().and_then(|parts| parts.places.as_ref())
         {
-            part.gate.give_back();
+            part.gate.give_back(now);
         }
     }
 }
@@ -242,6 +296,6 @@ impl Drop for Permits {
             return;
         }
         self.release();
-        self.vacate();
+        self.vacate(None);
     }
 }

@@ -38,16 +38,16 @@ fn beyond_the_cap_and_the_queue_calls_are_refused() {
 #[test]
 fn who_came_first_goes_first() {
     let (world, policy) = (World::new(), capped(Settings { queue: 10, ..Settings::new(1) }));
-    world.call(&policy, takes(100));
-    for (at, name) in [(10, "first"), (20, "second"), (30, "third")] {
-        world.call_at(at, &policy, Case { endpoints: vec![(name, None)], ..takes(100) });
+    world.call(&policy, takes(30));
+    for (at, name) in [(1, "first"), (2, "second"), (3, "third")] {
+        world.call_at(at, &policy, Case { endpoints: vec![(name, None)], ..takes(30) });
     }
     world.advance(ms(1_000));
     let order: Vec<_> =
         world.log.lines().into_iter().filter(|line| line.contains("attempt")).skip(1).collect();
     assert_eq!(
         order,
-        ["100 attempt 1 first first", "200 attempt 1 first second", "300 attempt 1 first third"]
+        ["30 attempt 1 first first", "60 attempt 1 first second", "90 attempt 1 first third"]
     );
 }
 

@@ -49,7 +49,7 @@ impl Asks {
 
 /// Asks the limits of `policy`, and goes no further.
 pub fn ask(policy: &Bound, asks: Asks) -> Said {
-    ask_of(policy, asks, &Client(asks.client.to_string()))
+    ask_of(policy, asks, &Client(asks.client.to_string(), None))
 }
 
 fn ask_of(policy: &Bound, asks: Asks, keys: &(dyn Keys + Sync)) -> Said {

@@ -14,10 +14,12 @@ mod hedge;
 mod limits;
 mod limits_model;
 mod model;
+mod queue;
 mod rate_limit;
 mod retry;
 mod run;
 #[cfg(feature = "serde")]
 mod settings;
 mod switch;
+mod throttle;
 mod world;

@@ -77,10 +77,25 @@ fn an_unknown_key_is_refused_and_the_known_ones_are_named() {
         "hedge = { delay = \"p95\", budget = {} }",
         "fallback = { value = 1 }",
         "fault = { rate = 0.1 }",
-        "concurrency = { max = 1, adaptive = false }",
     ] {
         assert!(error(text).starts_with("unknown field"), "{text}");
     }
+}
+
+#[test]
+fn adaptive_is_a_switch_or_a_table() {
+    let adaptive = |text: &str| {
+        let settings: Settings = toml::from_str(&format!("concurrency = {{ {text} }}")).unwrap();
+        let written = toml::to_string(&settings).unwrap();
+        assert_eq!(toml::from_str::<Settings>(&written).unwrap(), settings, "{written}");
+        Policy::build("test", &settings, 1, None).unwrap();
+        settings.concurrency.unwrap().adaptive
+    };
+    assert_eq!(adaptive("max = 1, adaptive = false"), None);
+    assert_eq!(adaptive("adaptive = true").unwrap().max, 1_000);
+    let tuned = adaptive("adaptive = { max = 50 }").unwrap();
+    assert_eq!((tuned.min, tuned.max, tuned.smoothing, tuned.tolerance), (4, 50, 0.2, 1.5));
+    assert!(error("concurrency = { adaptive = 5 }").contains("`true`, `false` or a table"));
 }
 
 #[test]
@@ -105,7 +120,6 @@ fn a_malformed_value_says_what_is_understood() {
         ("mode = \"on\"", "`on` is not one of `enforce`, `shadow`, `off`"),
         ("retry = { replay_bytes = \"64 kilo\" }", "`64 kilo` is not a size such as"),
         ("rate_limit = {}", "missing field `rate`"),
-        ("concurrency = {}", "missing field `max`"),
     ] {
         let message = error(text);
         assert!(message.contains(expected), "{text}: {message}");
@@ -126,7 +140,18 @@ fn a_value_out_of_range_names_its_key_the_reason_and_the_remedy() {
         ("breaker = { half_open = { required = 0 } }", "breaker.half_open.required"),
         ("breaker = { slow = { threshold = \"0s\" } }", "breaker.slow.threshold"),
         ("breaker = { consecutive = 0 }", "breaker.consecutive"),
+        ("concurrency = {}", "concurrency.max"),
         ("concurrency = { max = 0 }", "concurrency.max"),
+        ("concurrency = { adaptive = false }", "concurrency.max"),
+        ("concurrency = { adaptive = { min = 9, max = 8 } }", "concurrency.adaptive.max"),
+        ("concurrency = { max = 3, adaptive = true }", "concurrency.adaptive.min"),
+        ("concurrency = { adaptive = { smoothing = 0.0 } }", "concurrency.adaptive.smoothing"),
+        ("concurrency = { adaptive = { tolerance = 0.9 } }", "concurrency.adaptive.tolerance"),
+        ("concurrency = { adaptive = { probe = \"1ms\" } }", "concurrency.adaptive.probe"),
+        ("concurrency = { max = 1, priority = \"header:p\" }", "concurrency.priority"),
+        ("concurrency = { max = 1, queue = 1, priority = \"route\" }", "concurrency.priority"),
+        ("throttle = { k = 0.9 }", "throttle.k"),
+        ("throttle = { window = \"1ms\" }", "throttle.window"),
         ("concurrency = { max = 1, queue_timeout = \"1s\" }", "concurrency.queue_timeout"),
         ("rate_limit = { rate = \"1/s\", burst = 0 }", "rate_limit.burst"),
         ("rate_limit = { rate = \"1/s\", cost = 2 }", "rate_limit.cost"),

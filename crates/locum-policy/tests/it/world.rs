@@ -307,12 +307,16 @@ impl Exchange for Script {
     }
 }
 
-/// The keys of a test's calls: a client, and nothing else.
-pub struct Client(pub String);
+/// The keys of a test's calls: a client, and one header.
+pub struct Client(pub String, pub Option<&'static str>);
 
 impl Keys for Client {
     fn key(&self, part: &Key) -> Option<&[u8]> {
-        (*part == Key::ClientIp).then_some(self.0.as_bytes())
+        match part {
+            Key::ClientIp => Some(self.0.as_bytes()),
+            Key::Header(name) if **name == *"x-priority" => self.1.map(str::as_bytes),
+            _ => None,
+        }
     }
 }
 
@@ -330,6 +334,9 @@ pub struct Case {
     /// Whether what was sent can be sent again.
     pub repeatable: bool,
     pub cost: u64,
+    pub priority: u8,
+    /// The value of the header `x-priority`.
+    pub header: Option<&'static str>,
     pub attempt_above: u32,
     pub seed: u64,
     pub script: Vec<Meets>,
@@ -347,6 +354,8 @@ impl Case {
             idempotent: true,
             repeatable: true,
             cost: 1,
+            priority: 1,
+            header: None,
             attempt_above: 1,
             seed: 7,
             script: script.to_vec(),
@@ -385,9 +394,9 @@ impl World {
                 deadline: case.deadline.map(|deadline| arrived + millis(deadline)),
                 idempotent: case.idempotent,
                 cost: case.cost,
-                priority: 1,
+                priority: case.priority,
                 attempt_above: case.attempt_above,
-                keys: &Client(case.client),
+                keys: &Client(case.client, case.header),
                 seed: case.seed,
             };
             let Answer { end, held, .. } = run(&policy, &call, &*clock, &exchange, &log).await;
@@ -405,6 +414,11 @@ impl World {
 
 /// A call that is answered at once with `cause`, without a world around it; tells whether it passed.
 pub fn at_once(policy: &Bound, now: Time, cause: Cause) -> bool {
+    at_once_seeded(policy, now, cause, 7)
+}
+
+/// The same, for the call with this seed.
+pub fn at_once_seeded(policy: &Bound, now: Time, cause: Cause, seed: u64) -> bool {
     struct Still(Time);
 
     impl Clock for Still {
@@ -444,7 +458,7 @@ pub fn at_once(policy: &Bound, now: Time, cause: Cause) -> bool {
         priority: 1,
         attempt_above: 1,
         keys: &(),
-        seed: 7,
+        seed,
     };
     let (clock, exchange) = (Still(now), Ready(cause));
     let work = pin!(run(policy, &call, &clock, &exchange, &()));
