@@ -1,0 +1,175 @@
+//! A policy file, in a program.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use locum_policy::settings::{self, Settings};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The policies of a file, by name.
+#[derive(Clone, Debug)]
+pub struct Policies(BTreeMap<String, Policy>);
+
+/// A policy, shared by all who use it. Cheap to clone; its clones have one state.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    engine: locum_policy::Policy,
+    #[cfg(feature = "tokio")]
+    clock: crate::Clock,
+    seed: u64,
+    calls: Arc<AtomicU64>,
+}
+
+impl Policies {
+    /// Reads a policy file. A whole configuration of `locum run` is one too: of that only
+    /// `[policies.*]` are used, and nothing else is judged.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake, with its line and column.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        Self::parse_seeded(text, RandomState::new().hash_one(text))
+    }
+
+    /// The same, with every random choice following from `seed`: the same calls at the same times are
+    /// decided the same way.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake, with its line and column.
+    pub fn parse_seeded(text: &str, seed: u64) -> Result<Self, ParseError> {
+        let malformed = |error: toml::de::Error| {
+            ParseError::new(text, error.span().unwrap_or_default(), error.message())
+        };
+        let File { policies } = toml::from_str(text).map_err(malformed)?;
+        #[cfg(feature = "tokio")]
+        let clock = crate::Clock::start();
+        let policies = policies.into_iter().map(|(name, settings)| {
+            let engine = locum_policy::Policy::build(&name, &settings, seed, None)
+                .map_err(|error| ParseError::of_setting(text, &name, &error))?;
+            let policy = Policy {
+                engine,
+                #[cfg(feature = "tokio")]
+                clock,
+                seed,
+                calls: Arc::default(),
+            };
+            Ok((name, policy))
+        });
+        policies.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The policy of that name.
+    pub fn get(&self, name: &str) -> Option<&Policy> {
+        self.0.get(name)
+    }
+
+    /// All of them, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Policy> {
+        self.0.values()
+    }
+}
+
+impl Policy {
+    /// Its name in the file.
+    pub fn name(&self) -> &str {
+        self.engine.name()
+    }
+
+    /// The policy as [`run`](locum_policy::run()) takes it; also what shows how it stands and throws the
+    /// switch of its breakers.
+    pub const fn engine(&self) -> &locum_policy::Policy {
+        &self.engine
+    }
+
+    /// What its times are read from.
+    #[cfg(feature = "tokio")]
+    pub const fn clock(&self) -> &crate::Clock {
+        &self.clock
+    }
+
+    /// The seed of the next call: see [`Call::seed`](locum_policy::Call).
+    pub fn next_seed(&self) -> u64 {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        locum_policy::seed::of_call(self.seed, number)
+    }
+}
+
+/// What is read of a file.
+#[derive(serde::Deserialize)]
+struct File {
+    #[serde(default)]
+    policies: BTreeMap<String, Settings>,
+}
+
+/// Why a text is no policy file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// What is wrong, and what to do about it.
+    pub reason: String,
+}
+
+impl ParseError {
+    fn new(text: &str, span: Range<usize>, reason: impl Into<String>) -> Self {
+        let before = text.get(..span.start).unwrap_or(text);
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Self { line, column, reason: reason.into() }
+    }
+
+    fn of_setting(text: &str, policy: &str, error: &settings::Error) -> Self {
+        let settings::Error { path, reason, remedy } = error;
+        let reason = format!("policies.{policy}.{path}: {reason}; {remedy}");
+        Self::new(text, place(text, policy, path), reason)
+    }
+}
+
+/// Where the value at `path` of a policy stands, or the nearest thing around it that is written down.
+fn place(text: &str, policy: &str, path: &str) -> Range<usize> {
+    let Ok(root) = DeTable::parse(text) else { return 0..0 };
+    let mut place = root.span();
+    let mut table = root.get_ref();
+    let mut path = format!("policies.{policy}.{path}");
+    // The name of a method may hold dots; a path has it in quotes.
+    path.retain(|character| character != '"');
+    let mut rest = path.as_str();
+    loop {
+        let longest = table
+            .iter()
+            .filter_map(|(key, value)| {
+                let tail = rest.strip_prefix(key.get_ref().as_ref())?;
+                let tail = if tail.is_empty() { tail } else { tail.strip_prefix('.')? };
+                Some((value, tail))
+            })
+            .min_by_key(|(_, tail)| tail.len());
+        let Some((value, tail)) = longest else { return place };
+        (place, rest) = (value.span(), tail);
+        let Some(inner) = inner_table(value) else { return place };
+        table = inner;
+    }
+}
+
+/// The table of a value; of a list of tables (limits) there is no telling which is meant.
+fn inner_table<'a, 'text>(value: &'a Spanned<DeValue<'text>>) -> Option<&'a DeTable<'text>> {
+    match value.get_ref() {
+        DeValue::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.line, self.column, self.reason)
+    }
+}
+
+impl std::error::Error for ParseError {}

@@ -1,0 +1,6 @@
+//! The library, as a program uses it.
+
+mod client;
+mod file;
+mod server;
+mod setup;
