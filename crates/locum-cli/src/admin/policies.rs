@@ -155,6 +155,14 @@ fn shown(policy: &Policy, now: Time) -> Value {
         .hedges
         .iter()
         .map(|hedge| json!({ "upstream": hedge.upstream, "delay": hedge.delay.map(|delay| delay.as_secs_f64()) }));
+    let throttles = snapshot.throttles.iter().map(|throttle| {
+        json!({
+            "target": throttle.target,
+            "requests": throttle.requests,
+            "accepts": throttle.accepts,
+            "kept_back": throttle.kept_back as f64 / 1e3,
+        })
+    });
     json!({
         "name": policy.name(),
         "settings": serde_json::to_value(policy.settings()).unwrap_or(Value::Null),
@@ -163,6 +171,7 @@ fn shown(policy: &Policy, now: Time) -> Value {
         "retry_budget": snapshot.retry_balance,
         "hedge_delays": hedges.collect::<Vec<_>>(),
         "concurrency": concurrency,
+        "throttles": throttles.collect::<Vec<_>>(),
     })
 }
 

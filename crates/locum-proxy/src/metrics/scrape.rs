@@ -182,6 +182,16 @@ fn render_policies(out: &mut Exposition, plan: &Plan, now: Time) {
             }
         }
     }
+    out.gauge(
+        "locum_throttle_kept_back_ratio",
+        "The share of attempts that a throttle keeps back.",
+    );
+    for snapshot in &snapshots {
+        for throttle in &snapshot.throttles {
+            let labels = [("policy", &*snapshot.policy), ("target", &*throttle.target)];
+            out.value(&labels, throttle.kept_back as f64 / 1e3);
+        }
+    }
     let concurrency = || {
         let of = |snapshot: &Snapshot| Some((snapshot.policy.clone(), snapshot.concurrency?));
         snapshots.iter().filter_map(of)
