@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use locum_policy::gates::rate_limit::{self, Algorithm};
+use locum_policy::gates::{concurrency, throttle};
 use locum_policy::text::Rate;
 use locum_policy::{
     Attempt, Bound, Call, Cause, Clock, Ended, Endpoint, Exchange, Key, Keys, Policy, Settings,
@@ -120,5 +121,23 @@ fn rate_limit(criterion: &mut Criterion) {
     measure(criterion, "rate_limit", &policies);
 }
 
-criterion_group!(benches, rate_limit);
+fn concurrency(criterion: &mut Criterion) {
+    let with = |concurrency| Settings { concurrency, ..Settings::default() };
+    let queue = |places| Some(concurrency::Settings { queue: 64, ..places });
+    let policies = [
+        ("none", with(None)),
+        ("max", with(Some(concurrency::Settings::new(256)))),
+        ("max_and_queue", with(queue(concurrency::Settings::new(256)))),
+        ("adaptive", with(queue(concurrency::Settings::adaptive()))),
+    ];
+    measure(criterion, "concurrency", &policies);
+}
+
+fn throttle(criterion: &mut Criterion) {
+    let with = |throttle| Settings { throttle, ..Settings::default() };
+    let policies = [("none", with(None)), ("calm", with(Some(throttle::Settings::default())))];
+    measure(criterion, "throttle", &policies);
+}
+
+criterion_group!(benches, rate_limit, concurrency, throttle);
 criterion_main!(benches);

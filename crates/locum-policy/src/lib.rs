@@ -90,6 +90,8 @@ pub mod event;
 pub mod gates;
 pub mod outcome;
 pub mod policy;
+#[cfg(all(test, feature = "loom"))]
+mod races;
 mod ratio;
 pub mod rejection;
 pub mod run;

@@ -162,7 +162,7 @@ impl Default for Settings {
 impl Settings {
     /// What is said here that nobody looks at where the policy is one of an endpoint
     /// ([`Endpoint::policy`](crate::Endpoint)): what concerns a call in all its attempts. There, rate
-    /// limits, a cap on calls in flight and a breaker decide.
+    /// limits, a cap on calls in flight, a throttle and a breaker decide.
     ///
     /// # Errors
     ///

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use allocation_counter::measure;
-use locum_policy::gates::{breaker, concurrency, rate_limit, retry};
+use locum_policy::gates::{breaker, concurrency, rate_limit, retry, throttle};
 use locum_policy::text::Rate;
 use locum_policy::{Cause, Key, Settings, Time};
 
@@ -20,7 +20,11 @@ fn a_call_through_all_gates_allocates_nothing() {
             timeout: Some(Duration::from_secs(2)),
             attempt_timeout: Some(millis(500)),
             rate_limit: vec![limit],
-            concurrency: Some(concurrency::Settings::new(256)),
+            concurrency: Some(concurrency::Settings {
+                queue: 8,
+                ..concurrency::Settings::adaptive()
+            }),
+            throttle: Some(throttle::Settings::default()),
             breaker: Some(breaker::Settings::default()),
             retry: Some(retry::Settings::default()),
             ..Settings::default()
