@@ -1,19 +1,24 @@
-//! Which endpoint the next attempt takes.
-//!
-//! A [`Balancer`] knows endpoints as numbers; what it asks of them it asks through [`Endpoints`]. It
-//! holds no lock, allocates nothing for a choice, and draws no random number of its own.
+#![doc = include_str!("../docs/balance.md")]
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::Time;
-use crate::call::Key;
+use crate::call::{Key, is_token};
 use crate::seed::{mix, up_to};
 use crate::text::{Malformed, not_a_word};
+use crate::{Cause, Time};
 
-/// A way to spread attempts over endpoints.
+pub use self::ejection::Ejection;
+use self::ewma::PeakEwma;
+
+mod ejection;
+mod ewma;
+mod rendezvous;
+mod round;
+
+/// A way to spread attempts over the endpoints of an upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Balance {
     /// One after the other, each as often.
@@ -23,14 +28,14 @@ pub enum Balance {
     Weighted,
     /// Any, each as likely as its weight says.
     Random,
-    /// The less busy of two picked at random, by calls in flight and weight.
+    /// The less busy of two picked at random, by attempts in flight and weight.
     LeastRequest,
-    /// The one of two picked at random that promises the shorter wait: peaks of its latency, decaying,
-    /// times the calls in flight.
+    /// The one of two picked at random that promises the shorter wait, by the time its answers took,
+    /// attempts in flight and weight.
     PeakEwma,
-    /// Calls of one key to one endpoint, as long as it is usable.
+    /// Always the same for the same value of this key (`client-ip` or `header:NAME`).
     Hash(Key),
-    /// Calls of one client to the endpoint that its cookie names.
+    /// The one that the cookie of this name speaks of; for a caller without it, as `LeastRequest`.
     Sticky(Box<str>),
 }
 
@@ -38,28 +43,27 @@ impl FromStr for Balance {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let known = [
-            "round-robin",
-            "weighted",
-            "random",
-            "least-request",
-            "peak-ewma",
-            "hash:client-ip",
-            "hash:header:NAME",
-            "sticky:COOKIE",
-        ];
-        match text {
-            "round-robin" => Ok(Self::RoundRobin),
-            "weighted" => Ok(Self::Weighted),
-            "random" => Ok(Self::Random),
-            "least-request" => Ok(Self::LeastRequest),
-            "peak-ewma" => Ok(Self::PeakEwma),
-            _ => match (text.strip_prefix("hash:"), text.strip_prefix("sticky:")) {
-                (Some(key), _) => key.parse().map(Self::Hash),
-                (_, Some(cookie)) if !cookie.is_empty() => Ok(Self::Sticky(cookie.into())),
-                _ => Err(not_a_word(text, &known)),
+        match text.split_once(':') {
+            None => match text {
+                "round-robin" => return Ok(Self::RoundRobin),
+                "weighted" => return Ok(Self::Weighted),
+                "random" => return Ok(Self::Random),
+                "least-request" => return Ok(Self::LeastRequest),
+                "peak-ewma" => return Ok(Self::PeakEwma),
+                _ => {}
             },
+            Some(("hash", key)) => {
+                if let Ok(key @ (Key::ClientIp | Key::Header(_))) = key.parse() {
+                    return Ok(Self::Hash(key));
+                }
+            }
+            // RFC 6265 §4.1.1: a cookie's name is a token.
+            Some(("sticky", cookie)) if !cookie.is_empty() && cookie.bytes().all(is_token) => {
+                return Ok(Self::Sticky(cookie.into()));
+            }
+            Some(_) => {}
         }
+        Err(not_a_word(text, WORDS))
     }
 }
 
@@ -77,7 +81,18 @@ impl fmt::Display for Balance {
     }
 }
 
-/// What a balancer asks of endpoints.
+const WORDS: &[&str] = &[
+    "round-robin",
+    "weighted",
+    "random",
+    "least-request",
+    "peak-ewma",
+    "hash:header:NAME",
+    "hash:client-ip",
+    "sticky:COOKIE",
+];
+
+/// The endpoints of an upstream as they stand, by their places in its list.
 pub trait Endpoints {
     /// How many there are.
     fn len(&self) -> usize;
@@ -87,225 +102,313 @@ pub trait Endpoints {
         self.len() == 0
     }
 
-    /// Attempts in flight at one.
-    fn in_flight(&self, endpoint: u32) -> u32;
+    /// Attempts under way at endpoint `index`.
+    fn in_flight(&self, index: u32) -> u32;
 
-    /// Whether one may be chosen.
-    fn usable(&self, endpoint: u32) -> bool;
+    /// Whether endpoint `index` may be sent to: it is not ejected.
+    fn usable(&self, index: u32) -> bool;
 }
 
-/// What a choice is made for.
+/// What one pick goes by.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// Endpoints to avoid while others are usable.
+    /// Endpoints to keep away from while there are others.
     pub tried: &'a [u32],
-    /// What tells the caller apart, for `hash` and `sticky`; without one the choice is random.
+    /// The value of the hash's key or of the cookie; `None` or empty: the caller has none.
     pub key: Option<&'a [u8]>,
-    /// A random word.
+    /// A random word of the pick's own.
     pub random: u64,
-    /// The present.
+    /// When the attempt begins.
     pub now: Time,
 }
 
-/// A balance made ready for some endpoints.
+/// A balance made ready for the endpoints of one upstream. Shared by all who pick: it holds no lock,
+/// and a pick allocates nothing.
 #[derive(Debug)]
 pub struct Balancer {
     balance: Balance,
-    /// Endpoints in the order of one round.
+    members: Box<[Member]>,
+    /// Endpoints in the order in which round-robin and weighted take them, one round.
     round: Box<[u32]>,
     next: AtomicUsize,
-    known: Box<[Known]>,
 }
 
-/// What is known of one endpoint.
+/// What is kept of one endpoint.
 #[derive(Debug)]
-struct Known {
+struct Member {
+    /// Of its name, so that it is found again whatever its place.
+    hash: u64,
+    /// What a sticky cookie calls it.
+    mark: [u8; 16],
     weight: u32,
-    /// A hash of its name: the choice by key must not depend on what other endpoints there are.
-    name: u64,
-    /// Peak latency in nanoseconds, a float's bits, as of `seen`; 0 is not known yet.
-    latency: AtomicU64,
-    seen: AtomicU64,
+    latency: PeakEwma,
 }
-
-/// How fast a latency is forgotten.
-const DECAY: Duration = Duration::from_secs(10);
-/// What a failing answer counts as, at least: or else who fails fast attracts all calls.
-const PENALTY: Duration = Duration::from_secs(5);
 
 impl Balancer {
-    /// A balance over endpoints of these names and weights.
+    /// For endpoints of these names and weights, in the order of the upstream's list. A weight of 0
+    /// counts as 1.
     pub fn new<N: AsRef<str>>(balance: &Balance, names: &[N], weights: &[u32]) -> Self {
-        let known = names.iter().zip(weights).map(|(name, weight)| Known {
-            weight: *weight,
-            name: hash(name.as_ref().as_bytes(), 0),
-            latency: AtomicU64::new(0),
-            seen: AtomicU64::new(0),
-        });
-        Self {
-            balance: balance.clone(),
-            round: match balance {
-                Balance::Weighted => interleave(weights),
-                _ => (0..).take(weights.len()).collect(),
-            },
-            next: AtomicUsize::new(0),
-            known: known.collect(),
-        }
-    }
-
-    /// The endpoint for an attempt: a usable one, if it can be one that was not tried. `None`: none is
-    /// usable.
-    pub fn pick(&self, endpoints: &impl Endpoints, ask: &Ask<'_>) -> Option<u32> {
-        match &self.balance {
-            Balance::RoundRobin | Balance::Weighted => self.next_in_round(endpoints, ask),
-            Balance::LeastRequest => self.better_of_two(endpoints, ask, |endpoint| {
-                f64::from(endpoints.in_flight(endpoint) + 1) / f64::from(self.weight(endpoint))
-            }),
-            Balance::PeakEwma => self.better_of_two(endpoints, ask, |endpoint| {
-                self.wait_at(endpoint, endpoints.in_flight(endpoint), ask.now)
-            }),
-            Balance::Hash(_) | Balance::Sticky(_) if ask.key.is_some() => {
-                self.by_key(endpoints, ask)
-            }
-            Balance::Random | Balance::Hash(_) | Balance::Sticky(_) => {
-                self.by_weight(endpoints, ask)
-            }
-        }
-    }
-
-    /// An attempt at `endpoint` took so long, and failed or did not.
-    pub fn observe(&self, endpoint: u32, took: Duration, failed: bool, now: Time) {
-        let Some(known) = self.known.get(endpoint as usize) else { return };
-        let took = if failed { took.max(PENALTY) } else { took };
-        let took = (took.as_nanos() as f64).max(1.0);
-        let before = f64::from_bits(known.latency.load(Ordering::Relaxed));
-        // Up at once, down slowly.
-        let after = if took > before {
-            took
-        } else {
-            let kept = kept(known.seen.load(Ordering::Relaxed), now);
-            before * kept + took * (1.0 - kept)
+        let member = |(name, weight): (&N, &u32)| {
+            let hash = rendezvous::hash(name.as_ref().as_bytes());
+            let latency = PeakEwma::default();
+            Member { hash, mark: mark(balance, hash), weight: (*weight).max(1), latency }
         };
-        known.latency.store(after.to_bits(), Ordering::Relaxed);
-        known.seen.store(now.as_nanos(), Ordering::Relaxed);
+        let members: Box<[Member]> = names.iter().zip(weights).map(member).collect();
+        let round = match balance {
+            Balance::RoundRobin => round::plain(members.len()),
+            Balance::Weighted => {
+                round::interleave(members.iter().map(|member| member.weight).collect())
+            }
+            _ => Box::default(),
+        };
+        Self { balance: balance.clone(), members, round, next: AtomicUsize::new(0) }
     }
 
-    fn next_in_round(&self, endpoints: &impl Endpoints, ask: &Ask<'_>) -> Option<u32> {
+    /// Goes on from what `previous` knew of endpoints of the same names.
+    pub fn inherit(&self, previous: &Self) {
+        self.next.store(previous.next.load(Ordering::Relaxed), Ordering::Relaxed);
+        for member in &self.members {
+            let same = previous.members.iter().find(|earlier| earlier.hash == member.hash);
+            if let Some(earlier) = same {
+                member.latency.set(&earlier.latency);
+            }
+        }
+    }
+
+    /// Where the next attempt goes: to a usable endpoint that was not tried; if there is none, to a
+    /// usable one; if there is none of these either, to one that is not, whose breaker then says when
+    /// to come back. `None`: there are no endpoints.
+    pub fn pick(&self, endpoints: &impl Endpoints, ask: &Ask<'_>) -> Option<u32> {
+        match endpoints.len().min(self.members.len()) {
+            0 => return None,
+            1 => return Some(0),
+            _ => {}
+        }
+        let key = ask.key.filter(|key| !key.is_empty());
+        let liking = Liking { endpoints, tried: ask.tried };
+        Some(match (&self.balance, key) {
+            (Balance::RoundRobin | Balance::Weighted, _) => self.next_in_round(&liking),
+            (Balance::Hash(_), Some(key)) => self.highest(&liking, key),
+            (Balance::Random | Balance::Hash(_), _) => self.by_weight(&liking, ask.random),
+            (Balance::PeakEwma, _) => self.better_of_two(&liking, ask.random, |index| {
+                let member = self.member(index);
+                member.latency.load(endpoints.in_flight(index), ask.now) / f64::from(member.weight)
+            }),
+            (Balance::Sticky(_), Some(key)) if let Some(bound) = self.marked(key, &liking) => bound,
+            (Balance::LeastRequest | Balance::Sticky(_), _) => {
+                self.better_of_two(&liking, ask.random, |index| {
+                    let load = f64::from(endpoints.in_flight(index)) + 1.0;
+                    load / f64::from(self.member(index).weight)
+                })
+            }
+        })
+    }
+
+    /// An attempt at endpoint `index` that took `took` has ended at `now`, as `seen` says.
+    pub fn observe(&self, index: u32, took: Duration, seen: Seen, now: Time) {
+        if self.balance != Balance::PeakEwma {
+            return;
+        }
+        let Some(member) = self.members.get(index as usize) else { return };
+        match seen {
+            Seen::Answer => member.latency.observe(took, now),
+            Seen::Failure => member.latency.observe(took.max(PENALTY), now),
+            Seen::Nothing => member.latency.at_least(took, now),
+        }
+    }
+
+    /// The time an answer of endpoint `index` is expected to take, where that is followed and one was
+    /// seen.
+    pub fn expected(&self, index: u32, now: Time) -> Option<Duration> {
+        let member = self.members.get(index as usize)?;
+        member.latency.expected(now)
+    }
+
+    /// The value of the cookie that binds its caller to endpoint `index`, where there is one.
+    pub fn mark(&self, index: u32) -> Option<&[u8]> {
+        let sticky = matches!(self.balance, Balance::Sticky(_));
+        self.members.get(index as usize).filter(|_| sticky).map(|member| &member.mark[..])
+    }
+
+    /// What it does.
+    pub const fn balance(&self) -> &Balance {
+        &self.balance
+    }
+
+    /// Invariant: `index` is below the number of members.
+    fn member(&self, index: u32) -> &Member {
+        &self.members[index as usize]
+    }
+
+    fn indices(&self) -> std::ops::Range<u32> {
+        0..u32::try_from(self.members.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The best by `liking` from where the round stands; of equals the next.
+    fn next_in_round(&self, liking: &Liking<'_, impl Endpoints>) -> u32 {
         let at = self.next.fetch_add(1, Ordering::Relaxed);
         let place = |step: usize| self.round[at.wrapping_add(step) % self.round.len()];
-        let usable = || (0..self.round.len()).map(place).filter(|id| endpoints.usable(*id));
-        usable().find(|id| !ask.tried.contains(id)).or_else(|| usable().next())
-    }
-
-    /// The power of two choices: near the best of all, for two looks (Mitzenmacher 2001).
-    fn better_of_two(
-        &self,
-        endpoints: &impl Endpoints,
-        ask: &Ask<'_>,
-        cost: impl Fn(u32) -> f64,
-    ) -> Option<u32> {
-        let count = self.known.len() as u64;
-        if count > 1 {
-            let first = up_to(mix(ask.random, 0), count - 1);
-            let other = up_to(mix(ask.random, 1), count - 2);
-            let second = if other >= first { other + 1 } else { other };
-            let [first, second] = [first, second].map(|id| u32::try_from(id).unwrap_or(u32::MAX));
-            let fit = |id: &u32| endpoints.usable(*id) && !ask.tried.contains(id);
-            match (fit(&first), fit(&second)) {
-                (true, true) if cost(second) < cost(first) => return Some(second),
-                (true, _) => return Some(first),
-                (false, true) => return Some(second),
-                (false, false) => {}
+        let mut best = place(0);
+        for step in 0..self.round.len() {
+            let index = place(step);
+            match liking.of(index) {
+                Rank::Fresh => return index,
+                rank if rank > liking.of(best) => best = index,
+                _ => {}
             }
         }
-        best(self.eligible(endpoints, ask), cost)
+        best
     }
 
-    fn by_weight(&self, endpoints: &impl Endpoints, ask: &Ask<'_>) -> Option<u32> {
-        let total: u64 = self.eligible(endpoints, ask).map(|id| u64::from(self.weight(id))).sum();
-        let mut ticket = up_to(ask.random, total.checked_sub(1)?);
-        self.eligible(endpoints, ask).find(|id| {
-            let weight = u64::from(self.weight(*id));
-            let found = ticket < weight;
-            ticket = ticket.saturating_sub(weight);
-            found
-        })
-    }
-
-    /// Rendezvous hashing (Thaler and Ravishankar 1998), by weight: of all endpoints that one wins
-    /// whose name draws the best lot with the key. When one goes, only its keys move.
-    fn by_key(&self, endpoints: &impl Endpoints, ask: &Ask<'_>) -> Option<u32> {
-        let key = ask.key.unwrap_or_default();
-        best(self.eligible(endpoints, ask), |id| {
-            let known = &self.known[id as usize];
-            let lot = (hash(key, known.name) >> 11) as f64 / (1_u64 << 53) as f64;
-            -(lot.max(f64::MIN_POSITIVE)).ln() / f64::from(known.weight.max(1))
-        })
-    }
-
-    /// The usable endpoints that were not tried; if there are none, all that are usable.
-    fn eligible<'a>(
-        &'a self,
-        endpoints: &'a impl Endpoints,
-        ask: &'a Ask<'_>,
-    ) -> impl Iterator<Item = u32> + 'a {
-        let ids = || (0_u32..).take(self.known.len()).filter(|id| endpoints.usable(*id));
-        let any_untried = ids().any(|id| !ask.tried.contains(&id));
-        ids().filter(move |id| !any_untried || !ask.tried.contains(id))
-    }
-
-    /// What a call more would wait for at `endpoint`. One that nothing is known of is tried, but by
-    /// one call at first.
-    fn wait_at(&self, endpoint: u32, in_flight: u32, now: Time) -> f64 {
-        let known = &self.known[endpoint as usize];
-        let latency = f64::from_bits(known.latency.load(Ordering::Relaxed));
-        let latency = latency * kept(known.seen.load(Ordering::Relaxed), now);
-        if latency == 0.0 && in_flight > 0 {
-            return PENALTY.as_nanos() as f64 * f64::from(in_flight);
+    /// Any of the best by `liking`, as likely as the weights say.
+    fn by_weight(&self, liking: &Liking<'_, impl Endpoints>, random: u64) -> u32 {
+        let best = self.best(liking);
+        let candidates = || self.indices().filter(|index| liking.of(*index) == best);
+        let total: u64 = candidates().map(|index| u64::from(self.member(index).weight)).sum();
+        let mut ticket = up_to(random, total.saturating_sub(1));
+        for index in candidates() {
+            let weight = u64::from(self.member(index).weight);
+            if ticket < weight {
+                return index;
+            }
+            ticket -= weight;
         }
-        latency * f64::from(in_flight + 1)
+        // Endpoints change while we look: then the first is as good as any.
+        0
     }
 
-    fn weight(&self, endpoint: u32) -> u32 {
-        self.known[endpoint as usize].weight.max(1)
+    /// Of two of the best by `liking`, drawn at random, the one with the smaller `cost`: near the best
+    /// of all, for two looks (Mitzenmacher, "The Power of Two Choices", 2001).
+    fn better_of_two(
+        &self,
+        liking: &Liking<'_, impl Endpoints>,
+        random: u64,
+        cost: impl Fn(u32) -> f64,
+    ) -> u32 {
+        let (first, second) = two_of(u64::from(self.indices().end), random);
+        let both = [first, second].map(|place| place as u32);
+        let [a, b] = match both.iter().all(|index| liking.of(*index) == Rank::Fresh) {
+            true => both,
+            // Drawn anew among those that are left, so that all of these are as likely.
+            false => {
+                let best = self.best(liking);
+                let candidates = || self.indices().filter(|index| liking.of(*index) == best);
+                let (first, second) = two_of(candidates().count() as u64, mix(random, REDRAW));
+                let at = |place: u64| candidates().nth(place as usize).unwrap_or(0);
+                [at(first), at(second)]
+            }
+        };
+        if cost(a) <= cost(b) { a } else { b }
     }
-}
 
-/// Which share of a latency seen then still counts now.
-fn kept(seen: u64, now: Time) -> f64 {
-    let age = now.as_nanos().saturating_sub(seen) as f64;
-    (-age / DECAY.as_nanos() as f64).exp()
-}
-
-fn best(ids: impl Iterator<Item = u32>, cost: impl Fn(u32) -> f64) -> Option<u32> {
-    ids.map(|id| (id, cost(id))).min_by(|a, b| a.1.total_cmp(&b.1)).map(|(id, _)| id)
-}
-
-/// FNV-1a, well mixed; not against an adversary, who gains nothing but to be served elsewhere.
-fn hash(bytes: &[u8], seed: u64) -> u64 {
-    let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
-    mix(bytes.iter().fold(0xcbf2_9ce4_8422_2325, fold), seed)
-}
-
-/// One round in which each index comes as often as its weight says, spread out evenly: each step
-/// takes the index that is furthest behind its share (nginx's smooth weighted round-robin).
-fn interleave(weights: &[u32]) -> Box<[u32]> {
-    let divisor = weights.iter().copied().fold(0, gcd).max(1);
-    let weights: Vec<i64> = weights.iter().map(|weight| i64::from(weight / divisor)).collect();
-    let total: i64 = weights.iter().sum();
-    let mut credit = vec![0; weights.len()];
-    let mut step = || {
-        for (credit, weight) in credit.iter_mut().zip(&weights) {
-            *credit += weight;
+    /// The endpoint whose score for `key` is the highest, among the best by `liking`.
+    fn highest(&self, liking: &Liking<'_, impl Endpoints>, key: &[u8]) -> u32 {
+        let key = rendezvous::hash(key);
+        let score = |index: u32| {
+            let member = self.member(index);
+            rendezvous::score(key, member.hash, member.weight)
+        };
+        let mut best = (0, liking.of(0), score(0));
+        for index in self.indices().skip(1) {
+            let (rank, score) = (liking.of(index), score(index));
+            if rank > best.1 || (rank == best.1 && score > best.2) {
+                best = (index, rank, score);
+            }
         }
-        let (at, _) =
-            (0_u32..).zip(&credit).max_by_key(|(index, credit)| (**credit, u32::MAX - index))?;
-        credit[at as usize] -= total;
-        Some(at)
-    };
-    (0..total).filter_map(|_| step()).collect()
+        best.0
+    }
+
+    /// The endpoint that a cookie speaks of, if it is one that may be taken.
+    fn marked(&self, value: &[u8], liking: &Liking<'_, impl Endpoints>) -> Option<u32> {
+        let mut bound = self.indices().filter(|index| self.member(*index).mark[..] == *value);
+        bound.next().filter(|index| liking.of(*index) == Rank::Fresh)
+    }
+
+    fn best(&self, liking: &Liking<'_, impl Endpoints>) -> Rank {
+        self.indices().map(|index| liking.of(index)).max().unwrap_or(Rank::Unusable)
+    }
 }
 
-fn gcd(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { gcd(b, a % b) }
+/// What an attempt shows of how long its endpoint takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It answered.
+    Answer,
+    /// It failed; how fast does not matter.
+    Failure,
+    /// Nobody waited for its answer: it takes no less than that.
+    Nothing,
 }
+
+impl Seen {
+    /// What an attempt that ended with `cause` shows.
+    pub const fn of(cause: Cause) -> Self {
+        match cause {
+            Cause::Cancelled | Cause::Unavailable => Self::Nothing,
+            // Overloads are answered fast as well, and must attract no load.
+            Cause::Status(429 | 500..=599) => Self::Failure,
+            // gRPC: UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+            Cause::Grpc(2 | 4 | 8 | 13 | 14 | 15) => Self::Failure,
+            Cause::Status(_) | Cause::Grpc(_) | Cause::Reply | Cause::AppError => Self::Answer,
+            Cause::Connect
+            | Cause::ConnectTimeout
+            | Cause::Refused
+            | Cause::Stale
+            | Cause::Reset
+            | Cause::Truncated
+            | Cause::Protocol
+            | Cause::Timeout => Self::Failure,
+        }
+    }
+}
+
+/// How much an endpoint is liked: those of a lower rank are taken only where there is none higher.
+struct Liking<'a, E> {
+    endpoints: &'a E,
+    tried: &'a [u32],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    UnusableTried,
+    Unusable,
+    Tried,
+    Fresh,
+}
+
+impl<E: Endpoints> Liking<'_, E> {
+    fn of(&self, index: u32) -> Rank {
+        match (self.endpoints.usable(index), self.tried.contains(&index)) {
+            (true, false) => Rank::Fresh,
+            (true, true) => Rank::Tried,
+            (false, false) => Rank::Unusable,
+            (false, true) => Rank::UnusableTried,
+        }
+    }
+}
+
+/// Two different places of `count`, each pair as likely; of one, that one twice.
+fn two_of(count: u64, random: u64) -> (u64, u64) {
+    if count < 2 {
+        return (0, 0);
+    }
+    let first = up_to(random, count - 1);
+    let second = (first + 1 + up_to(mix(random, SECOND), count - 2)) % count;
+    (first, second)
+}
+
+/// What the random words are for.
+const SECOND: u64 = 0x7365_636f_6e64;
+const REDRAW: u64 = 0x7265_6472_6177;
+
+/// A name for the endpoint that tells nothing of where it is, the same in every run and on every
+/// instance, so that a restart or another instance finds it again.
+fn mark(balance: &Balance, hash: u64) -> [u8; 16] {
+    let Balance::Sticky(cookie) = balance else { return [b'0'; 16] };
+    let word = mix(rendezvous::hash(cookie.as_bytes()), hash);
+    std::array::from_fn(|digit| b"0123456789abcdef"[(word >> (4 * digit)) as usize & 15])
+}
+
+/// What a failure is charged: so much more than an answer takes that an endpoint which fails fast
+/// attracts no load.
+const PENALTY: Duration = Duration::from_secs(5);

@@ -229,14 +229,14 @@ macro_rules! as_text {
     };
 }
 
-as_text!(
-    Balance,
-    "Balance",
-    "`round-robin`, `weighted`, `random`, `least-request`, `peak-ewma`, `hash:KEY` or `sticky:COOKIE`"
-);
 as_text!(Rate, "Rate", "a rate such as \"100/s\"");
 as_text!(Delay, "Delay", "a duration such as \"50ms\", or one of p50 to p99");
 as_text!(Key, "Key", "`client-ip`, `header:NAME`, `method`, `route` or `identity`");
+as_text!(
+    Balance,
+    "Balance",
+    "`round-robin`, `weighted`, `random`, `least-request`, `peak-ewma`, `hash:header:NAME`, `hash:client-ip` or `sticky:COOKIE`"
+);
 as_text!(
     Condition,
     "Condition",

@@ -5,7 +5,7 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::Duration;
 
-use locum_policy::balance::{Ask, Balancer};
+use locum_policy::balance::{Ask, Balance, Balancer, Seen};
 use locum_policy::seed::{mix, of_call};
 use locum_policy::{
     Attempt, Bound, Call, Cause, Clock as _, End, Ended, Endpoint, Exchange, Key, Keys, Time, run,
@@ -84,7 +84,13 @@ fn roster(scenario: &Scenario) -> (Vec<String>, Balancer) {
     let each = |servers: &Servers| (0..servers.count).map(|_| servers.weight).collect::<Vec<_>>();
     let weights: Vec<_> = scenario.servers.iter().flat_map(each).collect();
     let names: Vec<_> = (0..weights.len()).map(|id| format!("server-{id}")).collect();
-    let balancer = Balancer::new(&scenario.balance, &names, &weights);
+    // Modelled callers keep no cookies: what binds each of them to one server is who it is.
+    let by_caller = Balance::Hash(Key::ClientIp);
+    let balance = match &scenario.balance {
+        Balance::Sticky(_) => &by_caller,
+        balance => balance,
+    };
+    let balancer = Balancer::new(balance, &names, &weights);
     (names, balancer)
 }
 
@@ -229,7 +235,8 @@ impl Drop for Visit<'_, '_, '_> {
     fn drop(&mut self) {
         let now = self.stage.agenda.now();
         self.stage.fleet.borrow_mut().leave(self.job);
-        self.stage.balancer.observe(self.server, self.began.until(now), self.failed, now);
+        let seen = if self.failed { Seen::Failure } else { Seen::Answer };
+        self.stage.balancer.observe(self.server, self.began.until(now), seen, now);
     }
 }
 

@@ -1,26 +1,73 @@
-//! How attempts are spread over endpoints.
+//! Which endpoint the next attempt takes.
 
-use locum_policy::balance::{Ask, Balance, Balancer, Endpoints};
-use locum_policy::seed::mix;
+use std::time::Duration;
+
+use locum_policy::balance::{Ask, Balance, Balancer, Endpoints, Seen};
+use locum_policy::{Cause, Time, seed};
 use proptest::prelude::*;
 
-use crate::world::{millis, ms};
+/// Endpoints that stand as a test says.
+#[derive(Debug)]
+struct Stand {
+    in_flight: Vec<u32>,
+    usable: Vec<bool>,
+}
 
-/// Endpoints as a test wants them: in flight, usable.
-struct Given(Vec<(u32, bool)>);
-
-impl Endpoints for Given {
+impl Endpoints for Stand {
     fn len(&self) -> usize {
-        self.0.len()
+        self.in_flight.len()
     }
 
-    fn in_flight(&self, endpoint: u32) -> u32 {
-        self.0[endpoint as usize].0
+    fn in_flight(&self, index: u32) -> u32 {
+        self.in_flight[index as usize]
     }
 
-    fn usable(&self, endpoint: u32) -> bool {
-        self.0[endpoint as usize].1
+    fn usable(&self, index: u32) -> bool {
+        self.usable[index as usize]
     }
+}
+
+impl Stand {
+    fn idle(count: usize) -> Self {
+        Self { in_flight: vec![0; count], usable: vec![true; count] }
+    }
+}
+
+fn balance(text: &str) -> Balance {
+    text.parse().unwrap()
+}
+
+fn balancer(text: &str, weights: &[u32]) -> Balancer {
+    over(&balance(text), &named(weights))
+}
+
+fn named(weights: &[u32]) -> Vec<(String, u32)> {
+    weights.iter().enumerate().map(|(index, weight)| (format!("e{index}"), *weight)).collect()
+}
+
+fn over(balance: &Balance, endpoints: &[(String, u32)]) -> Balancer {
+    let (names, weights): (Vec<_>, Vec<_>) = endpoints.iter().cloned().unzip();
+    Balancer::new(balance, &names, &weights)
+}
+
+fn ask(number: u64) -> Ask<'static> {
+    Ask { tried: &[], key: None, random: seed::mix(7, number), now: Time::ZERO }
+}
+
+fn counts(balancer: &Balancer, stand: &Stand, picks: u64) -> Vec<u64> {
+    let mut counts = vec![0; stand.len()];
+    for number in 0..picks {
+        counts[balancer.pick(stand, &ask(number)).unwrap() as usize] += 1;
+    }
+    counts
+}
+
+fn keys(count: u32) -> Vec<[u8; 4]> {
+    (0..count).map(u32::to_be_bytes).collect()
+}
+
+fn holder(balancer: &Balancer, stand: &Stand, key: &[u8]) -> u32 {
+    balancer.pick(stand, &Ask { key: Some(key), ..ask(0) }).unwrap()
 }
 
 const ALL: [&str; 7] = [
@@ -29,114 +76,248 @@ const ALL: [&str; 7] = [
     "random",
     "least-request",
     "peak-ewma",
-    "hash:client-ip",
-    "sticky:id",
+    "hash:header:x-user",
+    "sticky:session",
 ];
 
-fn balancer(balance: &str, weights: &[u32]) -> Balancer {
-    let names: Vec<_> = (0..weights.len()).map(|id| format!("10.0.0.{id}:80")).collect();
-    Balancer::new(&balance.parse::<Balance>().unwrap(), &names, weights)
-}
-
-fn idle(count: usize) -> Given {
-    Given(vec![(0, true); count])
-}
-
-fn ask(word: u64) -> Ask<'static> {
-    Ask { tried: &[], key: None, random: mix(word, 0), now: ms(0) }
-}
-
-fn counts(balancer: &Balancer, endpoints: &Given, picks: u64) -> Vec<u64> {
-    let mut counts = vec![0; endpoints.0.len()];
-    for word in 0..picks {
-        counts[balancer.pick(endpoints, &ask(word)).unwrap() as usize] += 1;
-    }
-    counts
-}
-
 #[test]
-fn a_balance_is_written_as_it_is_read() {
-    for text in ALL.into_iter().chain(["hash:header:x-user"]) {
-        assert_eq!(text.parse::<Balance>().unwrap().to_string(), text);
+fn every_balance_is_written_as_it_is_read() {
+    for text in ALL.iter().chain(&["hash:client-ip"]) {
+        assert_eq!(balance(text).to_string(), *text);
     }
-    for text in ["roundrobin", "hash:", "sticky:", "hash:header:"] {
-        assert!(text.parse::<Balance>().is_err(), "{text}");
+    assert_eq!(balance("hash:header:X-User"), balance("hash:header:x-user"));
+    for wrong in
+        ["", "least", "hash", "hash:", "hash:route", "hash:header:", "sticky:", "sticky:a b"]
+    {
+        let error = wrong.parse::<Balance>().unwrap_err();
+        assert!(error.expected.contains("`peak-ewma`"), "{wrong}: {error}");
     }
 }
 
 #[test]
-fn shares_follow_the_weights() {
-    assert_eq!(counts(&balancer("round-robin", &[1, 5, 1]), &idle(3), 300), [100, 100, 100]);
-    assert_eq!(counts(&balancer("weighted", &[10, 30]), &idle(2), 400), [100, 300]);
-    let random = counts(&balancer("random", &[1, 3]), &idle(2), 10_000);
-    assert!(random[0].abs_diff(2_500) < 220, "{random:?}");
-    let balancer = balancer("hash:client-ip", &[1, 3]);
-    let mine = (0..10_000_u32).filter(|client| {
-        let key = client.to_be_bytes();
-        balancer.pick(&idle(2), &Ask { key: Some(&key), ..ask(0) }) == Some(0)
-    });
-    let mine = mine.count();
-    assert!(mine.abs_diff(2_500) < 220, "{mine}");
+fn round_robin_takes_each_as_often() {
+    assert_eq!(counts(&balancer("round-robin", &[1, 5, 1]), &Stand::idle(3), 300), [100; 3]);
 }
 
 #[test]
-fn the_less_busy_and_the_quicker_are_preferred() {
-    let busy = Given(vec![(3, true), (0, true)]);
-    assert_eq!(counts(&balancer("least-request", &[1, 1]), &busy, 100), [0, 100]);
+fn weighted_follows_the_weights_exactly() {
+    assert_eq!(counts(&balancer("weighted", &[10, 30]), &Stand::idle(2), 400), [100, 300]);
+}
+
+#[test]
+fn least_request_avoids_the_busy_one() {
+    let stand = Stand { in_flight: vec![3, 0], ..Stand::idle(2) };
+    assert_eq!(counts(&balancer("least-request", &[1, 1]), &stand, 100), [0, 100]);
+}
+
+#[test]
+fn peak_ewma_avoids_what_is_slow_and_what_fails_fast() {
+    let balancer = balancer("peak-ewma", &[1, 1, 1]);
+    let ms = Duration::from_millis;
+    balancer.observe(0, ms(200), Seen::of(Cause::Status(200)), Time::ZERO);
+    balancer.observe(1, ms(1), Seen::of(Cause::Status(503)), Time::ZERO);
+    balancer.observe(2, ms(10), Seen::of(Cause::Status(200)), Time::ZERO);
+    let counts = counts(&balancer, &Stand::idle(3), 3000);
+    assert_eq!(counts[1], 0, "a failure in 1 ms is worth 5 s: {counts:?}");
+    assert!((800..1200).contains(&counts[0]), "only when it is drawn with that: {counts:?}");
+}
+
+#[test]
+fn peak_ewma_tries_an_unknown_endpoint_by_one_attempt() {
     let balancer = balancer("peak-ewma", &[1, 1]);
-    balancer.observe(0, millis(10), false, ms(0));
-    balancer.observe(1, millis(1), true, ms(0));
-    assert_eq!(counts(&balancer, &idle(2), 100), [100, 0], "who fails fast attracts nobody");
-    // Six times 10 ms is still less than the 5 s that a failure counts as.
-    assert_eq!(counts(&balancer, &Given(vec![(5, true), (0, true)]), 100), [100, 0]);
-    // 110 s later nothing is left of it.
-    let later = Ask { now: ms(110_000), ..ask(1) };
-    balancer.observe(0, millis(10), false, ms(110_000));
-    assert_eq!(balancer.pick(&idle(2), &later), Some(1));
+    balancer.observe(0, Duration::from_millis(10), Seen::Answer, Time::ZERO);
+    let mut stand = Stand::idle(2);
+    assert_eq!(balancer.pick(&stand, &ask(0)), Some(1));
+    stand.in_flight = vec![50, 1];
+    assert_eq!(counts(&balancer, &stand, 100), [100, 0]);
+}
+
+#[test]
+fn a_reload_keeps_what_is_known_of_endpoints_by_their_names() {
+    let old = balancer("peak-ewma", &[1, 1]);
+    old.observe(1, Duration::from_millis(70), Seen::Answer, Time::ZERO);
+    let new = Balancer::new(&balance("peak-ewma"), &["e1", "other"], &[1, 1]);
+    new.inherit(&old);
+    assert_eq!(new.expected(0, Time::ZERO), Some(Duration::from_millis(70)));
+    assert_eq!(new.expected(1, Time::ZERO), None);
+}
+
+#[test]
+fn a_caller_goes_back_to_the_endpoint_of_its_cookie() {
+    let balancer = balancer("sticky:session", &[1, 1, 1]);
+    let mut stand = Stand { in_flight: vec![9; 3], ..Stand::idle(3) };
+    for index in 0..3 {
+        let mark = balancer.mark(index).unwrap();
+        assert_eq!(holder(&balancer, &stand, mark), index);
+    }
+    let mark = balancer.mark(1).unwrap();
+    stand.usable[1] = false;
+    assert_ne!(holder(&balancer, &stand, mark), 1, "not to one that is ejected");
+    stand.usable[1] = true;
+    let tried = Ask { tried: &[1], key: Some(mark), ..ask(0) };
+    assert_ne!(balancer.pick(&stand, &tried), Some(1), "nor to one that was tried in vain");
+}
+
+#[test]
+fn a_call_without_a_key_goes_anywhere() {
+    for key in [None, Some(&b""[..])] {
+        let balancer = balancer("hash:client-ip", &[1, 1]);
+        let stand = Stand::idle(2);
+        let picks: Vec<_> =
+            (0..100).map(|n| balancer.pick(&stand, &Ask { key, ..ask(n) }).unwrap()).collect();
+        assert!(picks.contains(&0) && picks.contains(&1));
+    }
+}
+
+#[test]
+fn no_endpoints_is_no_pick() {
+    for text in ALL {
+        assert_eq!(balancer(text, &[]).pick(&Stand::idle(0), &ask(0)), None);
+    }
+}
+
+#[test]
+fn a_pick_allocates_nothing() {
+    let stand = Stand { usable: vec![true, false, true, true], ..Stand::idle(4) };
+    for text in ALL {
+        let balancer = balancer(text, &[1, 2, 3, 4]);
+        let info = allocation_counter::measure(|| {
+            let asked = Ask { tried: &[2], key: Some(b"alice"), ..ask(3) };
+            balancer.pick(&stand, &asked);
+            balancer.observe(0, Duration::from_millis(3), Seen::Answer, Time::ZERO);
+        });
+        assert_eq!(info.count_total, 0, "{text}");
+    }
+}
+
+/// Some endpoints, some of them ejected, some of them tried.
+fn situation() -> impl Strategy<Value = (Vec<u32>, Stand, Vec<u32>)> {
+    let endpoint = (1_u32..20, 0_u32..5, any::<bool>(), any::<bool>());
+    prop::collection::vec(endpoint, 1..8).prop_map(|endpoints| {
+        let tried = (0..).zip(&endpoints).filter(|(_, endpoint)| endpoint.3);
+        let tried = tried.map(|(index, _)| index).collect();
+        let stand = Stand {
+            in_flight: endpoints.iter().map(|endpoint| endpoint.1).collect(),
+            usable: endpoints.iter().map(|endpoint| endpoint.2).collect(),
+        };
+        (endpoints.iter().map(|endpoint| endpoint.0).collect(), stand, tried)
+    })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
+    /// Usable before ejected, and among these untried before tried, whatever the balance.
     #[test]
-    fn an_unusable_endpoint_is_never_chosen_and_a_tried_one_only_if_it_must_be(
-        balance in prop::sample::select(&ALL[..]),
-        endpoints in prop::collection::vec((0_u32..5, any::<bool>(), any::<bool>(), 1_u32..9), 1..8),
-        key in prop::option::of(any::<u64>()),
+    fn the_best_kind_of_endpoint_that_there_is_is_taken(
+        (weights, stand, tried) in situation(),
+        which in 0..ALL.len(),
         random: u64,
+        key: Option<[u8; 3]>,
     ) {
-        let weights: Vec<_> = endpoints.iter().map(|endpoint| endpoint.3).collect();
-        let some = Given(endpoints.iter().map(|endpoint| (endpoint.0, endpoint.1)).collect());
-        let tried: Vec<_> = (0..).zip(&endpoints).filter(|(_, endpoint)| endpoint.2).map(|(id, _)| id).collect();
-        let key = key.map(u64::to_be_bytes);
-        let ask = Ask { tried: &tried, key: key.as_ref().map(|key| &key[..]), random, now: ms(5) };
-        let picked = balancer(balance, &weights).pick(&some, &ask);
-        let usable: Vec<u32> = (0..).zip(&endpoints).filter(|(_, endpoint)| endpoint.1).map(|(id, _)| id).collect();
-        match picked {
-            None => prop_assert!(usable.is_empty()),
-            Some(id) => {
-                prop_assert!(usable.contains(&id));
-                let untried = usable.iter().any(|id| !tried.contains(id));
-                prop_assert_eq!(tried.contains(&id), !untried);
-            }
+        let balancer = balancer(ALL[which], &weights);
+        let kind = |index: u32| (stand.usable(index), !tried.contains(&index));
+        let best = (0..weights.len() as u32).map(kind).max().unwrap();
+        let key = key.as_ref().map(|key| &key[..]);
+        for _ in 0..5 {
+            let asked = Ask { tried: &tried, key, random, now: Time::ZERO };
+            let pick = balancer.pick(&stand, &asked).unwrap();
+            prop_assert_eq!(kind(pick), best, "{} took {}", ALL[which], pick);
         }
     }
 
+    /// Counted over many picks, weights hold for those that are left when others are ejected.
     #[test]
-    fn when_an_endpoint_goes_only_its_keys_move(
-        weights in prop::collection::vec(1_u32..9, 2..8),
-        key: u64,
-        gone: prop::sample::Index,
+    fn random_and_hash_follow_the_weights(
+        (weights, mut stand, _) in situation(),
+        by_hash: bool,
     ) {
-        let balancer = balancer("hash:client-ip", &weights);
-        let key = key.to_be_bytes();
-        let ask = Ask { key: Some(&key), ..ask(0) };
-        let before = balancer.pick(&idle(weights.len()), &ask).unwrap();
-        let mut some = idle(weights.len());
-        let gone = gone.index(weights.len());
-        some.0[gone].1 = false;
-        let after = balancer.pick(&some, &ask).unwrap();
-        prop_assert!(after == before || before as usize == gone);
-        prop_assert_ne!(after as usize, gone);
+        stand.usable[0] = true;
+        let balancer = balancer(if by_hash { "hash:client-ip" } else { "random" }, &weights);
+        let mut counts = vec![0.0; weights.len()];
+        for (number, key) in (0..).zip(keys(4000)) {
+            let key = by_hash.then_some(&key[..]);
+            let pick = balancer.pick(&stand, &Ask { key, ..ask(number) }).unwrap();
+            counts[pick as usize] += 1.0;
+        }
+        let share = |index: usize| if stand.usable[index] { f64::from(weights[index]) } else { 0.0 };
+        let total: f64 = (0..weights.len()).map(share).sum();
+        for (index, count) in counts.iter().enumerate() {
+            let expected = 4000.0 * share(index) / total;
+            // Five standard deviations of a binomial.
+            let slack = 5.0 * (expected * (1.0 - share(index) / total)).sqrt() + 1e-9;
+            prop_assert!((count - expected).abs() <= slack, "{counts:?} of {weights:?}");
+        }
     }
+
+    /// In every round of round-robin and weighted each endpoint has exactly its turns.
+    #[test]
+    fn rounds_are_exact((weights, ..) in situation(), weighted: bool, rounds in 1_u64..4) {
+        let balancer = balancer(if weighted { "weighted" } else { "round-robin" }, &weights);
+        let turns: Vec<u64> =
+            weights.iter().map(|weight| if weighted { u64::from(*weight) } else { 1 }).collect();
+        let stand = Stand::idle(weights.len());
+        let counts = counts(&balancer, &stand, rounds * turns.iter().sum::<u64>());
+        let expected: Vec<u64> = turns.iter().map(|turns| turns * rounds).collect();
+        prop_assert_eq!(counts, expected);
+    }
+
+    /// Only the keys of an endpoint that is ejected move, and they come back with it; a list with one
+    /// endpoint fewer, or in another order, chooses alike.
+    #[test]
+    fn a_hash_moves_no_key_without_need(weights in prop::collection::vec(1_u32..20, 2..8), gone: prop::sample::Index) {
+        let gone = gone.index(weights.len());
+        let balance = balance("hash:header:x");
+        let whole = over(&balance, &named(&weights));
+        let mut fewer = named(&weights);
+        fewer.remove(gone);
+        fewer.reverse();
+        let without = over(&balance, &fewer);
+        let all = Stand::idle(weights.len());
+        let mut ejected = Stand::idle(weights.len());
+        ejected.usable[gone] = false;
+        for key in keys(300) {
+            let before = holder(&whole, &all, &key);
+            let after = holder(&whole, &ejected, &key);
+            prop_assert!(before == gone as u32 || before == after);
+            prop_assert_ne!(after, gone as u32);
+            let removed = holder(&without, &Stand::idle(fewer.len()), &key);
+            prop_assert_eq!(&fewer[removed as usize].0, &format!("e{after}"));
+        }
+    }
+
+    /// Beside a model that keeps every answer ever seen and works the average out anew each time.
+    #[test]
+    fn the_average_is_what_all_answers_make_it(
+        answers in prop::collection::vec((0_u64..20_000, 1_u64..3_000, any::<bool>()), 1..40),
+        idle in 0_u64..60_000,
+    ) {
+        let balancer = balancer("peak-ewma", &[1, 1]);
+        let mut seen = Vec::new();
+        let mut now = 0;
+        for (gap, took, failed) in answers {
+            now += gap;
+            let kind = if failed { Seen::Failure } else { Seen::Answer };
+            balancer.observe(0, Duration::from_millis(took), kind, Time::from_millis(now));
+            seen.push((now, if failed { took.max(5_000) } else { took } as f64));
+            let then = now + idle;
+            let expected = average(&seen) * left(now, then);
+            let known = balancer.expected(0, Time::from_millis(then)).unwrap().as_secs_f64() * 1e3;
+            prop_assert!((known - expected).abs() <= expected * 2e-3 + 1e-3, "{known} {expected}");
+        }
+    }
+}
+
+/// What is left at `now` of what was seen at `then`, both in ms.
+fn left(then: u64, now: u64) -> f64 {
+    (-((now - then) as f64) / 10_000.0).exp()
+}
+
+/// The value after the last of `answers`: from the last that was above all that was left of those
+/// before it, the sum of what each moved the average by.
+fn average(answers: &[(u64, f64)]) -> f64 {
+    let [before @ .., (at, took)] = answers else { return 0.0 };
+    let Some((earlier, _)) = before.last() else { return *took };
+    let faded = average(before) * left(*earlier, *at);
+    if *took >= faded { *took } else { faded + took * (1.0 - left(*earlier, *at)) }
 }
