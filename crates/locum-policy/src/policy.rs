@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 pub use crate::settings::{Error, Method, Mode, Settings};
 
-use crate::gates::breaker::{self, Breaker, Breakers, Numbers, Override, Per};
+use crate::gates::breaker::{self, Breaker, Breakers, Numbers, Override, Per, Watch};
 use crate::gates::concurrency::Places;
 use crate::gates::deadline::Terms;
 use crate::gates::fallback;
@@ -151,6 +151,14 @@ impl Policy {
         let throttle = self.0.throttles.as_ref().map(|throttles| throttles.gate.get(upstream));
         let latency = self.0.hedge.as_ref().and_then(|hedge| hedge.gate.latency(upstream));
         Bound(Some(Arc::new(Binding { policy: self.clone(), breaker, latency, throttle })))
+    }
+
+    /// The breaker that decides whether attempts may go to `endpoint`, where the policy has one for
+    /// each of `pers`. `None`: it has none, or it is in shadow and ejects nothing.
+    pub fn watch(&self, endpoint: &str, pers: &[Per]) -> Option<Watch> {
+        let fuses = self.0.fuses.as_ref().filter(|fuses| !fuses.shadow)?;
+        let breaker = || fuses.table.get(endpoint, &fuses.numbers, Time::ZERO);
+        pers.contains(&fuses.per).then(|| Watch::new(breaker()))
     }
 
     /// How its parts stand.

@@ -246,6 +246,12 @@ pub trait Exchange {
     /// `None`: none is usable.
     fn pick(&self, tried: &[u32], now: Time) -> Option<Endpoint<'_>>;
 
+    /// Whether so many endpoints are ejected at `now` that all are used as if none were: then an
+    /// endpoint's breaker does not refuse (see [`Ejection`](crate::balance::Ejection)).
+    fn panics(&self, _now: Time) -> bool {
+        false
+    }
+
     /// Whether another attempt could be sent all that the earlier ones were. A body too large to be
     /// kept makes a call unrepeatable once it has been sent.
     fn repeatable(&self) -> bool {

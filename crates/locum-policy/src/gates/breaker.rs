@@ -13,11 +13,13 @@ use crate::{Class, Event, Kind, Observer, Rejection, Time};
 use self::machine::{Machine, Refusal};
 pub use self::settings::{HalfOpen, Per, Settings, Slow, Window};
 pub use self::table::Breakers;
+pub use self::watch::Watch;
 
 mod in_flight;
 mod machine;
 mod settings;
 mod table;
+mod watch;
 mod window;
 
 /// One circuit breaker: a state machine behind a lock, and the two words that let calls pass it
@@ -31,6 +33,8 @@ pub struct Breaker {
     /// The version of the machine's numbers, and the threshold among them.
     version: AtomicU64,
     threshold: AtomicU64,
+    /// Until when whoever comes is refused, in nanoseconds; 0 while some may pass.
+    shut: AtomicU64,
     core: Mutex<Core>,
 }
 
@@ -60,6 +64,7 @@ impl Breaker {
             successes: Tap::shut(),
             version: AtomicU64::new(0),
             threshold: AtomicU64::new(u64::MAX),
+            shut: AtomicU64::new(0),
             core: Mutex::new(core),
         };
         breaker.publish(&mut breaker.lock(), Time::ZERO);
@@ -215,6 +220,18 @@ impl Breaker {
         snapshot
     }
 
+    /// Whether it refuses whoever comes at `now`. Takes no lock. Once its wait is over it does not,
+    /// whether or not a probe has come yet.
+    pub(crate) fn is_shut(&self, now: Time) -> bool {
+        now.as_nanos() < self.shut.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody forced it open.
+    pub(crate) fn is_forced_open(&self, now: Time) -> bool {
+        let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(core.forced(now), Some((Override::ForceOpen, _)))
+    }
+
     /// Whether it is as good as a new one, so that it may be forgotten.
     pub(crate) fn is_idle(&self, now: Time) -> bool {
         let snapshot = self.snapshot(now);
@@ -236,6 +253,12 @@ impl Breaker {
         let open = machine.state() == State::Closed
             && !numbers.tracks_in_flight()
             && core.forced.is_none();
+        let shut = match core.forced {
+            Some((Override::ForceOpen, expiry)) => expiry,
+            Some((Override::ForceClosed, _)) => Time::ZERO,
+            None => machine.until().unwrap_or(Time::ZERO),
+        };
+        self.shut.store(shut.as_nanos(), Ordering::Relaxed);
         self.version.store(numbers.version, Ordering::Relaxed);
         self.threshold
             .store(u64::try_from(threshold.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);

@@ -190,7 +190,8 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
     ) -> Result<(), Rejection> {
         if self.policy.per() == Some(Per::Endpoint) {
             let breaker = breaker_of(self.policy, Per::Endpoint, endpoint.name, *now);
-            self.fuse(self.policy, breaker, number, *now, allotted.deadline, &mut held.own)?;
+            let deadline = allotted.deadline;
+            self.fuse_endpoint(self.policy, breaker, number, *now, deadline, &mut held.own)?;
         }
         let Some((policy, parts)) =
             endpoint.policy.and_then(|policy| Some((policy, policy.parts()?)))
@@ -212,7 +213,33 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         let Some(per) = policy.per() else { return Ok(()) };
         let target = if per == Per::Method { self.call.method } else { endpoint.name };
         let breaker = breaker_of(policy, per, target, *now);
-        self.fuse(policy, breaker, number, *now, allotted.deadline, held.endpoint())
+        let (now, deadline) = (*now, allotted.deadline);
+        if per == Per::Method {
+            return self.fuse(policy, breaker, number, now, deadline, held.endpoint());
+        }
+        self.fuse_endpoint(policy, breaker, number, now, deadline, held.endpoint())
+    }
+
+    /// Asks the breaker of an endpoint. While the upstream panics it does not refuse, unless it was
+    /// forced open by hand.
+    fn fuse_endpoint(
+        &self,
+        policy: &Bound,
+        breaker: Option<Arc<Breaker>>,
+        number: u32,
+        now: Time,
+        deadline: Option<Time>,
+        permits: &mut Permits,
+    ) -> Result<(), Rejection> {
+        let asked = breaker.clone();
+        let fused = self.fuse(policy, breaker, number, now, deadline, permits);
+        if fused.is_err() && self.exchange.panics(now) {
+            let asked = asked.as_deref().or_else(|| policy.breaker());
+            if !asked.is_some_and(|breaker| breaker.is_forced_open(now)) {
+                return Ok(());
+            }
+        }
+        fused
     }
 
     fn fuse(
