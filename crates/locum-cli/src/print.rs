@@ -107,12 +107,8 @@ pub(crate) fn upstream(settings: &upstream::Settings) -> Value {
         "name": settings.name,
         "protocol": "http1",
         "endpoints": settings.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
-        "balance": match settings.balance {
-            upstream::Balance::RoundRobin => "round-robin",
-            upstream::Balance::Weighted => "weighted",
-            upstream::Balance::Random => "random",
-            upstream::Balance::LeastRequest => "least-request",
-        },
+        "balance": settings.balance.to_string(),
+        "max_ejected": settings.max_ejected,
         "pool": {
             "idle_per_worker": settings.pool.idle_per_worker,
             "idle": duration(settings.pool.idle),

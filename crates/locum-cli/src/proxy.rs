@@ -34,6 +34,7 @@ pub(crate) fn run(args: args::Proxy) -> Result<(), Failure> {
         endpoints: vec![Endpoint { address: args.to, weight: 1, zone: None }],
         protocol: None,
         balance: Default::default(),
+        max_ejected: None,
         pool: Pool::default(),
         endpoint_policy: None,
     };

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use locum_policy::balance::{Ask, Balance, Seen};
+use locum_policy::gates::breaker::Watch;
 use locum_policy::run;
-use locum_policy::{Attempt, Cause, Ended, Endpoint, Time};
+use locum_policy::{Attempt, Cause, Ended, Endpoint, Keys as _, Time};
 use locum_wire::http1::{self, Framing, Head, Response, Version};
 
 use crate::body::BodyError;
-use crate::caller::Caller;
+use crate::caller::{CallKeys, Caller};
 use crate::forward::{self, Prepared};
 use crate::record::Record;
 use crate::stream::Stream;
 use crate::timeout;
-use crate::upstream::Upstream;
 use crate::upstream::pool::{self, ConnectError, Connection};
+use crate::upstream::{Upstream, sticky};
 use crate::worker::Worker;
 
 /// Everything that the attempts of one call share.
@@ -25,6 +27,9 @@ pub(crate) struct Exchange<'a, 'c> {
     pub(crate) caller: &'a Caller<'c>,
     pub(crate) worker: &'a Worker,
     pub(crate) upstream: &'a Arc<Upstream>,
+    /// The breakers that the route's policy has of the upstream's endpoints.
+    pub(crate) watches: &'a [Watch],
+    pub(crate) keys: &'a CallKeys<'a>,
     pub(crate) prepared: &'a Prepared,
     pub(crate) record: &'a Record,
     /// Attempts whose answers have not begun: with hedges there are several.
@@ -36,6 +41,8 @@ pub(crate) struct Exchange<'a, 'c> {
 struct UnderWay<'a, 'c> {
     exchange: &'a Exchange<'a, 'c>,
     number: u32,
+    endpoint: u32,
+    started: Time,
     deadline: Option<Time>,
     cut: bool,
 }
@@ -47,6 +54,8 @@ pub(crate) struct Answered {
     pub(crate) head: Box<Head>,
     pub(crate) framing: Framing,
     pub(crate) status: u16,
+    /// Whose it is, by its place among the upstream's endpoints.
+    pub(crate) endpoint: u32,
     /// An interim answer before it was of a kind after which the connection cannot be trusted.
     tainted: bool,
     /// Its body may still be coming.
@@ -81,10 +90,20 @@ const ANSWER_LIMITS: http1::Limits =
 impl run::Exchange for Exchange<'_, '_> {
     type Reply = Result<Answered, Failure>;
 
-    fn pick(&self, tried: &[u32], _: Time) -> Option<Endpoint<'_>> {
-        let id = self.upstream.pick(tried, self.worker.random());
+    fn pick(&self, tried: &[u32], now: Time) -> Option<Endpoint<'_>> {
+        let key = match &self.upstream.settings.balance {
+            Balance::Hash(key) => self.keys.key(key),
+            Balance::Sticky(cookie) => sticky::value(&self.caller.request, cookie),
+            _ => None,
+        };
+        let ask = Ask { tried, key, random: self.worker.random(), now };
+        let id = self.upstream.pick(self.watches, &ask)?;
         let name = &self.upstream.endpoints[id as usize].settings.name;
         Some(Endpoint { id, name, policy: self.upstream.guard(id) })
+    }
+
+    fn panics(&self, now: Time) -> bool {
+        self.upstream.panics(self.watches, now)
     }
 
     fn repeatable(&self) -> bool {
@@ -103,7 +122,10 @@ impl run::Exchange for Exchange<'_, '_> {
             Ok(answered) => (Cause::Status(answered.status), answered.retry_after()),
             Err(failure) => (failure.cause(), None),
         };
-        self.record.attempt_ends(attempt.number, cause, self.worker.now());
+        let now = self.worker.now();
+        self.record.attempt_ends(attempt.number, cause, now);
+        let took = attempt.started.until(now);
+        self.upstream.observe(attempt.endpoint.id, took, Seen::of(cause), now);
         Ended { cause, retry_after, reply }
     }
 
@@ -132,6 +154,7 @@ impl Exchange<'_, '_> {
                         head,
                         framing,
                         status,
+                        endpoint: attempt.endpoint.id,
                         tainted: sending.tainted,
                         outgoing: sending.outgoing,
                         _in_flight: in_flight,
@@ -373,18 +396,27 @@ impl Answered {
 impl<'a, 'c> UnderWay<'a, 'c> {
     fn begin(exchange: &'a Exchange<'_, 'c>, attempt: &Attempt<'_>) -> Self {
         exchange.under_way.set(exchange.under_way.get() + 1);
-        Self { exchange, number: attempt.number, deadline: attempt.deadline, cut: true }
+        Self {
+            exchange,
+            number: attempt.number,
+            endpoint: attempt.endpoint.id,
+            started: attempt.started,
+            deadline: attempt.deadline,
+            cut: true,
+        }
     }
 }
 
 impl Drop for UnderWay<'_, '_> {
     fn drop(&mut self) {
-        let Exchange { under_way, record, worker, .. } = self.exchange;
+        let Exchange { under_way, record, worker, upstream, .. } = self.exchange;
         under_way.set(under_way.get() - 1);
         if self.cut {
-            let in_time = self.deadline.is_none_or(|deadline| worker.now() < deadline);
+            let now = worker.now();
+            let in_time = self.deadline.is_none_or(|deadline| now < deadline);
             let cause = if in_time { Cause::Cancelled } else { Cause::Timeout };
             record.attempt_cut(self.number, cause);
+            upstream.observe(self.endpoint, self.started.until(now), Seen::of(cause), now);
         }
     }
 }

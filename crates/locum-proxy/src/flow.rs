@@ -90,13 +90,21 @@ async fn forward(
     worker: &Worker,
     record: &Record,
 ) -> Ended {
-    let Choice { upstream, policy, .. } = choice;
+    let Choice { upstream, policy, watches, .. } = choice;
     caller.upload.borrow_mut().keep_for_replay(replay_bytes(policy, caller.idempotent));
     record.under(policy, choice.label, worker.number_call());
     let prepared = Prepared::new(worker.scratch(), caller, path, route);
-    let exchange =
-        Exchange { caller, worker, upstream, prepared: &prepared, record, under_way: Cell::new(0) };
     let keys = CallKeys::new(caller, &route.settings.name);
+    let exchange = Exchange {
+        caller,
+        worker,
+        upstream,
+        watches,
+        keys: &keys,
+        prepared: &prepared,
+        record,
+        under_way: Cell::new(0),
+    };
     let seed = worker.call_seed(record.number());
     let call = caller.call(route, &keys, record.started(), seed);
 

@@ -15,6 +15,7 @@ use locum_wire::http1::{Field, Framing, Name, Request, Response, Version};
 use crate::caller::Caller;
 use crate::route::{Edits, Host, PathPattern, Rewrite, Route};
 use crate::timeout;
+use crate::upstream::sticky::Cookie;
 
 /// A request's head as every attempt sends it, but for the lines that differ by attempt.
 pub(crate) struct Prepared {
@@ -344,6 +345,7 @@ pub(crate) fn answer_head(
     response: &Response<'_>,
     delivery: Delivery,
     persistence: Persistence,
+    cookie: Option<Cookie<'_>>,
     edits: &Edits,
 ) {
     status_line(out, response);
@@ -363,6 +365,9 @@ pub(crate) fn answer_head(
         Delivery::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
     persistence.write(out);
+    if let Some(cookie) = cookie {
+        cookie.write(out);
+    }
     out.extend_from_slice(&edits.lines);
     out.extend_from_slice(b"\r\n");
 }
@@ -377,12 +382,20 @@ pub(crate) fn interim_head(out: &mut Vec<u8>, response: &Response<'_>) {
 }
 
 /// Writes the head of the answer that turns a connection into a tunnel.
-pub(crate) fn switching_head(out: &mut Vec<u8>, response: &Response<'_>, edits: &Edits) {
+pub(crate) fn switching_head(
+    out: &mut Vec<u8>,
+    response: &Response<'_>,
+    cookie: Option<Cookie<'_>>,
+    edits: &Edits,
+) {
     status_line(out, response);
     for line in response.fields().filter(|line| !line.hop && !edits.drops(line.name)) {
         field(out, line.name, line.value);
     }
     out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    if let Some(cookie) = cookie {
+        cookie.write(out);
+    }
     out.extend_from_slice(&edits.lines);
     out.extend_from_slice(b"\r\n");
 }

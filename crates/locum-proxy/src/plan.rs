@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use locum_policy::gates::breaker::{Per, Watch};
 use locum_policy::{Bound, Policy};
 use rustc_hash::FxHashMap;
 
@@ -160,6 +161,28 @@ impl Plan {
     /// The route that a request on `listener` takes.
     pub(crate) fn route(&self, listener: Label, subject: &Subject<'_>) -> Option<&Arc<Route>> {
         self.routers.get(&listener)?.find(subject)
+    }
+
+    /// The breakers that may eject `endpoint` from an upstream, each with the name of its policy: that of
+    /// the upstream's own endpoint policy, and those of the policies of routes to it.
+    pub fn ejectors(&self, upstream: &upstream::Settings, endpoint: &str) -> Vec<(&str, Watch)> {
+        let leads_there = |route: &route::Settings| match &route.action {
+            route::Action::Forward(names) => names.iter().any(|(name, _)| *name == upstream.name),
+            route::Action::Redirect { .. } => false,
+        };
+        let routes = self.settings.routes.iter().filter(|route| leads_there(route));
+        let of_routes: Vec<_> = routes.filter_map(|route| route.policy.as_deref()).collect();
+        let watch = |policy: &Policy| {
+            let guards = upstream.endpoint_policy.as_deref() == Some(policy.name());
+            let pers: &[Per] = match guards {
+                true => &[Per::Upstream, Per::Endpoint],
+                false if of_routes.contains(&policy.name()) => &[Per::Endpoint],
+                false => &[],
+            };
+            policy.watch(endpoint, pers)
+        };
+        let policies = self.policies.iter();
+        policies.filter_map(|policy| Some((policy.name(), watch(policy)?))).collect()
     }
 
     /// The upstream of that name.

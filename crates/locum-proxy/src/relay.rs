@@ -116,6 +116,7 @@ impl Relay {
             &response,
             delivery,
             persistence,
+            exchange.upstream.cookie(answered.endpoint, &exchange.caller.request),
             edits,
         );
         let reusable = response.reusable() && answered.framing != Framing::UntilClose;

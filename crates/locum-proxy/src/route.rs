@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use locum_policy::Bound;
+use locum_policy::gates::breaker::{Per, Watch};
 
 use crate::label::Label;
 use crate::plan::Error;
-use crate::upstream::Upstream;
+use crate::upstream::{Endpoint, Upstream};
 
 pub(crate) use matcher::Subject;
 pub use matcher::{HostPattern, PathPattern};
@@ -130,6 +131,8 @@ pub(crate) struct Split {
 pub(crate) struct Choice {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) policy: Bound,
+    /// Its breakers of the upstream's endpoints, in the order of these; empty if it has none.
+    pub(crate) watches: Box<[Watch]>,
     /// The policy's name.
     pub(crate) label: Label,
     weight: u32,
@@ -191,7 +194,11 @@ impl Route {
                 let mut choices = Vec::with_capacity(names.len());
                 for (name, weight) in names {
                     let (upstream, policy) = bind(name)?;
-                    choices.push(Choice { upstream, policy, label, weight: *weight });
+                    let watch = |endpoint: &Arc<Endpoint>| {
+                        policy.policy()?.watch(&endpoint.settings.name, &[Per::Endpoint])
+                    };
+                    let watches = upstream.endpoints.iter().filter_map(watch).collect();
+                    choices.push(Choice { upstream, policy, watches, label, weight: *weight });
                 }
                 let total = choices.iter().map(|choice| u64::from(choice.weight)).sum();
                 if total == 0 {

@@ -31,7 +31,8 @@ pub(crate) async fn tunnel(
 
     let mut head = exchange.worker.scratch();
     let response = answered.head.response(connection.buffer.filled());
-    forward::switching_head(&mut head, &response, &route.response_edits);
+    let cookie = exchange.upstream.cookie(answered.endpoint, &caller.request);
+    forward::switching_head(&mut head, &response, cookie, &route.response_edits);
     connection.buffer.consume(answered.head.len());
     head.extend_from_slice(connection.buffer.filled());
     connection.buffer.consume(connection.buffer.filled().len());

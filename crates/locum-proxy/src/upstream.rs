@@ -2,18 +2,23 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use locum_policy::{Bound, Policy};
+use locum_policy::balance::{Ask, Balancer, Ejection, Seen};
+use locum_policy::gates::breaker::{Per, Watch};
+use locum_policy::{Bound, Policy, Time};
 
 use crate::label::Label;
 use crate::plan::Error;
 
-pub use balance::Balance;
+pub use locum_policy::balance::Balance;
 
-mod balance;
+use view::View;
+
 pub(crate) mod pool;
+pub(crate) mod sticky;
+mod view;
 
 /// One upstream as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +29,8 @@ pub struct Settings {
     pub endpoints: Vec<EndpointSettings>,
     /// Which endpoint the next attempt takes.
     pub balance: Balance,
+    /// The share of its endpoints that may be ejected at once, from 0 to 1.
+    pub max_ejected: f64,
     /// How connections are kept.
     pub pool: PoolSettings,
     /// A policy run for each endpoint, inside the retries.
@@ -77,7 +84,12 @@ pub struct Upstream {
     pub(crate) label: Label,
     /// The policy of each endpoint, in the same order; empty without one.
     guards: Vec<Bound>,
-    balancer: balance::Balancer,
+    /// The breakers of these, likewise.
+    watches: Vec<Watch>,
+    balancer: Balancer,
+    ejection: Ejection,
+    /// How often an endpoint was chosen as if none were ejected. Counted on over reloads.
+    panics: Arc<AtomicU64>,
 }
 
 /// One endpoint of a running plan; it outlives reloads that do not touch it.
@@ -152,18 +164,63 @@ impl Upstream {
         let guards = guard.map_or_else(Vec::new, |policy| {
             settings.endpoints.iter().map(|endpoint| policy.bind(&endpoint.name)).collect()
         });
+        let watches = guard.map_or_else(Vec::new, |policy| {
+            let of = |endpoint: &EndpointSettings| {
+                policy.watch(&endpoint.name, &[Per::Upstream, Per::Endpoint])
+            };
+            settings.endpoints.iter().filter_map(of).collect()
+        });
+        let ejection = Ejection::new(settings.max_ejected).map_err(|error| {
+            let path = format!("upstreams.{}.{}", settings.name, error.path);
+            Error::new(path, error.reason, error.remedy)
+        })?;
+        let (names, weights): (Vec<_>, Vec<_>) =
+            settings.endpoints.iter().map(|endpoint| (&endpoint.name, endpoint.weight)).unzip();
+        let balancer = Balancer::new(&settings.balance, &names, &weights);
+        if let Some(previous) = previous {
+            balancer.inherit(&previous.balancer);
+        }
         Ok(Arc::new(Self {
             settings: settings.clone(),
             label: Label::of(&settings.name),
             endpoints: endpoints.collect(),
             guards,
-            balancer: balance::Balancer::new(settings),
+            watches,
+            balancer,
+            ejection,
+            panics: previous.map(|previous| Arc::clone(&previous.panics)).unwrap_or_default(),
         }))
     }
 
-    /// The next endpoint, one that `tried` does not name if there is one; by its place in the list.
-    pub(crate) fn pick(&self, tried: &[u32], random: u64) -> u32 {
-        self.balancer.pick(self, tried, random)
+    /// The next endpoint, by its place in the list. `watches` are breakers of the route's policy, in
+    /// the order of the list, where each endpoint has one there.
+    pub(crate) fn pick(&self, watches: &[Watch], ask: &Ask<'_>) -> Option<u32> {
+        let view = View::new(self, watches, ask.now);
+        if view.panics() {
+            self.panics.fetch_add(1, Ordering::Relaxed);
+        }
+        self.balancer.pick(&view, ask)
+    }
+
+    /// Whether so many endpoints are ejected that all are used.
+    pub(crate) fn panics(&self, watches: &[Watch], now: Time) -> bool {
+        View::new(self, watches, now).panics()
+    }
+
+    /// An attempt at an endpoint has ended.
+    pub(crate) fn observe(&self, index: u32, took: Duration, seen: Seen, now: Time) {
+        self.balancer.observe(index, took, seen, now);
+    }
+
+    /// How often an endpoint was chosen as if none were ejected.
+    pub fn panicked(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// The time that an answer of an endpoint is expected to take, where `balance` follows it and one
+    /// was seen.
+    pub fn expected(&self, index: u32, now: Time) -> Option<Duration> {
+        self.balancer.expected(index, now)
     }
 
     pub(crate) fn guard(&self, index: u32) -> Option<&Bound> {

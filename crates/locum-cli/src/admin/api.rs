@@ -10,6 +10,7 @@ use hyper::header::{
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
+use locum_policy::gates::breaker::Watch;
 use locum_proxy::metrics::{Exposition, Format};
 use locum_proxy::now;
 use serde_json::{Value, json};
@@ -171,12 +172,23 @@ fn routes(running: &Running) -> Value {
 }
 
 fn upstreams(running: &Running) -> Value {
-    let plan = running.proxy.plan();
+    let (plan, now) = (running.proxy.plan(), now());
     let upstreams = plan.upstreams.iter().map(|upstream| {
         let mut json = print::upstream(&upstream.settings);
-        for (index, endpoint) in upstream.endpoints.iter().enumerate() {
-            json["endpoints"][index]["in_flight"] = endpoint.in_flight().into();
-            json["endpoints"][index]["connections"] = endpoint.connections().into();
+        json["panics"] = upstream.panicked().into();
+        for (index, endpoint) in (0_u32..).zip(&upstream.endpoints) {
+            let ejectors = plan.ejectors(&upstream.settings, &endpoint.settings.name);
+            let breaker = |(policy, watch): &(&str, Watch)| {
+                let state = watch.snapshot(now).met().name();
+                json!({ "policy": policy, "state": state, "ejects": watch.is_ejected(now) })
+            };
+            let expected = upstream.expected(index, now).map(|time| seconds(time) * 1e3);
+            let json = &mut json["endpoints"][index as usize];
+            json["ejected"] = ejectors.iter().any(|(_, watch)| watch.is_ejected(now)).into();
+            json["breakers"] = ejectors.iter().map(breaker).collect();
+            json["in_flight"] = endpoint.in_flight().into();
+            json["ewma_ms"] = expected.into();
+            json["connections"] = endpoint.connections().into();
         }
         json
     });

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use locum_policy::balance::Ejection;
+
 use super::file::{Admin, File, HeaderEdits, Limits, Listener, Pool, Upstream};
 use super::problem::{Place, Problem, Severity};
 use super::routes;
@@ -235,6 +237,11 @@ fn check_upstream(name: &str, upstream: &Upstream, file: &File, findings: &mut F
     let times = [("idle", idle), ("connect_timeout", connect_timeout), ("read_idle", read_idle)];
     for (key, time) in times {
         findings.positive(&format!("{path}.pool.{key}"), *time);
+    }
+    if let Some(share) = upstream.max_ejected
+        && let Err(error) = Ejection::new(share)
+    {
+        findings.error(&format!("{path}.{}", error.path), error.reason, error.remedy);
     }
     if let Some(policy) = &upstream.endpoint_policy {
         let path = format!("{path}.endpoint_policy");

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use locum_policy::balance::Balance;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -204,9 +205,15 @@ pub(crate) struct Upstream {
     /// What it speaks; default: what the endpoints' URL scheme says, else `http1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) protocol: Option<UpstreamProtocol>,
-    /// Which endpoint the next attempt takes; default `round-robin`.
+    /// Which endpoint the next attempt takes: `round-robin` (the default), `weighted`, `random`,
+    /// `least-request`, `peak-ewma`, `hash:header:NAME`, `hash:client-ip` or `sticky:COOKIE`.
     #[serde(default)]
     pub(crate) balance: Balance,
+    /// The share of its endpoints, from 0 to 1, that may be left out at once because their breakers are
+    /// open; rounded down. When there are more all are used, and these breakers do not refuse. Default
+    /// 0.5: the rest would have to carry twice their load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_ejected: Option<f64>,
     /// How connections are kept.
     #[serde(default)]
     pub(crate) pool: Pool,
@@ -221,21 +228,6 @@ pub(crate) struct Upstream {
 pub(crate) enum UpstreamProtocol {
     /// HTTP/1.1.
     Http1,
-}
-
-/// Which endpoint the next attempt takes.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Balance {
-    /// One after the other, each as often.
-    #[default]
-    RoundRobin,
-    /// One after the other, each as often as its weight says.
-    Weighted,
-    /// Any, each as likely as its weight says.
-    Random,
-    /// The less busy of two picked at random.
-    LeastRequest,
 }
 
 /// How connections to an upstream are kept.

@@ -42,7 +42,6 @@ const KEYS: &[&str] = &[
     "upstreams.*.discover",
     "upstreams.*.health",
     "upstreams.*.tls",
-    "upstreams.*.max_ejected",
     "policies.*.rate_limit.shared",
     "policies.*.rate_limit.*.shared",
     "routes.*.auth",
@@ -58,5 +57,4 @@ const VALUES: &[(&str, &[&str])] = &[
         "upstreams.*.protocol",
         &["h2", "auto", "grpc", "gob", "gob-http", "json-rpc", "json-rpc2", "native", "tcp"],
     ),
-    ("upstreams.*.balance", &["peak-ewma", "hash:*", "sticky:*"]),
 ];

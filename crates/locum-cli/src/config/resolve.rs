@@ -160,12 +160,8 @@ fn upstream(
     upstream::Settings {
         name: name.to_owned(),
         endpoints,
-        balance: match wanted.balance {
-            file::Balance::RoundRobin => upstream::Balance::RoundRobin,
-            file::Balance::Weighted => upstream::Balance::Weighted,
-            file::Balance::Random => upstream::Balance::Random,
-            file::Balance::LeastRequest => upstream::Balance::LeastRequest,
-        },
+        balance: wanted.balance.clone(),
+        max_ejected: wanted.max_ejected.unwrap_or(MAX_EJECTED),
         pool: PoolSettings {
             idle_per_worker: pool.idle_per_worker.unwrap_or(defaults.idle_per_worker),
             idle: pool.idle.map_or(defaults.idle, |time| time.0),
@@ -235,3 +231,6 @@ fn route(index: usize, wanted: &file::Route) -> route::Settings {
 
 /// What an orchestrator commonly grants before it kills.
 const DRAIN: Duration = Duration::from_secs(30);
+
+/// With more left out, the rest would have to carry more than twice their load.
+const MAX_EJECTED: f64 = 0.5;

@@ -195,6 +195,7 @@ requests_per_connection = 11
 endpoints = ["127.0.0.1:1", { address = "http://127.0.0.1:2/", weight = 3, zone = "z" }, "http://127.0.0.1", "demo://2"]
 protocol = "http1"
 balance = "weighted"
+max_ejected = 0.25
 pool = { idle_per_worker = 1, idle = "2s", connect_timeout = "3s", read_idle = "4s" }
 endpoint_policy = "e"
 [upstreams.b]
@@ -241,7 +242,7 @@ rewrite = { prefix = "/v2" }
         }],
         "upstreams": [
             {
-                "name": "a", "protocol": "http1", "balance": "weighted", "endpoint_policy": "e",
+                "name": "a", "protocol": "http1", "balance": "weighted", "endpoint_policy": "e", "max_ejected": 0.25,
                 "endpoints": [
                     { "name": "127.0.0.1:1", "address": "127.0.0.1:1", "weight": 1, "zone": null },
                     { "name": "127.0.0.1:2", "address": "127.0.0.1:2", "weight": 3, "zone": "z" },
@@ -251,7 +252,7 @@ rewrite = { prefix = "/v2" }
                 "pool": { "idle_per_worker": 1, "idle": "2s", "connect_timeout": "3s", "read_idle": "4s" },
             },
             {
-                "name": "b", "protocol": "http1", "balance": "round-robin", "endpoint_policy": null,
+                "name": "b", "protocol": "http1", "balance": "round-robin", "endpoint_policy": null, "max_ejected": 0.5,
                 "endpoints": [{ "name": "[::1]:1", "address": "[::1]:1", "weight": 1, "zone": null }],
                 "pool": { "idle_per_worker": 64, "idle": "50s", "connect_timeout": "1s", "read_idle": "30s" },
             },

@@ -14,6 +14,7 @@ use crate::plan::Plan;
 pub(crate) fn render(out: &mut Exposition, plan: &Plan, shards: &[Arc<Shard>], now: Time) {
     render_counts(out, &Counts::sum(shards));
     render_connections(out, plan);
+    render_endpoints(out, plan, now);
     render_policies(out, plan, now);
 }
 
@@ -110,13 +111,25 @@ fn render_connections(out: &mut Exposition, plan: &Plan) {
         out.value(&[("upstream", name), ("state", "active")], busy.min(open));
         out.value(&[("upstream", name), ("state", "idle")], open.saturating_sub(busy));
     }
-    out.gauge("locum_endpoint_up", "1 if an endpoint is used, 0 if it is ejected.");
+}
+
+fn render_endpoints(out: &mut Exposition, plan: &Plan, now: Time) {
+    out.gauge("locum_endpoint_up", "1 if an endpoint is used, 0 if its breaker ejects it.");
     for upstream in &plan.upstreams {
         for endpoint in &upstream.endpoints {
-            let labels =
-                [("upstream", &*upstream.settings.name), ("endpoint", &*endpoint.settings.name)];
-            out.value(&labels, 1);
+            let name = &*endpoint.settings.name;
+            let ejectors = plan.ejectors(&upstream.settings, name);
+            let ejected = ejectors.iter().any(|(_, watch)| watch.is_ejected(now));
+            let labels = [("upstream", &*upstream.settings.name), ("endpoint", name)];
+            out.value(&labels, u8::from(!ejected));
         }
+    }
+    out.counter(
+        "locum_upstream_panics",
+        "Choices of an endpoint as if none were ejected, because too many were.",
+    );
+    for upstream in &plan.upstreams {
+        out.count(&[("upstream", &upstream.settings.name)], upstream.panicked());
     }
 }
 

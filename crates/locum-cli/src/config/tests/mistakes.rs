@@ -77,8 +77,8 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         ),
         (
             "endpoints",
-            "balance = \"hash:client-ip\"\nendpoints",
-            "6:11: error: upstreams.users.balance: `hash:client-ip` is not available in this version; choose another",
+            "max_ejected = 1.5\nendpoints",
+            "6:15: error: upstreams.users.max_ejected: 1.5 is not a share; write a share from 0 (eject none) to 1 (all may be ejected)",
         ),
         // Values.
         (
@@ -124,7 +124,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "endpoints",
             "balance = \"leastrequest\"\nendpoints",
-            "6:11: error: upstreams.users.balance: `leastrequest` is not one of its values; did you mean `least-request`?",
+            "6:11: error: upstreams.users.balance: found `leastrequest`; did you mean `least-request`?",
         ),
         (
             "\"127.0.0.1:7001\"",
@@ -185,7 +185,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "endpoints = [\"127.0.0.1:7001\", {",
             "endpoints = []\nunused = [{",
-            "7:1: error: upstreams.users.unused: there is no key `unused` here; write one of `endpoints`, `protocol`, `balance`, `pool`, `endpoint_policy`",
+            "7:1: error: upstreams.users.unused: there is no key `unused` here; write one of `endpoints`, `protocol`, `balance`, `max_ejected`, `pool`, `endpoint_policy`",
         ),
         // Names.
         (

@@ -368,6 +368,7 @@ fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
                 zone: None,
             }],
             balance: upstream::Balance::RoundRobin,
+            max_ejected: 0.5,
             pool: PoolSettings::default(),
             endpoint_policy: None,
         }],

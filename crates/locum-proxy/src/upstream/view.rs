@@ -1,0 +1,53 @@
+//! The endpoints of an upstream as one choice among them finds them.
+
+use locum_policy::Time;
+use locum_policy::balance::Endpoints;
+use locum_policy::gates::breaker::Watch;
+
+use super::Upstream;
+
+/// What is known of the endpoints at one moment.
+pub(super) struct View<'a> {
+    upstream: &'a Upstream,
+    /// Breakers of the route's policy.
+    watches: &'a [Watch],
+    now: Time,
+    panics: bool,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(upstream: &'a Upstream, watches: &'a [Watch], now: Time) -> Self {
+        let mut view = Self { upstream, watches, now, panics: false };
+        if !(watches.is_empty() && upstream.watches.is_empty()) {
+            let count = upstream.endpoints.len();
+            let ejected = (0..count).filter(|index| view.is_ejected(*index)).count();
+            view.panics = upstream.ejection.panics(ejected, count);
+        }
+        view
+    }
+
+    /// Whether all endpoints are used as if none were ejected.
+    pub(super) const fn panics(&self) -> bool {
+        self.panics
+    }
+
+    fn is_ejected(&self, index: usize) -> bool {
+        let ejects =
+            |watches: &[Watch]| watches.get(index).is_some_and(|watch| watch.is_ejected(self.now));
+        ejects(&self.upstream.watches) || ejects(self.watches)
+    }
+}
+
+impl Endpoints for View<'_> {
+    fn len(&self) -> usize {
+        self.upstream.endpoints.len()
+    }
+
+    fn in_flight(&self, index: u32) -> u32 {
+        self.upstream.endpoints[index as usize].in_flight()
+    }
+
+    fn usable(&self, index: u32) -> bool {
+        self.panics || !self.is_ejected(index as usize)
+    }
+}
