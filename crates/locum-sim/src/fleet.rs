@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use locum_policy::balance::Endpoints;
 use locum_policy::{Clock as _, Time};
 
 use crate::agenda::{Agenda, Item, Rank};
@@ -118,6 +117,11 @@ impl<'a> Fleet<'a> {
         number
     }
 
+    /// Attempts at `server` that are waited for.
+    pub(crate) fn in_flight(&self, server: u32) -> u32 {
+        self.servers[server as usize].in_flight
+    }
+
     /// Whether `job` has been served.
     pub(crate) fn is_served(&self, job: u32) -> bool {
         self.jobs[job as usize].state == State::Served
@@ -205,21 +209,5 @@ impl<'a> Fleet<'a> {
             dropped,
             utilisation: in_service as f64 / capacity.max(1.0),
         }
-    }
-}
-
-/// As a balancer sees them: by the attempts that are waited for.
-impl Endpoints for Fleet<'_> {
-    fn len(&self) -> usize {
-        self.servers.len()
-    }
-
-    fn in_flight(&self, server: u32) -> u32 {
-        self.servers[server as usize].in_flight
-    }
-
-    /// A server that its breaker has closed off is passed over when it refuses, as in a proxy.
-    fn usable(&self, _: u32) -> bool {
-        true
     }
 }

@@ -1,14 +1,16 @@
 //! A scenario, played.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::Duration;
 
-use locum_policy::balance::{Ask, Balance, Balancer, Seen};
+use locum_policy::balance::{Ask, Balance, Balancer, Ejection, Endpoints, Seen};
+use locum_policy::gates::breaker::{Per, Watch};
 use locum_policy::seed::{mix, of_call};
 use locum_policy::{
-    Attempt, Bound, Call, Cause, Clock as _, End, Ended, Endpoint, Exchange, Key, Keys, Time, run,
+    Attempt, Bound, Call, Cause, Clock as _, End, Ended, Endpoint, Exchange, Key, Keys, Policy,
+    Time, run,
 };
 
 use crate::agenda::Agenda;
@@ -45,6 +47,8 @@ pub fn play(run: &mut Run<'_>, scenario: &Scenario) -> Result<Summary, Error> {
         policy: &policy,
         recorder: &recorder,
         fleet: &fleet,
+        watches: policy.policy().map_or_else(Vec::new, |policy| watches(policy, &names)),
+        ejection: scenario.ejection().expect("the scenario was found in range"),
         names,
         balancer,
         seed,
@@ -94,6 +98,11 @@ fn roster(scenario: &Scenario) -> (Vec<String>, Balancer) {
     (names, balancer)
 }
 
+/// The breakers of the servers, if they have any of their own.
+fn watches(policy: &Policy, names: &[String]) -> Vec<Watch> {
+    names.iter().filter_map(|name| policy.watch(name, &[Per::Endpoint])).collect()
+}
+
 /// Lets happen what is due at or before `to`.
 fn settle<F: Future<Output = ()>>(tasks: &mut Tasks<'_, F>, stage: &Stage<'_, '_>, to: Time) {
     advance(tasks, stage.policy, stage.recorder, to, |tasks, number| {
@@ -112,6 +121,9 @@ struct Stage<'a, 'l> {
     fleet: &'a RefCell<Fleet<'a>>,
     names: Vec<String>,
     balancer: Balancer,
+    /// Of each server, where they have breakers of their own.
+    watches: Vec<Watch>,
+    ejection: Ejection,
     seed: u64,
     /// When nobody begins another call.
     end: Time,
@@ -119,6 +131,12 @@ struct Stage<'a, 'l> {
 }
 
 impl Stage<'_, '_> {
+    /// Whether so many servers are left out that all are used.
+    fn panics(&self, now: Time) -> bool {
+        let ejected = self.watches.iter().filter(|watch| watch.is_ejected(now)).count();
+        self.ejection.panics(ejected, self.watches.len())
+    }
+
     /// One call; of a client, one after another until the end.
     async fn client(&self, client: Option<u32>) {
         loop {
@@ -162,6 +180,36 @@ impl Stage<'_, '_> {
     }
 }
 
+/// The servers, as a balancer sees them at one moment: by the attempts that are waited for.
+struct Choice<'s, 'a> {
+    fleet: Ref<'s, Fleet<'a>>,
+    /// Of each server that may be left out; none in a panic.
+    watches: &'s [Watch],
+    servers: usize,
+    now: Time,
+}
+
+impl<'s, 'a> Choice<'s, 'a> {
+    fn of(stage: &'s Stage<'a, '_>, now: Time) -> Self {
+        let watches = if stage.panics(now) { &[][..] } else { &stage.watches };
+        Self { fleet: stage.fleet.borrow(), watches, servers: stage.names.len(), now }
+    }
+}
+
+impl Endpoints for Choice<'_, '_> {
+    fn len(&self) -> usize {
+        self.servers
+    }
+
+    fn in_flight(&self, server: u32) -> u32 {
+        self.fleet.in_flight(server)
+    }
+
+    fn usable(&self, server: u32) -> bool {
+        self.watches.get(server as usize).is_none_or(|watch| !watch.is_ejected(self.now))
+    }
+}
+
 /// Whom a keyed limit, or a balance by key, takes the caller for: a client of a closed loop is itself,
 /// calls of an open loop are nobody's.
 struct Caller(Option<String>);
@@ -189,8 +237,12 @@ impl Exchange for Modelled<'_, '_, '_> {
     fn pick(&self, tried: &[u32], now: Time) -> Option<Endpoint<'_>> {
         let random = mix(self.seed, PICK + self.picks.replace(self.picks.get() + 1));
         let ask = Ask { tried, key: self.caller.0.as_deref().map(str::as_bytes), random, now };
-        let id = self.stage.balancer.pick(&*self.stage.fleet.borrow(), &ask)?;
+        let id = self.stage.balancer.pick(&Choice::of(self.stage, now), &ask)?;
         Some(Endpoint { id, name: &self.stage.names[id as usize], policy: None })
+    }
+
+    fn panics(&self, now: Time) -> bool {
+        self.stage.panics(now)
     }
 
     fn abort(&self, _: &Attempt<'_>, status: u16) -> Ended<()> {

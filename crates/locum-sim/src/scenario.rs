@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use locum_policy::balance::Balance;
+use locum_policy::balance::{Balance, Ejection};
 use locum_policy::{Policy, Settings, Time, settings, text};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
@@ -29,6 +29,10 @@ pub struct Scenario {
     /// How a server is chosen for an attempt; absent: in turn.
     #[serde(default)]
     pub balance: Balance,
+    /// The largest share of the servers that are left out while their breakers are open; beyond it all
+    /// are used. Absent: half.
+    #[serde(default)]
+    pub max_ejected: Option<f64>,
     /// When calls come in.
     pub arrivals: Arrivals,
     /// Who serves them.
@@ -125,6 +129,9 @@ impl Scenario {
         if self.duration.0.is_zero() {
             wrong("duration", "no call comes in within no time", "write a longer one");
         }
+        if let Err(error) = self.ejection() {
+            wrong(&error.path, &error.reason, &error.remedy);
+        }
         self.arrivals.check(&mut wrong);
         if self.servers.is_empty() {
             wrong("servers", "there is nobody to serve", "add `[[servers]]`");
@@ -143,6 +150,11 @@ impl Scenario {
             }
         }
         errors
+    }
+
+    /// How many servers may be left out.
+    pub(crate) fn ejection(&self) -> Result<Ejection, settings::Error> {
+        self.max_ejected.map_or_else(|| Ok(Ejection::default()), Ejection::new)
     }
 }
 

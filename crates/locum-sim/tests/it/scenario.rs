@@ -167,6 +167,31 @@ fn an_endpoint_whose_breaker_is_open_is_passed_over() {
 }
 
 #[test]
+fn when_too_many_breakers_are_open_all_servers_are_used() {
+    let play = |max_ejected: f64| {
+        measure(&format!(
+            r#"
+            duration = "10s"
+            policy = "p"
+            policies.p.breaker = {{ per = "endpoint", jitter = 0.0 }}
+            max_ejected = {max_ejected}
+            arrivals = {{ process = "constant", rate = 100 }}
+            [[servers]]
+            service = {{ distribution = "constant", mean = "1ms" }}
+            [[servers]]
+            count = 3
+            failures = 1.0
+            service = {{ distribution = "constant", mean = "1ms" }}
+            "#
+        ))
+    };
+    // One carries the load of four; or three of four calls fail all the way.
+    let (trusting, panicking) = (play(1.0), play(0.5));
+    assert!(trusting.outcomes.failure < 75, "{trusting:?}");
+    assert!(panicking.outcomes.failure > 600, "{panicking:?}");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bytes() {
     let play = |seed: u32| {
         stage(&format!(
