@@ -134,6 +134,27 @@ fn in_shadow_everybody_passes_and_the_queue_is_imagined() {
     assert_eq!(load(&policy), (0, 0));
 }
 
+#[test]
+fn an_adaptive_cap_learns_from_answers_and_overload_and_from_nothing_else() {
+    for (cause, limit) in [
+        // The round goes by the formula, and then a probe lets in half.
+        (Cause::Reply, 10),
+        (Cause::Status(503), 9),
+        (Cause::Status(429), 9),
+        (Cause::Status(404), 20),
+        (Cause::Status(500), 20),
+        (Cause::Connect, 20),
+    ] {
+        let (world, policy) = (World::new(), capped(Settings::adaptive()));
+        for _ in 0..20 {
+            world.call(&policy, Case::new(&[meets(100, cause)]));
+        }
+        world.advance(ms(100));
+        let concurrency = policy.policy().unwrap().snapshot(ms(100)).concurrency.unwrap();
+        assert_eq!(concurrency.limit, limit, "{cause:?}");
+    }
+}
+
 proptest! {
     /// However calls come, end, wait and give up: never more in flight than allowed, nobody waits
     /// beside a free place, and in the end nothing is left.
