@@ -277,8 +277,9 @@ pub struct Endpoint<'a> {
     pub id: u32,
     /// Its name, the target of `per = "endpoint"`.
     pub name: &'a str,
-    /// Its own policy, run inside the retries: rate limits, a cap on calls in flight, a breaker.
-    /// What it says of time and retries is not looked at.
+    /// Its own policy, run inside the retries: rate limits, a cap on calls in flight, a throttle, a
+    /// breaker. Of the rest [`Settings::check_for_endpoint`](crate::Settings::check_for_endpoint) says
+    /// that it is not looked at.
     pub policy: Option<&'a Bound>,
 }
 

@@ -51,7 +51,7 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         &self,
         number: u32,
         kind: AttemptKind,
-        chosen: Option<Endpoint<'a>>,
+        chosen: Option<&Endpoint<'a>>,
         tried: &[u32],
         now: Time,
         held: &mut Held,
@@ -74,7 +74,7 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
                 return Tried::Refused(rejection);
             }
         }
-        let Some(endpoint) = chosen.or_else(|| self.exchange.pick(tried, now)) else {
+        let Some(endpoint) = chosen.copied().or_else(|| self.exchange.pick(tried, now)) else {
             return Tried::Unavailable;
         };
         let deadline = allotted.deadline;

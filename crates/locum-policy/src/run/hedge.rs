@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use crate::gates::hedge::{Hedge, Latency};
 use crate::gates::retry::{Budget, Tries};
-use crate::policy::{Bound, Part};
+use crate::policy::{Bound, Part, Parts};
 use crate::{AttemptKind, Call, Cause, Class, Clock, Endpoint, Exchange, Observer, Outcome, Time};
 
 use super::Held;
@@ -27,15 +27,29 @@ pub(super) struct Hedging<'a> {
 }
 
 impl<'a> Hedging<'a> {
-    /// Of a call that arrives `now`; `None`: it is not hedged.
+    /// Of a call that arrives `now`; `None`: it is not hedged. In a box, so that calls that are not do
+    /// not carry its room about.
+    #[inline]
     pub(super) fn begin(
         policy: &'a Bound,
         call: &Call<'_>,
         tries: &Tries,
         now: Time,
-    ) -> Option<Self> {
+    ) -> Option<Box<Self>> {
         let parts = policy.parts()?;
         let part = parts.hedge.as_ref()?;
+        Self::of(policy, parts, part, call, tries, now)
+    }
+
+    #[cold]
+    fn of(
+        policy: &'a Bound,
+        parts: &'a Parts,
+        part: &'a Part<Hedge>,
+        call: &Call<'_>,
+        tries: &Tries,
+        now: Time,
+    ) -> Option<Box<Self>> {
         let max = part.gate.settings().max;
         let (budget, attempts, again) = match &parts.retry {
             Some(retry) => {
@@ -53,7 +67,7 @@ impl<'a> Hedging<'a> {
             return None;
         }
         let most = if attempts > 1 { tries.most() } else { 1 + max };
-        Some(Self { part, budget, latency: policy.latency(), left: max, most })
+        Some(Box::new(Self { part, budget, latency: policy.latency(), left: max, most }))
     }
 
     /// Tries once, as [`Trial::attempt`] does, and joins others to an attempt that is slow. Which
@@ -230,7 +244,8 @@ async fn contend<'a, C: Clock, X: Exchange, O: Observer>(
     let tell = |endpoint| {
         sent.get_or_init(|| endpoint);
     };
-    let tried = trial.attempt(number, kind, chosen, &avoid, now, &mut stake.held, tell).await;
+    let tried =
+        trial.attempt(number, kind, chosen.as_ref(), &avoid, now, &mut stake.held, tell).await;
     (stake, tried)
 }
 
