@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Prints a configuration as it is understood; without a file, the one that `run` runs then.
     Print(Print),
+    /// Says what would become of a request: its route and why, its policy, the worst that may happen.
+    Explain(Explain),
     /// Prints the JSON Schema of the configuration file, its reference.
     Schema,
     /// Tries a policy on recorded or modelled calls, in virtual time.
@@ -101,6 +103,26 @@ pub(crate) struct Print {
     /// As JSON, with every default filled in.
     #[arg(long)]
     pub(crate) resolved: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Explain {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", required_unless_present = "docs")]
+    pub(crate) config: Option<PathBuf>,
+    /// `GET http://host/path`, a URL, or a path; without a method it is GET.
+    #[arg(value_name = "REQUEST", num_args = 1.., required_unless_present = "docs")]
+    pub(crate) request: Vec<String>,
+    /// A header field of the request, which routes may go by; may be repeated.
+    #[arg(long = "header", value_name = "KEY: VALUE", value_parser = header)]
+    pub(crate) headers: Vec<(String, String)>,
+    /// Prints it as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Prints the page of a part of policies; without a name, lists them.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "",
+        conflicts_with_all = ["config", "request", "json", "headers"])]
+    pub(crate) docs: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

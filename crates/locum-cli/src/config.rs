@@ -26,6 +26,7 @@ mod resolve;
 mod routes;
 pub(crate) mod scenario;
 mod secret;
+pub(crate) mod suspect;
 mod tree;
 pub(crate) mod value;
 

@@ -8,6 +8,7 @@ mod admin;
 mod args;
 mod config;
 mod demo;
+mod explain;
 mod log;
 mod print;
 mod proxy;
@@ -16,6 +17,7 @@ mod run;
 mod running;
 mod simulate;
 mod watch;
+mod worst_case;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         args::Command::Proxy(args) => proxy::run(args),
         args::Command::Check(args) => print::check(&args.config),
         args::Command::Print(args) => print::print(args.config.as_deref(), args.resolved),
+        args::Command::Explain(args) => explain::run(&args),
         args::Command::Schema => print::schema(),
         args::Command::Simulate(args) => simulate::run(&args),
     };

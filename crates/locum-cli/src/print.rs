@@ -174,7 +174,7 @@ fn size(value: u64) -> String {
 }
 
 /// Writes to standard output. A reader that has seen enough is no failure.
-fn out(text: &str) -> Result<(), Failure> {
+pub(crate) fn out(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

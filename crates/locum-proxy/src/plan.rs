@@ -160,7 +160,11 @@ impl Plan {
 
     /// The route that a request on `listener` takes.
     pub(crate) fn route(&self, listener: Label, subject: &Subject<'_>) -> Option<&Arc<Route>> {
-        self.routers.get(&listener)?.find(subject)
+        self.router(listener)?.find(subject)
+    }
+
+    pub(crate) fn router(&self, listener: Label) -> Option<&Router> {
+        self.routers.get(&listener)
     }
 
     /// The breakers that may eject `endpoint` from an upstream, each with the name of its policy: that of

@@ -9,10 +9,12 @@ use crate::label::Label;
 use crate::plan::Error;
 use crate::upstream::{Endpoint, Upstream};
 
+pub use explain::{Candidate, Question};
 pub(crate) use matcher::Subject;
 pub use matcher::{HostPattern, PathPattern};
 pub(crate) use router::Router;
 
+mod explain;
 mod matcher;
 mod router;
 

@@ -6,6 +6,7 @@ mod config;
 mod corpus;
 mod deadlines;
 mod decisions;
+mod explain;
 mod fallback;
 mod faults;
 mod hedging;

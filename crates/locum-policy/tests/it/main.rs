@@ -14,6 +14,8 @@ mod hedge;
 mod limits;
 mod limits_model;
 mod model;
+#[cfg(feature = "serde")]
+mod pages;
 mod queue;
 mod rate_limit;
 mod retry;

@@ -238,6 +238,28 @@ impl Matcher {
     }
 }
 
+impl Matcher {
+    /// The first condition that `subject`, whose host has been looked at, does not meet.
+    pub(super) fn passes_over(&self, subject: &Subject<'_>) -> Option<String> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if !self.path.matches(subject.path) {
+            return Some("its path is another".to_owned());
+        }
+        if !self.methods.is_empty() && !self.methods.iter().any(|one| **one == *subject.method) {
+            let methods: Vec<_> = self.methods.iter().map(|one| text(one)).collect();
+            return Some(format!("it takes {} only", methods.join(", ")));
+        }
+        let header = self.headers.iter().find(|(name, value)| !(subject.has_field)(name, value));
+        if let Some((name, value)) = header {
+            return Some(format!("it wants the header `{}: {}`", text(name), text(value)));
+        }
+        let mut wanted = self.query.iter();
+        let (name, value) =
+            wanted.find(|(name, value)| !has_parameter(subject.query, name, value))?;
+        Some(format!("it wants the query parameter `{}={}`", text(name), text(value)))
+    }
+}
+
 fn has_parameter(query: Option<&[u8]>, name: &[u8], value: &[u8]) -> bool {
     query.unwrap_or_default().split(|byte| *byte == b'&').any(|pair| {
         let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());

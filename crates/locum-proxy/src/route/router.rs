@@ -65,6 +65,19 @@ impl Router {
             .or_else(|| self.any.find(subject))
     }
 
+    /// The routes that are looked at for `subject`, in order.
+    pub(super) fn in_order<'a>(&'a self, subject: &Subject<'_>) -> Vec<&'a Arc<Route>> {
+        let exact = self.exact.get(&*subject.host.to_ascii_lowercase());
+        let below = self.suffix.iter().filter(|(suffix, _)| is_below(subject.host, suffix));
+        let groups = exact.into_iter().chain(below.map(|(_, group)| group)).chain([&self.any]);
+        groups
+            .flat_map(|group| {
+                let exact = group.exact.get(subject.path).into_iter().flatten();
+                exact.chain(&group.rest)
+            })
+            .collect()
+    }
+
     fn find_exact_host(&self, subject: &Subject<'_>) -> Option<&Arc<Route>> {
         if self.exact.is_empty() {
             return None;
@@ -81,11 +94,15 @@ impl Router {
 
     fn find_suffix(&self, subject: &Subject<'_>) -> Option<&Arc<Route>> {
         self.suffix.iter().find_map(|(suffix, group)| {
-            let at = subject.host.len().checked_sub(suffix.len())?;
-            let below = at > 0 && subject.host[at..].eq_ignore_ascii_case(suffix);
-            if below { group.find(subject) } else { None }
+            if is_below(subject.host, suffix) { group.find(subject) } else { None }
         })
     }
+}
+
+/// Whether `host` is a name below the one that `suffix` stands for.
+fn is_below(host: &[u8], suffix: &[u8]) -> bool {
+    let at = host.len().checked_sub(suffix.len());
+    at.is_some_and(|at| at > 0 && host[at..].eq_ignore_ascii_case(suffix))
 }
 
 impl Group {
@@ -138,7 +155,12 @@ mod tests {
             query: None,
             has_field: &|_, _| false,
         };
-        router.find(&subject).map_or("none", |route| &route.settings.name)
+        let found = router.find(&subject);
+        // What is explained is what is done.
+        let mut looked_at = router.in_order(&subject).into_iter();
+        let explained = looked_at.find(|route| route.matcher.passes_over(&subject).is_none());
+        assert_eq!(found.map(|route| route.index), explained.map(|route| route.index));
+        found.map_or("none", |route| &route.settings.name)
     }
 
     #[test]

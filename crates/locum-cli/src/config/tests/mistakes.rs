@@ -368,6 +368,61 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "9:13: warning: policies.careful.breaker.slow: no attempt is ever slow: it ends after 2s anyway; lower `threshold` below the timeout",
         ),
         (
+            "breaker = {",
+            "retry = { retry_of_retry = true }\nbreaker = {",
+            "9:11: warning: policies.careful.retry.retry_of_retry: layers multiply: a caller in front that makes 3 attempts makes them 9 here; remove it, and let one layer retry",
+        ),
+        (
+            "breaker = {",
+            "rate_limit = { rate = \"1/s\", cost = 0 }\nbreaker = {",
+            "9:30: warning: policies.careful.rate_limit.cost: a call takes nothing, so the limit is never reached; write 1, or remove the limit",
+        ),
+        (
+            "breaker = {",
+            "rate_limit = { rate = \"1/s\", burst = 9, algorithm = \"leaky-bucket\", max_wait = \"500ms\" }\nbreaker = {",
+            "9:1: warning: policies.careful.rate_limit: a call that has to wait has to wait 1s and may wait 500ms: right behind another it is always refused; raise `rate`, or lengthen `max_wait` and `timeout`",
+        ),
+        (
+            "breaker = {",
+            "rate_limit = { rate = \"1/s\", algorithm = \"warm-up\", warm_up = \"9s\" }\nbreaker = {",
+            "9:1: warning: policies.careful.rate_limit: a call that has to wait has to wait 3s and may wait 2s: right behind another it is always refused; raise `rate`, or lengthen `max_wait` and `timeout`",
+        ),
+        (
+            "breaker = {",
+            "concurrency = { max = 99, queue = 1, queue_timeout = \"2s\" }\nbreaker = {",
+            "9:38: warning: policies.careful.concurrency.queue_timeout: a call may wait 2s for a place and take 2s in all: it leaves the queue with no time left; shorten it well below `timeout`",
+        ),
+        (
+            "breaker = {",
+            "hedge = { delay = \"2s\" }\nbreaker = {",
+            "9:11: warning: policies.careful.hedge.delay: no attempt is ever hedged: it ends after 2s anyway; shorten it well below the timeout",
+        ),
+        (
+            "min_calls = 20",
+            "failure_rate = 1.0",
+            "9:13: warning: policies.careful.breaker.failure_rate: one success among the calls it looks back on keeps it closed; lower `failure_rate`, or set `consecutive`",
+        ),
+        (
+            "breaker = {",
+            "concurrency = { max = 2 }\nbreaker = {",
+            "10:13: warning: policies.careful.breaker.min_calls: a hang never trips the breaker: of 2 calls in flight, each given up after 2s, 10 end in 10s, fewer than 20; lower `min_calls`, or set `slow`",
+        ),
+        (
+            "breaker = {",
+            "concurrency = { max = 99 }\nfallback = {}\nbreaker = {",
+            "10:1: warning: policies.careful.fallback.status: a caller that is refused gets 200 like any other: it does not learn to slow down, and its monitoring sees success only; give it a status from 400, or move the limits to another policy",
+        ),
+        (
+            "breaker = {",
+            "fault = { abort = 503, abort_rate = 0.1 }\nbreaker = {",
+            "9:1: warning: policies.careful.fault: calls are delayed or made to fail on purpose; remove it after the drill, or write mode = \"off\"",
+        ),
+        (
+            "breaker = {",
+            "fault = { abort = 503, abort_rate = 1.0 }\nbreaker = {",
+            "9:1: warning: policies.careful.fault: every attempt is made to fail, so no call reaches the upstream; lower `abort_rate`, or remove it after the drill",
+        ),
+        (
             "policy = \"careful\"",
             "",
             "7:11: warning: policies.careful: nothing uses it; name it in a route's `policy`, or remove it",
