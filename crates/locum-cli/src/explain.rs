@@ -56,7 +56,7 @@ impl Asked {
     /// Reads `GET http://host/path`, in one word or two, a URL, or a path.
     fn parse(words: &[String]) -> Result<Self, String> {
         let line = words.join(" ");
-        let (method, target) = line.trim().rsplit_once(' ').unwrap_or(("GET", line.trim()));
+        let (method, target) = line.trim().rsplit_once(' ').unwrap_or_else(|| ("GET", line.trim()));
         let rest = target.strip_prefix("http://").or_else(|| target.strip_prefix("https://"));
         let (authority, path) = match rest {
             Some(rest) => rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())),
@@ -221,7 +221,8 @@ fn told(answer: &Value) -> String {
         }
         for candidate in list(&listener["candidates"]) {
             let why = candidate["passed_over"].as_str();
-            let why = why.map_or("takes it".to_owned(), |why| format!("passed over: {why}"));
+            let why =
+                why.map_or_else(|| "takes it".to_owned(), |why| format!("passed over: {why}"));
             let path = candidate["match"]["path"].as_str().unwrap_or("any path").to_owned();
             line(1, format!("route {} ({path}): {why}", word(&candidate["route"])));
         }

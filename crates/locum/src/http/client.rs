@@ -23,7 +23,7 @@ use super::{Ask, Body, Watch};
 use crate::Policy;
 
 /// Puts a policy before a client, such as `hyper-util`'s: a breaker, retries with replayed bodies, the
-/// time of each attempt and of the whole call, and all the limits a server may have.
+/// time of each attempt and of the whole call, hedges, and all the limits a server may have.
 ///
 /// Each attempt is sent by a clone of the client, once that is ready. The peer is told the attempt's
 /// time (`x-request-timeout-ms`, or `grpc-timeout` to a gRPC peer) and its number (`x-locum-attempt`).
@@ -224,8 +224,11 @@ where
 {
     type Reply = Reply<Response<R>, S::Error>;
 
-    fn pick(&self, _: &[u32], _: Time) -> Option<Endpoint<'_>> {
-        Some(Endpoint { id: 0, name: &self.layer.upstream, policy: None })
+    /// Which address an attempt goes to is the client's choice, so each may be another: a hedge is sent
+    /// where the client sends it.
+    fn pick(&self, tried: &[u32], _: Time) -> Option<Endpoint<'_>> {
+        let id = tried.iter().max().map_or(0, |last| last + 1);
+        Some(Endpoint { id, name: &self.layer.upstream, policy: None })
     }
 
     fn repeatable(&self) -> bool {

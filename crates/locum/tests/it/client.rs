@@ -137,6 +137,18 @@ async fn an_attempt_that_hangs_is_given_up_and_told_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hedge_answers_for_an_attempt_that_hangs_with_the_same_body() {
+    let layer = ClientLayer::new(&policy("timeout = '1s'\nhedge = { delay = '50ms' }"), "users");
+    let request = Request::put("/users/7").body(Full::from("ann")).unwrap();
+    let began = tokio::time::Instant::now();
+    let (end, seen) = send(&layer, &[Does::Hangs, Does::Answers(200)], request).await;
+    assert_eq!(end.unwrap().status(), 200);
+    assert_eq!(began.elapsed().as_millis(), 50);
+    let bodies: Vec<_> = seen.lock().unwrap().iter().map(|(_, _, body)| body.clone()).collect();
+    assert_eq!(bodies, ["ann", "ann"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn grpc_is_told_its_time_and_understood_in_its_own_words() {
     let layer = ClientLayer::new(&policy("timeout = '1s'"), "users");
     let mut request = post("");
