@@ -132,7 +132,10 @@ fn a_success_beside_a_trip_is_counted_before_it_or_stale() {
         let settings = breaker::Settings { consecutive: Some(1), ..breaker::Settings::default() };
         let numbers = Arc::new(settings.numbers(1).expect("in range"));
         let breaker = Arc::new(Breaker::new("up", &numbers, 1));
-        let admit = || breaker.admit("p", &numbers, NOW, None, 1, &mut Vec::new()).expect("closed");
+        let admit = || {
+            let ask = || breaker.admit("p", &numbers, NOW, None, 1, &mut Vec::new());
+            breaker.pass(&numbers, NOW).map_or_else(ask, Ok).expect("closed")
+        };
         let (good, bad) = (admit(), admit());
         let settling = Arc::clone(&breaker);
         let settles =
@@ -141,6 +144,7 @@ fn a_success_beside_a_trip_is_counted_before_it_or_stale() {
         assert!(!breaker.settle(bad, Class::Failure, NOW, &mut changes));
         let stale = settles.join().unwrap();
         assert_eq!(changes[0].calls, 1 + u64::from(!stale));
+        assert!(breaker.pass(&numbers, NOW).is_none());
         assert!(breaker.admit("p", &numbers, NOW, None, 1, &mut Vec::new()).is_err());
     });
 }

@@ -76,31 +76,22 @@ impl Breaker {
         &self.target
     }
 
-    /// May an attempt begin at `now`, to end by `deadline`? Transitions are added to `changes`.
+    /// Leave to begin an attempt at `now`, while that needs no decision; `None`: [ask](Self::admit).
+    #[inline]
+    pub(crate) fn pass(&self, numbers: &Arc<Numbers>, now: Time) -> Option<Permit> {
+        let gate = self.gate.load(Ordering::Acquire);
+        let open = gate & 1 == 1 && self.version.load(Ordering::Relaxed) == numbers.version;
+        open.then_some(Permit { epoch: gate >> 1, admitted: now, slot: None })
+    }
+
+    /// May an attempt begin at `now`, to end by `deadline`? Asks the machine, under the lock.
+    /// Transitions are added to `changes`.
     ///
     /// # Errors
     ///
     /// The refusal, in the name of `policy`.
-    #[inline]
-    pub(crate) fn admit(
-        &self,
-        policy: &str,
-        numbers: &Arc<Numbers>,
-        now: Time,
-        deadline: Option<Time>,
-        seed: u64,
-        changes: &mut Vec<Transition>,
-    ) -> Result<Permit, Rejection> {
-        let gate = self.gate.load(Ordering::Acquire);
-        if gate & 1 == 1 && self.version.load(Ordering::Relaxed) == numbers.version {
-            return Ok(Permit { epoch: gate >> 1, admitted: now, slot: None });
-        }
-        self.ask(policy, numbers, now, deadline, seed, changes)
-    }
-
-    /// Asks the machine, under the lock.
     #[cold]
-    fn ask(
+    pub(crate) fn admit(
         &self,
         policy: &str,
         numbers: &Arc<Numbers>,

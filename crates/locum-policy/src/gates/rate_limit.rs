@@ -91,15 +91,19 @@ impl Limits {
         deadline: Option<Time>,
     ) -> Verdict<Taken> {
         let taken = match &*self.meters {
-            [only] => only
-                .take(call, now, deadline, |decision| decision)
-                .map(|hit| (Taken { meter: 0, level: hit.level }, hit.wait)),
-            _ => self.take_from(&self.order, call, now, deadline, Tally::default()),
+            [only] => only.take(call, now, deadline, |decision| match decision {
+                Ok(hit) => Ok((Taken { meter: 0, level: hit.level }, hit.wait)),
+                // At once, for a refusal in full is larger than all that is told of a taking.
+                Err(refused) => Err(refused.into_rejection(policy)),
+            }),
+            _ => self
+                .take_from(&self.order, call, now, deadline, Tally::default())
+                .map_err(|refused| refused.into_rejection(policy)),
         };
         match taken {
             Ok((taken, Duration::ZERO)) => Verdict::Pass(taken),
             Ok((taken, wait)) => Verdict::Wait(taken, wait),
-            Err(refused) => Verdict::Reject(refused.into_rejection(policy)),
+            Err(rejection) => Verdict::Reject(rejection),
         }
     }
 
@@ -194,6 +198,7 @@ impl<'a> Tally<'a> {
 }
 
 impl Refused<'_> {
+    #[cold]
     fn into_rejection(self, policy: &str) -> Rejection {
         let Settings { rate, algorithm, .. } = *self.settings;
         let most = match algorithm {

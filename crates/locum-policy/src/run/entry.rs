@@ -37,9 +37,11 @@ pub(super) async fn enter<C: Clock, O: Observer>(
     clock: &C,
     observer: &O,
 ) -> Result<Occupied, Stop> {
-    if let Some(wait) = limit(parts, call, deadline, *now, observer)? {
+    let turn = limit(parts, call, deadline, *now, observer)?;
+    if turn > *now {
+        let wait = now.until(turn);
         observer.event(*now, &Event::Delayed { policy: &parts.name, kind: Kind::RateLimit, wait });
-        clock.sleep_until(*now + wait).await;
+        clock.sleep_until(turn).await;
         *now = clock.now();
     }
     let Some(part) = &parts.places else { return Ok(Occupied::Nothing) };
@@ -81,21 +83,21 @@ pub(super) async fn enter<C: Clock, O: Observer>(
     Ok(Occupied::Place(*now))
 }
 
-/// Takes from the rate limits what the call costs; tells how long it then waits.
+/// Takes from the rate limits what the call costs; tells when it then goes on.
 fn limit(
     parts: &Parts,
     call: &Call<'_>,
     deadline: Option<Time>,
     now: Time,
     observer: &impl Observer,
-) -> Result<Option<Duration>, Stop> {
+) -> Result<Time, Stop> {
     let policy = &*parts.name;
-    let mut wait = None;
+    let mut turn = now;
     if !parts.limits.is_empty() {
         let taken = match parts.limits.admit(policy, call, now, deadline) {
             Verdict::Pass(taken) => taken,
-            Verdict::Wait(taken, longer) => {
-                wait = Some(longer);
+            Verdict::Wait(taken, wait) => {
+                turn = now + wait;
                 taken
             }
             Verdict::Reject(rejection) => return Err(Stop::Rejected(rejection)),
@@ -109,7 +111,7 @@ fn limit(
             observer.event(now, &Event::WouldReject(&rejection));
         }
     }
-    Ok(wait)
+    Ok(turn)
 }
 
 /// Goes through the motions of a cap in shadow.
@@ -176,23 +178,24 @@ pub(super) fn fuse(
     else {
         return Ok(());
     };
-    let mut changes = Vec::new();
-    let seed = mix(call.seed, u64::from(number));
-    let admitted = asked.admit(&parts.name, &fuses.numbers, now, deadline, seed, &mut changes);
-    breaker::tell(&changes, &parts.name, fuses.per, asked, observer);
-    match admitted {
-        Ok(permit) => {
-            observer.event(
-                now,
-                &Event::Admitted { policy: &parts.name, kind: Kind::Breaker, limit: None },
-            );
-            permits.arm(policy, breaker, permit);
-            Ok(())
+    // Apart from what takes longer, so that the permit is written once, where it stays.
+    if let Some(permit) = asked.pass(&fuses.numbers, now) {
+        permits.arm(policy, breaker, permit);
+    } else {
+        let mut changes = Vec::new();
+        let seed = mix(call.seed, u64::from(number));
+        let admitted = asked.admit(&parts.name, &fuses.numbers, now, deadline, seed, &mut changes);
+        breaker::tell(&changes, &parts.name, fuses.per, asked, observer);
+        match admitted {
+            Ok(permit) => permits.arm(policy, breaker, permit),
+            Err(rejection) if fuses.shadow => {
+                observer.event(now, &Event::WouldReject(&rejection));
+                return Ok(());
+            }
+            Err(rejection) => return Err(rejection),
         }
-        Err(rejection) if fuses.shadow => {
-            observer.event(now, &Event::WouldReject(&rejection));
-            Ok(())
-        }
-        Err(rejection) => Err(rejection),
     }
+    let policy = &*parts.name;
+    observer.event(now, &Event::Admitted { policy, kind: Kind::Breaker, limit: None });
+    Ok(())
 }

@@ -109,7 +109,7 @@ impl Meter {
         Snapshot { settings: self.settings.clone(), state, keys }
     }
 
-    #[inline]
+    #[inline(always)]
     fn step<'a, A: Steps, T, E>(
         &'a self,
         algorithm: &A,
