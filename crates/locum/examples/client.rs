@@ -8,7 +8,7 @@ use hyper_util::client::legacy::Client as Hyper;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use locum::Policies;
-use locum::http::{Client, ClientLayer, Replay};
+use locum::http::{Client, PolicyLayer, Replay};
 use tower_layer::Layer as _;
 use tower_service::Service as _;
 
@@ -16,7 +16,7 @@ use tower_service::Service as _;
 fn client(policies: &Policies) -> Client<Hyper<HttpConnector, Replay<Full<Bytes>>>> {
     let careful = policies.get("careful").expect("the file has it");
     let hyper = Hyper::builder(TokioExecutor::new()).build_http();
-    ClientLayer::new(careful, "hello").layer(hyper)
+    PolicyLayer::client(careful, "hello").layer(hyper)
 }
 
 #[tokio::main(flavor = "current_thread")]

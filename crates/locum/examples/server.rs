@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::get;
 use locum::Policies;
-use locum::http::ServerLayer;
+use locum::http::PolicyLayer;
 use tokio::net::TcpListener;
 
 #[tokio::main(flavor = "current_thread")]
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 async fn serve(listener: TcpListener, policies: &Policies) -> std::io::Result<()> {
     let public = policies.get("public").expect("the file has it");
-    let limited = ServerLayer::new(public)
+    let limited = PolicyLayer::server(public)
         .client_ip(|head| head.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip()));
     let app = Router::new().route("/", get(|| async { "hello\n" })).layer(limited);
     let app = app.into_make_service_with_connect_info::<SocketAddr>();

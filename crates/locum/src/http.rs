@@ -13,6 +13,8 @@ use std::sync::Arc;
 use http::request::Parts;
 use locum_policy::{Event, Observer, Time};
 
+use crate::Policy;
+
 mod answer;
 mod body;
 mod client;
@@ -26,6 +28,31 @@ pub use client::{Client, ClientLayer};
 pub use end::ClientError;
 pub use replay::{Replay, ReplayError};
 pub use server::{Server, ServerLayer};
+
+/// Where a policy becomes a layer.
+///
+/// ```
+/// # use locum::{Policies, http::PolicyLayer};
+/// # let policies = Policies::parse("[policies.careful]\nretry = { attempts = 3 }")?;
+/// let careful = policies.get("careful").expect("it stands in the file");
+/// let before_a_router = PolicyLayer::server(careful);
+/// let before_a_client = PolicyLayer::client(careful, "users");
+/// # Ok::<_, locum::ParseError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyLayer;
+
+impl PolicyLayer {
+    /// Before a service that answers.
+    pub fn server(policy: &Policy) -> ServerLayer {
+        ServerLayer::new(policy)
+    }
+
+    /// Before a client of the service `upstream`.
+    pub fn client(policy: &Policy, upstream: &str) -> ClientLayer {
+        ClientLayer::new(policy, upstream)
+    }
+}
 
 /// Who authenticated: an extension of a request, which the key `identity` of a rate limit goes by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -208,8 +208,21 @@ impl Doubts<'_> {
             let remedy = "lower `failure_rate`, or set `consecutive`";
             self.doubt("breaker.failure_rate", reason, remedy);
         }
-        if let Window::Time(window) = breaker.window {
-            self.starved(breaker, window);
+        match breaker.window {
+            Window::Time(window) => self.starved(breaker, window),
+            Window::Last(calls) => self.short_sighted(breaker, calls),
+        }
+    }
+
+    /// A window of the last so many calls, fewer than it takes to trip.
+    fn short_sighted(&mut self, breaker: &breaker::Settings, calls: u32) {
+        let counts_hangs = breaker.slow.as_ref().is_some_and(|slow| slow.in_flight);
+        if u64::from(calls) < breaker.min_calls && !counts_hangs {
+            let reason = format!(
+                "the breaker can never trip: it looks back on {calls} calls, fewer than {}",
+                breaker.min_calls
+            );
+            self.doubt("breaker.min_calls", reason, "lower `min_calls`, or widen `window`");
         }
     }
 

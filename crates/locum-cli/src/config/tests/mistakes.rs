@@ -364,6 +364,11 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         ),
         (
             "min_calls = 20",
+            "min_calls = 20, window = 19",
+            "9:13: warning: policies.careful.breaker.min_calls: the breaker can never trip: it looks back on 19 calls, fewer than 20; lower `min_calls`, or widen `window`",
+        ),
+        (
+            "min_calls = 20",
             "slow = { threshold = \"3s\" }",
             "9:13: warning: policies.careful.breaker.slow: no attempt is ever slow: it ends after 2s anyway; lower `threshold` below the timeout",
         ),
