@@ -13,8 +13,15 @@ pub const fn of_call(seed: u64, id: u64) -> u64 {
     mix(mix(seed, CALLS), id)
 }
 
+/// The word for the choice of an endpoint by the call of `seed`, its `number`th.
+pub const fn of_pick(seed: u64, number: u64) -> u64 {
+    mix(seed, PICKS + number)
+}
+
 /// What the seed of the calls is for.
 const CALLS: u64 = 0x6361_6c6c;
+/// What the words for the choice of endpoints are for.
+const PICKS: u64 = 0x7069_636b << 32;
 
 /// A number in `0..=max`, as evenly spread as `word` is.
 pub const fn up_to(word: u64, max: u64) -> u64 {

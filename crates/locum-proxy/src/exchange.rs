@@ -9,6 +9,7 @@ use std::time::Duration;
 use locum_policy::balance::{Ask, Balance, Seen};
 use locum_policy::gates::breaker::Watch;
 use locum_policy::run;
+use locum_policy::seed::of_pick;
 use locum_policy::{Attempt, Cause, Ended, Endpoint, Keys as _, Time};
 use locum_wire::http1::{self, Framing, Head, Response, Version};
 
@@ -32,6 +33,10 @@ pub(crate) struct Exchange<'a, 'c> {
     pub(crate) keys: &'a CallKeys<'a>,
     pub(crate) prepared: &'a Prepared,
     pub(crate) record: &'a Record,
+    /// Of the call.
+    pub(crate) seed: u64,
+    /// How often an endpoint was chosen.
+    pub(crate) picks: Cell<u64>,
     /// Attempts whose answers have not begun: with hedges there are several.
     pub(crate) under_way: Cell<u32>,
 }
@@ -96,7 +101,8 @@ impl run::Exchange for Exchange<'_, '_> {
             Balance::Sticky(cookie) => sticky::value(&self.caller.request, cookie),
             _ => None,
         };
-        let ask = Ask { tried, key, random: self.worker.random(), now };
+        let random = of_pick(self.seed, self.picks.replace(self.picks.get() + 1));
+        let ask = Ask { tried, key, random, now };
         let id = self.upstream.pick(self.watches, &ask)?;
         let name = &self.upstream.endpoints[id as usize].settings.name;
         Some(Endpoint { id, name, policy: self.upstream.guard(id) })

@@ -95,6 +95,7 @@ async fn forward(
     record.under(policy, choice.label, worker.number_call());
     let prepared = Prepared::new(worker.scratch(), caller, path, route);
     let keys = CallKeys::new(caller, &route.settings.name);
+    let seed = worker.call_seed(record.number());
     let exchange = Exchange {
         caller,
         worker,
@@ -103,9 +104,10 @@ async fn forward(
         keys: &keys,
         prepared: &prepared,
         record,
+        seed,
+        picks: Cell::new(0),
         under_way: Cell::new(0),
     };
-    let seed = worker.call_seed(record.number());
     let call = caller.call(route, &keys, record.started(), seed);
 
     let Answer { end, held, fallback, .. } =

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use locum_policy::balance::{Ask, Balance, Balancer, Ejection, Endpoints, Seen};
 use locum_policy::gates::breaker::{Per, Watch};
-use locum_policy::seed::{mix, of_call};
+use locum_policy::seed::{mix, of_call, of_pick};
 use locum_policy::{
     Attempt, Bound, Call, Cause, Clock as _, End, Ended, Endpoint, Exchange, Key, Keys, Policy,
     Time, run,
@@ -235,7 +235,7 @@ impl Exchange for Modelled<'_, '_, '_> {
     type Reply = ();
 
     fn pick(&self, tried: &[u32], now: Time) -> Option<Endpoint<'_>> {
-        let random = mix(self.seed, PICK + self.picks.replace(self.picks.get() + 1));
+        let random = of_pick(self.seed, self.picks.replace(self.picks.get() + 1));
         let ask = Ask { tried, key: self.caller.0.as_deref().map(str::as_bytes), random, now };
         let id = self.stage.balancer.pick(&Choice::of(self.stage, now), &ask)?;
         Some(Endpoint { id, name: &self.stage.names[id as usize], policy: None })
@@ -295,5 +295,4 @@ impl Drop for Visit<'_, '_, '_> {
 /// What the seeds are for.
 const ARRIVALS: u64 = 0x6172_7269;
 const FAILS: u64 = 0x6661_696c;
-const PICK: u64 = 0x7069_636b << 32;
 const SERVICE: u64 = 0x7365_7276 << 32;
