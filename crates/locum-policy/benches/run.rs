@@ -23,6 +23,9 @@ struct Manual(Cell<Time>);
 /// The machine's.
 struct Real(Instant);
 
+/// The machine's, read once when a call arrives, as a worker reads it once a turn.
+struct Turn(Real, Cell<Time>);
+
 trait Arrive: Clock {
     fn arrive(&self) -> Time;
 }
@@ -57,6 +60,23 @@ impl Clock for Real {
 impl Arrive for Real {
     fn arrive(&self) -> Time {
         self.now()
+    }
+}
+
+impl Clock for Turn {
+    fn now(&self) -> Time {
+        self.1.get()
+    }
+
+    fn sleep_until(&self, _: Time) -> impl Future<Output = ()> {
+        std::future::pending()
+    }
+}
+
+impl Arrive for Turn {
+    fn arrive(&self) -> Time {
+        self.1.set(self.0.now());
+        self.1.get()
     }
 }
 
@@ -181,6 +201,8 @@ fn bench(criterion: &mut Criterion) {
     };
     let manual = Manual(Cell::new(Time::from_millis(1)));
     measure("manual", &|policy| call_once(policy, &manual), &|| plain_call(&manual));
+    let turn = Turn(Real(start()), Cell::default());
+    measure("turn", &|policy| call_once(policy, &turn), &|| plain_call(&turn));
     let real = Real(start());
     measure("real", &|policy| call_once(policy, &real), &|| plain_call(&real));
 }

@@ -299,7 +299,7 @@ impl Bound {
         self.0.is_none()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn timing(&self, method: &str) -> &Timing {
         let Some(parts) = self.parts() else { return &Timing::OPEN };
         if parts.methods.is_empty() {

@@ -189,8 +189,21 @@ impl Retry {
     ///
     /// There is no further one, whatever the budget. `Some`: it might have helped, but for this
     /// reason, in one word.
-    #[inline]
+    #[inline(always)]
     pub fn again(
+        &self,
+        tries: &mut Tries,
+        failed: &Failed<'_>,
+    ) -> Result<Duration, Option<&'static str>> {
+        // Most answers are good ones; no condition names them.
+        if matches!(failed.cause, Cause::Reply | Cause::Status(..400)) {
+            return Err(None);
+        }
+        self.follow(tries, failed)
+    }
+
+    #[cold]
+    fn follow(
         &self,
         tries: &mut Tries,
         failed: &Failed<'_>,
@@ -212,10 +225,6 @@ impl Retry {
 impl Retry {
     /// Whether another attempt may cure this failure and do no harm.
     fn may_follow(&self, failed: &Failed<'_>) -> bool {
-        // Most answers are good ones; no condition names them.
-        if matches!(failed.cause, Cause::Reply | Cause::Status(..400)) {
-            return false;
-        }
         let cures = |condition: &Condition| {
             condition.matches(*failed.cause) && (failed.idempotent || condition.is_safe())
         };
