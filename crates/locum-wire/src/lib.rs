@@ -8,4 +8,9 @@
 
 #![warn(missing_docs)]
 
+pub mod gob;
 pub mod http1;
+pub mod jsonrpc;
+pub mod native;
+pub mod netrpc;
+pub mod rpc;

@@ -26,11 +26,38 @@
 
 #![warn(missing_docs)]
 
+#[cfg(feature = "rpc")]
+pub mod channel;
 #[cfg(feature = "tokio")]
 mod clock;
+#[cfg(feature = "rpc")]
+mod cx;
+#[cfg(feature = "rpc")]
+mod error;
 mod file;
 #[cfg(feature = "tower")]
 pub mod http;
+#[cfg(feature = "rpc")]
+mod local;
+#[cfg(feature = "rpc")]
+pub mod server;
+#[cfg(feature = "rpc")]
+pub mod service;
+#[cfg(feature = "rpc")]
+pub mod transport;
+
+#[cfg(feature = "rpc")]
+pub use channel::Channel;
+#[cfg(feature = "rpc")]
+pub use cx::Cx;
+#[cfg(feature = "rpc")]
+pub use error::{AppError, CallError, Delivery, Rejection, TransportError, TransportKind};
+#[cfg(feature = "rpc")]
+pub use local::Local;
+#[cfg(feature = "rpc")]
+pub use locum_macros::service;
+#[cfg(feature = "rpc")]
+pub use server::Server;
 
 /// The engine: gates, what they are told, and the run around them.
 pub use locum_policy as policy;

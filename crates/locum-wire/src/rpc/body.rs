@@ -1,0 +1,110 @@
+//! The argument of a call, or what it returns.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::{gob, jsonrpc, native};
+
+/// One value as it came, and what it takes to read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Body<'a> {
+    /// The bytes of the value alone.
+    pub bytes: &'a [u8],
+    /// What they are.
+    pub form: Form<'a>,
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug)]
+pub enum Form<'a> {
+    /// As a gob value of the type `id`, which the stream defined.
+    Gob {
+        /// What the stream has defined so far.
+        types: &'a Arc<gob::Types>,
+        /// The value's type.
+        id: gob::TypeId,
+    },
+    /// As JSON.
+    Json,
+    /// By postcard.
+    Postcard,
+}
+
+impl<'a> Body<'a> {
+    /// Reads the value as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// The value is malformed, or none that `T` could be.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
+        match self.form {
+            Form::Gob { types, id } => gob::decode(types, id, self.bytes),
+            Form::Json => jsonrpc::decode(self.bytes),
+            Form::Postcard => native::decode(self.bytes),
+        }
+    }
+
+    /// The same in memory of its own.
+    pub fn to_owned(&self) -> OwnedBody {
+        let bytes = self.bytes.to_vec();
+        match self.form {
+            Form::Gob { types, id } => OwnedBody::Gob { types: Arc::clone(types), id, bytes },
+            Form::Json => OwnedBody::Json(bytes),
+            Form::Postcard => OwnedBody::Postcard(bytes),
+        }
+    }
+}
+
+/// A [`Body`] that has left the buffer it came in.
+#[derive(Clone, Debug)]
+pub enum OwnedBody {
+    /// A gob value.
+    Gob {
+        /// What its stream had defined.
+        types: Arc<gob::Types>,
+        /// Its type.
+        id: gob::TypeId,
+        /// The value alone.
+        bytes: Vec<u8>,
+    },
+    /// JSON.
+    Json(Vec<u8>),
+    /// By postcard.
+    Postcard(Vec<u8>),
+}
+
+impl OwnedBody {
+    /// As a [`Body`].
+    pub fn as_body(&self) -> Body<'_> {
+        match self {
+            Self::Gob { types, id, bytes } => Body { bytes, form: Form::Gob { types, id: *id } },
+            Self::Json(bytes) => Body { bytes, form: Form::Json },
+            Self::Postcard(bytes) => Body { bytes, form: Form::Postcard },
+        }
+    }
+}
+
+/// A value could not be read; the text is for a person, and is what the peer is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeError(pub String);
+
+/// A value could not be written on this wire; nothing of it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodeError(pub String);
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for DecodeError {}
+impl std::error::Error for EncodeError {}

@@ -1,0 +1,174 @@
+//! What goes over a connection, whatever the protocol.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Body, Failure, Metadata, TraceParent};
+
+/// What a client sends of a call, but for its argument.
+#[derive(Clone, Copy, Debug)]
+pub struct CallHead<'a> {
+    /// Chosen by the client; no two calls in flight have the same.
+    pub id: u64,
+    /// `Service.Method`.
+    pub method: &'a str,
+    /// How long the client waits.
+    pub timeout: Option<Duration>,
+    /// From 1; more for a retry.
+    pub attempt: u32,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceParent>,
+    /// Names and values.
+    pub metadata: Metadata<'a>,
+    /// Whether the argument is the first of a stream that follows in [`Calls::item`](super::Calls::item)s.
+    pub streams: bool,
+}
+
+/// What a server reads.
+#[derive(Debug)]
+pub enum Request<'a> {
+    /// A call.
+    Call {
+        /// What its answer has to name.
+        id: CallId,
+        /// `Service.Method`, as it came.
+        method: &'a str,
+        /// How long the client waits.
+        timeout: Option<Duration>,
+        /// From 1.
+        attempt: u32,
+        /// The trace that it belongs to.
+        trace: Option<TraceParent>,
+        /// Names and values.
+        metadata: Metadata<'a>,
+        /// The argument.
+        args: Body<'a>,
+        /// Whether items follow.
+        streams: bool,
+    },
+    /// A call that is answered with `failure`: its method or its argument could not be read. The
+    /// connection goes on.
+    Malformed {
+        /// What its answer has to name.
+        id: CallId,
+        /// As it came.
+        method: &'a str,
+        /// The answer.
+        failure: Failure<'a>,
+    },
+    /// The next `calls` requests are a batch, whose answers leave together.
+    Batch {
+        /// How many [`Call`](Self::Call) and [`Malformed`](Self::Malformed) follow that are to be answered.
+        calls: usize,
+    },
+    /// The client gave up the call `id`.
+    Cancel {
+        /// The call's.
+        id: u64,
+        /// Where cancelling is a call itself, what its answer has to name: it is answered with `true`.
+        answer: Option<CallId>,
+    },
+    /// One item of the stream that the client sends with a call.
+    Item {
+        /// The call's.
+        id: u64,
+        /// The item.
+        item: Body<'a>,
+    },
+    /// That stream is over.
+    End {
+        /// The call's.
+        id: u64,
+    },
+    /// The client can take so many bytes more of the stream that the call returns.
+    Credit {
+        /// The call's.
+        id: u64,
+        /// How many.
+        bytes: u32,
+    },
+    /// To be answered by [`Replies::pong`](super::Replies::pong).
+    Ping(u64),
+    /// The answer to a ping.
+    Pong(u64),
+    /// The client makes no more calls.
+    GoAway,
+}
+
+/// What names a call in its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallId {
+    /// A number.
+    Number(u64),
+    /// A number, of a native call whose argument came as JSON; so its answer goes.
+    NumberInJson(u64),
+    /// What JSON-RPC calls an id, as it came.
+    Json {
+        /// JSON; `None` is a notification, which has no answer.
+        raw: Option<Box<str>>,
+        /// Whether it came in the batch that is under way.
+        batched: Option<u64>,
+    },
+}
+
+/// What a client reads.
+#[derive(Debug)]
+pub enum Answer<'a> {
+    /// A call returned.
+    Reply {
+        /// The call's.
+        id: u64,
+        /// What it returned.
+        body: Body<'a>,
+    },
+    /// A call failed.
+    Failure {
+        /// The call's.
+        id: u64,
+        /// How.
+        failure: Failure<'a>,
+    },
+    /// The answer to a call that cannot be read. The connection goes on.
+    Unreadable {
+        /// The call's.
+        id: u64,
+        /// Why.
+        error: super::DecodeError,
+    },
+    /// One item of the stream that a call returns. The stream ends with the call's [`Reply`](Self::Reply),
+    /// which is empty, or its [`Failure`](Self::Failure).
+    Item {
+        /// The call's.
+        id: u64,
+        /// The item.
+        item: Body<'a>,
+    },
+    /// The server can take so many bytes more of the stream that goes with a call.
+    Credit {
+        /// The call's.
+        id: u64,
+        /// How many.
+        bytes: u32,
+    },
+    /// To be answered by [`Calls::pong`](super::Calls::pong).
+    Ping(u64),
+    /// The answer to a ping.
+    Pong(u64),
+    /// The server takes no more calls: none with an `id` above `last` was or will be begun.
+    GoAway {
+        /// The last that was.
+        last: Option<u64>,
+    },
+}
+
+/// The stream cannot be read any further.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fatal(pub String);
+
+impl fmt::Display for Fatal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Fatal {}

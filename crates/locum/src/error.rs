@@ -1,0 +1,165 @@
+//! Why a call failed, and whether it may be tried again.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a call failed. The classes are never collapsed: a policy's refusal is not the service's error,
+/// and neither is a broken connection.
+///
+/// `E` is what the service itself fails with; `?` turns an `E` into [`App`](Self::App).
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallError<E = String> {
+    /// The service's own error.
+    App(E),
+    /// A policy refused the call, or its time was over; here or at the peer.
+    Rejected(Box<Rejection>),
+    /// The call could not be carried to the service, or its answer back.
+    Transport(TransportError),
+    /// The peer answered, but not what was asked: there is no such method, it could not read the
+    /// argument, or its reply could not be read.
+    Protocol(String),
+    /// The service is at fault: its handler panicked.
+    Internal(String),
+}
+
+/// A refusal by a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// `rate_limit`, `concurrency`, `breaker`, `deadline`, …
+    pub kind: String,
+    /// The policy's name; empty for a deadline that no policy set.
+    pub policy: String,
+    /// One stable word: `limited`, `open`, `deadline`, …
+    pub reason: String,
+    /// A sentence for a person; may be empty.
+    pub detail: String,
+    /// When to come back, if that makes sense.
+    pub retry_after: Option<Duration>,
+    /// Whether the service may have begun the call all the same. Only a deadline can be over then.
+    pub delivery: Delivery,
+}
+
+/// The call could not be carried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransportError {
+    /// What happened.
+    pub kind: TransportKind,
+    /// Whether the service may have begun the call.
+    pub delivery: Delivery,
+    /// For a person.
+    pub detail: String,
+}
+
+/// What happened to a call that could not be carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TransportKind {
+    /// No connection could be made.
+    Connect,
+    /// The connection broke.
+    Closed,
+    /// The call, or this side of it, was given up.
+    Cancelled,
+    /// The peer takes no calls now: it drains, or is full.
+    Unavailable,
+    /// What was to be sent cannot be: this wire has nothing like it, or it is too large.
+    Unsupported,
+}
+
+/// How far a failed call got: what makes it safe to try it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// Nothing of it left.
+    NotSent,
+    /// The peer said that it did not begin it.
+    Refused,
+    /// It may have been begun, or done.
+    MaybeProcessed,
+}
+
+/// What a service fails with, and how that travels. On wires that carry only text, the text is all
+/// there is.
+pub trait AppError: fmt::Display + Sized + Send + Sync + 'static {
+    /// The error that a peer put into words.
+    fn from_text(text: String) -> Self;
+
+    /// Its number, on wires that have room for one (JSON-RPC 2.0, native).
+    fn code(&self) -> Option<i64> {
+        None
+    }
+
+    /// The error as a value, by postcard, on the native protocol.
+    fn to_bytes(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// The error of [`to_bytes`](Self::to_bytes); `None`: these bytes are none.
+    fn from_bytes(_bytes: &[u8]) -> Option<Self> {
+        None
+    }
+}
+
+impl AppError for String {
+    fn from_text(text: String) -> Self {
+        text
+    }
+}
+
+impl<E> CallError<E> {
+    /// How far the call got.
+    pub fn delivery(&self) -> Delivery {
+        match self {
+            Self::App(_) | Self::Internal(_) | Self::Protocol(_) => Delivery::MaybeProcessed,
+            Self::Rejected(rejection) => rejection.delivery,
+            Self::Transport(error) => error.delivery,
+        }
+    }
+}
+
+impl<E> From<E> for CallError<E> {
+    fn from(error: E) -> Self {
+        Self::App(error)
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for CallError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::App(error) => error.fmt(f),
+            Self::Rejected(rejection) => rejection.fmt(f),
+            Self::Transport(error) => error.fmt(f),
+            Self::Protocol(text) => write!(f, "protocol: {text}"),
+            Self::Internal(text) => write!(f, "internal: {text}"),
+        }
+    }
+}
+
+impl<E: fmt::Display + fmt::Debug> Error for CallError<E> {}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rejected by {} \"{}\": {}", self.kind, self.policy, self.reason)?;
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        match self.retry_after {
+            Some(after) => write!(f, "; retry after {:.1}s", after.as_secs_f64()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            TransportKind::Connect => "cannot connect",
+            TransportKind::Closed => "connection closed",
+            TransportKind::Cancelled => "cancelled",
+            TransportKind::Unavailable => "unavailable",
+            TransportKind::Unsupported => "unsupported",
+        };
+        f.write_str(kind)?;
+        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+    }
+}

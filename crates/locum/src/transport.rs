@@ -1,0 +1,1 @@
+//! What calls travel over: TCP, Unix sockets, TLS, memory.
