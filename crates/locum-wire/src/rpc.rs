@@ -24,7 +24,7 @@ pub use message::{Answer, CallHead, CallId, Fatal, Request};
 pub use metadata::Metadata;
 pub use server::{Replies, Requests};
 pub use shape::Shape;
-pub use trace::TraceParent;
+pub use trace::{NoTraceParent, TraceParent};
 
 /// A protocol that carries calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,6 +3,7 @@
 mod allocations;
 mod chunks;
 mod corpus;
+mod facade;
 mod gateway;
 mod properties;
 mod rules;
