@@ -8,6 +8,7 @@
 
 #![warn(missing_docs)]
 
+pub mod connect;
 pub mod gob;
 pub mod http1;
 pub mod jsonrpc;

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod chunks;
+mod connect;
 mod corpus;
 mod facade;
 mod gateway;
