@@ -4,3 +4,4 @@ mod client;
 mod file;
 mod server;
 mod setup;
+mod transport;
