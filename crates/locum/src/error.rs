@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+mod wire;
+
 /// Why a call failed. The classes are never collapsed: a policy's refusal is not the service's error,
 /// and neither is a broken connection.
 ///
@@ -16,9 +18,9 @@ pub enum CallError<E = String> {
     Rejected(Box<Rejection>),
     /// The call could not be carried to the service, or its answer back.
     Transport(TransportError),
-    /// The peer answered, but not what was asked: there is no such method, it could not read the
-    /// argument, or its reply could not be read.
-    Protocol(String),
+    /// The two sides do not agree on what is called: there is no such method, or one of them could not
+    /// read what the other sent.
+    Protocol(ProtocolError),
     /// The service is at fault: its handler panicked.
     Internal(String),
 }
@@ -67,6 +69,27 @@ pub enum TransportKind {
     Unsupported,
 }
 
+/// The two sides do not agree on what is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtocolError {
+    /// On what.
+    pub kind: ProtocolKind,
+    /// For a person; as the peer said it, if it did.
+    pub detail: String,
+}
+
+/// On what the two sides of a call do not agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProtocolKind {
+    /// The peer has no such service or method.
+    UnknownMethod,
+    /// The peer could not read the argument.
+    BadArguments,
+    /// What the peer answered could not be read.
+    BadReply,
+}
+
 /// How far a failed call got: what makes it safe to try it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Delivery {
@@ -110,9 +133,71 @@ impl<E> CallError<E> {
     /// How far the call got.
     pub fn delivery(&self) -> Delivery {
         match self {
-            Self::App(_) | Self::Internal(_) | Self::Protocol(_) => Delivery::MaybeProcessed,
+            Self::App(_) | Self::Internal(_) => Delivery::MaybeProcessed,
             Self::Rejected(rejection) => rejection.delivery,
             Self::Transport(error) => error.delivery,
+            Self::Protocol(error) => error.kind.delivery(),
+        }
+    }
+
+    /// Changes the service's own error, such as that of the service asked into that of the one asking.
+    ///
+    /// ```
+    /// # use locum::CallError;
+    /// let theirs = CallError::App("divide by zero".to_owned());
+    /// let ours = theirs.map_app(|text| text.len());
+    /// assert_eq!(ours, CallError::App(14));
+    /// ```
+    pub fn map_app<F>(self, change: impl FnOnce(E) -> F) -> CallError<F> {
+        match self {
+            Self::App(error) => CallError::App(change(error)),
+            Self::Rejected(rejection) => CallError::Rejected(rejection),
+            Self::Transport(error) => CallError::Transport(error),
+            Self::Protocol(error) => CallError::Protocol(error),
+            Self::Internal(text) => CallError::Internal(text),
+        }
+    }
+
+    /// A policy of this side refused a call.
+    pub(crate) fn rejected(rejection: &locum_policy::Rejection, delivery: Delivery) -> Self {
+        Self::Rejected(Box::new(Rejection {
+            kind: rejection.kind.name().to_owned(),
+            policy: rejection.policy.to_string(),
+            reason: rejection.reason.to_owned(),
+            detail: rejection.detail.clone(),
+            retry_after: rejection.retry_after,
+            delivery,
+        }))
+    }
+
+    /// A call could not be carried.
+    pub(crate) fn transport(
+        kind: TransportKind,
+        delivery: Delivery,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self::Transport(TransportError { kind, delivery, detail: detail.into() })
+    }
+
+    /// The time of a call was over, by a deadline that no policy set.
+    pub(crate) fn deadline(delivery: Delivery) -> Self {
+        Self::Rejected(Box::new(Rejection {
+            kind: "deadline".to_owned(),
+            policy: String::new(),
+            reason: "deadline".to_owned(),
+            detail: String::new(),
+            retry_after: None,
+            delivery,
+        }))
+    }
+}
+
+impl ProtocolKind {
+    /// How far such a call got.
+    pub const fn delivery(self) -> Delivery {
+        match self {
+            Self::UnknownMethod | Self::BadArguments => Delivery::Refused,
+            Self::BadReply => Delivery::MaybeProcessed,
         }
     }
 }
@@ -123,13 +208,20 @@ impl<E> From<E> for CallError<E> {
     }
 }
 
+/// A service whose error is text may say `Err("divide by zero")?`.
+impl From<&str> for CallError {
+    fn from(text: &str) -> Self {
+        Self::App(text.to_owned())
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for CallError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::App(error) => error.fmt(f),
             Self::Rejected(rejection) => rejection.fmt(f),
             Self::Transport(error) => error.fmt(f),
-            Self::Protocol(text) => write!(f, "protocol: {text}"),
+            Self::Protocol(error) => error.fmt(f),
             Self::Internal(text) => write!(f, "internal: {text}"),
         }
     }
@@ -163,3 +255,18 @@ impl fmt::Display for TransportError {
         if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
     }
 }
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            ProtocolKind::UnknownMethod => "unknown method",
+            ProtocolKind::BadArguments => "bad arguments",
+            ProtocolKind::BadReply => "bad reply",
+        };
+        write!(f, "{kind}: {}", self.detail)
+    }
+}
+
+impl Error for Rejection {}
+impl Error for TransportError {}
+impl Error for ProtocolError {}

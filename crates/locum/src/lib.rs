@@ -51,7 +51,10 @@ pub use channel::Channel;
 #[cfg(feature = "rpc")]
 pub use cx::Cx;
 #[cfg(feature = "rpc")]
-pub use error::{AppError, CallError, Delivery, Rejection, TransportError, TransportKind};
+pub use error::{
+    AppError, CallError, Delivery, ProtocolError, ProtocolKind, Rejection, TransportError,
+    TransportKind,
+};
 #[cfg(feature = "rpc")]
 pub use local::Local;
 #[cfg(feature = "rpc")]
