@@ -6,6 +6,8 @@ mod connect;
 mod corpus;
 mod facade;
 mod gateway;
+mod native;
+mod native_page;
 mod properties;
 mod rules;
 mod strict;

@@ -1,0 +1,194 @@
+//! What a client writes.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::field;
+use super::frame::{self, Kind, Writer};
+use super::methods::{LONGEST, Numbers};
+use super::postcard;
+use crate::rpc::{CallHead, EncodeError, TraceParent};
+
+/// Writes what a client sends.
+#[derive(Debug, Default)]
+pub struct Calls {
+    writer: Writer,
+    methods: Numbers,
+    form: Form,
+}
+
+/// How a side writes its values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Form {
+    #[default]
+    Postcard,
+    Json,
+}
+
+impl Calls {
+    /// At the beginning of a stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same, for who does not know the types: arguments go as JSON, and so does what comes back.
+    pub fn in_json() -> Self {
+        Self { form: Form::Json, ..Self::default() }
+    }
+
+    /// One call.
+    ///
+    /// # Errors
+    ///
+    /// The argument cannot be written, or the frame would be too long; then nothing of the call was.
+    pub fn call<T: Serialize + ?Sized>(
+        &mut self,
+        out: &mut Vec<u8>,
+        head: &CallHead<'_>,
+        args: &T,
+    ) -> Result<(), EncodeError> {
+        if head.method.len() > LONGEST {
+            return Err(EncodeError(format!("a method's name of more than {LONGEST} bytes")));
+        }
+        let start = self.writer.begin(out, self.form.mark(Kind::CALL));
+        let new = put_head(out, head, &self.methods);
+        self.form.encode(out, start, args)?;
+        if new {
+            self.methods.keep(head.method);
+        }
+        Ok(())
+    }
+
+    /// Gives up the call `id`.
+    pub fn cancel(&mut self, out: &mut Vec<u8>, id: u64) {
+        self.writer.small(out, Kind::CANCEL, |out| field::put_number(out, id));
+    }
+
+    /// One item of the stream that goes with the call `id`.
+    ///
+    /// # Errors
+    ///
+    /// The value cannot be written, or the frame would be too long; then nothing was.
+    pub fn item<T: Serialize + ?Sized>(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: u64,
+        item: &T,
+    ) -> Result<(), EncodeError> {
+        let start = self.writer.begin(out, self.form.mark(Kind::ITEM));
+        field::put_number(out, id);
+        self.form.encode(out, start, item)
+    }
+
+    /// That stream is over.
+    pub fn end(&mut self, out: &mut Vec<u8>, id: u64) {
+        self.writer.small(out, Kind::END, |out| field::put_number(out, id));
+    }
+
+    /// This side can take so many bytes more of the stream that the call `id` returns.
+    pub fn credit(&mut self, out: &mut Vec<u8>, id: u64, bytes: u32) {
+        self.writer.credit(out, id, bytes);
+    }
+
+    /// Asks whether the server is there.
+    pub fn ping(&mut self, out: &mut Vec<u8>, token: u64) {
+        self.writer.ping(out, token);
+    }
+
+    /// Answers a ping.
+    pub fn pong(&mut self, out: &mut Vec<u8>, token: u64) {
+        self.writer.pong(out, token);
+    }
+}
+
+/// The frames that both sides send.
+impl Writer {
+    pub(super) fn credit(&mut self, out: &mut Vec<u8>, id: u64, bytes: u32) {
+        self.small(out, Kind::CREDIT, |out| {
+            field::put_number(out, id);
+            field::put_number(out, u64::from(bytes));
+        });
+    }
+
+    pub(super) fn ping(&mut self, out: &mut Vec<u8>, token: u64) {
+        self.small(out, Kind::PING, |out| out.extend_from_slice(&token.to_le_bytes()));
+    }
+
+    pub(super) fn pong(&mut self, out: &mut Vec<u8>, token: u64) {
+        self.small(out, Kind::PONG, |out| out.extend_from_slice(&token.to_le_bytes()));
+    }
+}
+
+impl Form {
+    pub(super) const fn mark(self, kind: Kind) -> Kind {
+        match self {
+            Self::Postcard => kind,
+            Self::Json => kind.json(),
+        }
+    }
+
+    /// Writes the body of the frame that began at `start`, and ends it. A frame that cannot be is taken
+    /// back.
+    pub(super) fn encode<T: Serialize + ?Sized>(
+        self,
+        out: &mut Vec<u8>,
+        start: usize,
+        value: &T,
+    ) -> Result<(), EncodeError> {
+        let written = match self {
+            Self::Postcard => postcard::encode(out, value),
+            Self::Json => serde_json::to_writer(&mut *out, value)
+                .map_err(|error| EncodeError(format!("json: {error}"))),
+        };
+        if written.is_err() {
+            out.truncate(start);
+            return written;
+        }
+        frame::finish(out, start)
+    }
+}
+
+/// The head of a call; tells whether its method has a new number.
+fn put_head(out: &mut Vec<u8>, head: &CallHead<'_>, methods: &Numbers) -> bool {
+    let CallHead { id, method, timeout, attempt, trace, metadata, streams } = head;
+    let mut flags = 0;
+    flags |= if timeout.is_some() { flag::TIMEOUT } else { 0 };
+    flags |= if *attempt > 1 { flag::ATTEMPT } else { 0 };
+    flags |= if trace.is_some() { flag::TRACE } else { 0 };
+    flags |= if metadata.is_empty() { 0 } else { flag::METADATA };
+    flags |= if *streams { flag::STREAMS } else { 0 };
+    out.push(flags);
+    field::put_number(out, *id);
+    let new = methods.put(out, method);
+    if let Some(timeout) = timeout {
+        field::put_number(out, micros(*timeout));
+    }
+    if *attempt > 1 {
+        field::put_number(out, u64::from(*attempt));
+    }
+    if let Some(TraceParent { trace_id, parent_id, flags }) = trace {
+        out.extend_from_slice(trace_id);
+        out.extend_from_slice(parent_id);
+        out.push(*flags);
+    }
+    if !metadata.is_empty() {
+        field::put_bytes(out, metadata.as_bytes());
+    }
+    new
+}
+
+/// What stands in the head of a call.
+pub(super) mod flag {
+    pub(in super::super) const TIMEOUT: u8 = 1;
+    pub(in super::super) const ATTEMPT: u8 = 2;
+    pub(in super::super) const TRACE: u8 = 4;
+    pub(in super::super) const METADATA: u8 = 8;
+    pub(in super::super) const STREAMS: u8 = 16;
+    pub(in super::super) const ALL: u8 = TIMEOUT | ATTEMPT | TRACE | METADATA | STREAMS;
+}
+
+/// In whole microseconds; half a million years are the most.
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,111 @@
+//! What a server writes.
+
+use serde::Serialize;
+
+use super::calls::Form;
+use super::frame::{self, Kind, Writer};
+use super::{failure, field};
+use crate::rpc::{CallId, EncodeError, Failure};
+
+/// Writes what a server sends.
+#[derive(Debug, Default)]
+pub struct Replies {
+    writer: Writer,
+}
+
+impl Replies {
+    /// At the beginning of a stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What the call `id` returned.
+    ///
+    /// # Errors
+    ///
+    /// The value cannot be written, or the frame would be too long; then nothing was.
+    pub fn ok<T: Serialize + ?Sized>(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: &CallId,
+        value: &T,
+    ) -> Result<(), EncodeError> {
+        self.value(out, Kind::REPLY, id, value)
+    }
+
+    /// How it failed.
+    pub fn failure(&mut self, out: &mut Vec<u8>, id: &CallId, failure: &Failure<'_>) {
+        let Ok((id, _)) = named(id) else { return };
+        let start = self.writer.begin(out, Kind::ERROR);
+        field::put_number(out, id);
+        failure::write(out, failure);
+        if frame::finish(out, start).is_err() {
+            // No words of four gigabytes; the class is what counts.
+            let short = Failure { text: "".into(), detail: None, refusal: None, ..failure.clone() };
+            self.writer.small(out, Kind::ERROR, |out| {
+                field::put_number(out, id);
+                failure::write(out, &short);
+            });
+        }
+    }
+
+    /// One item of the stream that the call `id` returns.
+    ///
+    /// # Errors
+    ///
+    /// The value cannot be written, or the frame would be too long; then nothing was.
+    pub fn item<T: Serialize + ?Sized>(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: &CallId,
+        item: &T,
+    ) -> Result<(), EncodeError> {
+        self.value(out, Kind::ITEM, id, item)
+    }
+
+    /// This side can take so many bytes more of the stream that comes with the call `id`.
+    pub fn credit(&mut self, out: &mut Vec<u8>, id: u64, bytes: u32) {
+        self.writer.credit(out, id, bytes);
+    }
+
+    /// Asks whether the client is there.
+    pub fn ping(&mut self, out: &mut Vec<u8>, token: u64) {
+        self.writer.ping(out, token);
+    }
+
+    /// Answers a ping.
+    pub fn pong(&mut self, out: &mut Vec<u8>, token: u64) {
+        self.writer.pong(out, token);
+    }
+
+    /// No call above `last` is begun any more. Also what tells a peer whose stream could not be read which
+    /// version is spoken here: the hello goes before it.
+    pub fn go_away(&mut self, out: &mut Vec<u8>, last: Option<u64>) {
+        let calls = last.map_or(0, |last| last.saturating_add(1));
+        self.writer.small(out, Kind::GOAWAY, |out| field::put_number(out, calls));
+    }
+
+    fn value<T: Serialize + ?Sized>(
+        &mut self,
+        out: &mut Vec<u8>,
+        kind: Kind,
+        id: &CallId,
+        value: &T,
+    ) -> Result<(), EncodeError> {
+        let (id, form) = named(id)?;
+        let start = self.writer.begin(out, form.mark(kind));
+        field::put_number(out, id);
+        form.encode(out, start, value)
+    }
+}
+
+/// The number of a native call, and how its values are written.
+fn named(id: &CallId) -> Result<(u64, Form), EncodeError> {
+    match id {
+        CallId::Number(id) => Ok((*id, Form::Postcard)),
+        CallId::NumberInJson(id) => Ok((*id, Form::Json)),
+        CallId::Json { .. } => {
+            Err(EncodeError("an id of JSON-RPC names no native call".to_owned()))
+        }
+    }
+}
