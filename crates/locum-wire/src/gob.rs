@@ -1,5 +1,14 @@
 //! Go's gob (`encoding/gob`).
-#![expect(unused_variables, missing_docs, reason = "signatures first")]
+#![expect(unused_variables, missing_docs, dead_code, reason = "signatures first")]
+
+mod corrupt;
+mod defined;
+mod definitions;
+mod num;
+mod stream;
+mod types;
+mod walk;
+mod wire_type;
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,13 +16,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::rpc::{DecodeError, EncodeError, Fatal, Limits};
+use crate::rpc::{DecodeError, EncodeError};
 
-/// What a stream has defined.
-#[derive(Debug, Default)]
-pub struct Types;
-/// A number that a stream gives to a type.
-pub type TypeId = i32;
+pub(crate) use corrupt::Corrupt;
+pub(crate) use definitions::Definitions;
+pub use stream::{Raw, Stream, StreamError};
+pub use types::{Field, OpaqueKind, Type, TypeId, Types};
+
 /// What a Rust type looks like in gob.
 #[derive(Debug)]
 pub struct Schema;
@@ -38,37 +47,17 @@ pub fn decode<T: DeserializeOwned>(
 ) -> Result<T, DecodeError> {
     unimplemented!()
 }
-/// Reads one gob stream.
-#[derive(Debug)]
-pub struct Stream;
-/// One whole value of a stream: everything that stood between its parts (definitions) is taken out.
-#[derive(Debug)]
-pub struct Raw<'a> {
-    pub types: &'a Arc<Types>,
-    pub id: TypeId,
-    pub bytes: &'a [u8],
-}
-impl Stream {
-    pub fn new(limits: &Limits) -> Self {
-        unimplemented!()
-    }
-    pub fn next<'a>(
-        &'a mut self,
-        input: &'a [u8],
-        taken: &mut usize,
-    ) -> Result<Option<Raw<'a>>, Fatal> {
-        unimplemented!()
-    }
-    pub fn needs(&self) -> usize {
-        unimplemented!()
-    }
-}
 /// Writes one gob stream.
-#[derive(Debug)]
-pub struct Encoder;
+#[derive(Debug, Default)]
+pub struct Encoder {
+    /// What the stream has been told: `definitions.send(out, &schema.types, schema.root)` appends what it
+    /// lacks and gives the number; then comes `num::put_sized` with the number and the value.
+    definitions: Definitions,
+}
 impl Encoder {
+    /// At the beginning of a stream.
     pub fn new() -> Self {
-        unimplemented!()
+        Self::default()
     }
     /// Appends definitions that the stream lacks, and the value. On an error nothing was appended.
     pub fn encode<T: Serialize + ?Sized>(

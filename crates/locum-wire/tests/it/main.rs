@@ -8,6 +8,7 @@ mod facade;
 mod gateway;
 mod native;
 mod native_page;
+mod gob;
 mod properties;
 mod rules;
 mod strict;

@@ -1,0 +1,283 @@
+//! What was defined on a stream that is written.
+
+use rustc_hash::FxHashMap;
+
+use super::{Corrupt, Type, TypeId, Types, wire_type};
+
+/// The numbers that a stream gives to types, from 65 on.
+///
+/// Types that are made the same way share a number, whoever they come from: the same names, the same fields,
+/// made the same way in turn. So a stream that carries what many others bring defines no more than is different.
+#[derive(Debug, Default)]
+pub(crate) struct Definitions {
+    /// Every type once, its parts named by their places here.
+    shapes: Vec<Shape>,
+    /// Where a type is, by what it is.
+    places: FxHashMap<Type, TypeId>,
+    /// The same for types that are part of each other, as seen from the first of them: the places of all.
+    rings: FxHashMap<Vec<Type>, Vec<TypeId>>,
+    /// What has a number, in the order of their numbers.
+    sent: Vec<TypeId>,
+    /// The numbers of types seen before, by whose they are. Only a memory: it may be emptied at any time.
+    known: FxHashMap<(u64, TypeId), TypeId>,
+}
+
+#[derive(Debug)]
+struct Shape {
+    described: Type,
+    sent: Option<TypeId>,
+}
+
+/// What had been defined at some time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark(usize);
+
+impl Definitions {
+    /// The number of a type; before it has one, appends the messages that define the type and all that it is
+    /// made of, each before its parts.
+    ///
+    /// # Errors
+    ///
+    /// `types` does not define one of them; nothing was appended.
+    #[inline]
+    pub(crate) fn send(
+        &mut self,
+        out: &mut Vec<u8>,
+        types: &Types,
+        id: TypeId,
+    ) -> Result<TypeId, Corrupt> {
+        if id.0 < TypeId::FIRST {
+            return types.get(id).map(|_| id).ok_or(Corrupt::UnknownType);
+        }
+        match self.known.get(&(types.serial(), id)) {
+            Some(number) => Ok(*number),
+            None => self.send_unknown(out, types, id),
+        }
+    }
+
+    #[cold]
+    fn send_unknown(
+        &mut self,
+        out: &mut Vec<u8>,
+        types: &Types,
+        id: TypeId,
+    ) -> Result<TypeId, Corrupt> {
+        let place = self.place(types, id)?;
+        let number = self.define(out, place);
+        if self.known.len() >= MOST_KNOWN {
+            self.known.clear();
+        }
+        self.known.insert((types.serial(), id), number);
+        Ok(number)
+    }
+
+    /// How many numbers were given.
+    pub(crate) fn len(&self) -> usize {
+        self.sent.len()
+    }
+
+    /// To take back what is defined from here on, if it is not sent after all.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(self.sent.len())
+    }
+
+    /// Takes back what was defined since.
+    pub(crate) fn rollback(&mut self, mark: Mark) {
+        if self.sent.len() > mark.0 {
+            for place in self.sent.drain(mark.0..) {
+                self.shapes[index(place)].sent = None;
+            }
+            self.known.clear();
+        }
+    }
+
+    /// Gives numbers to a shape and its parts, outer before inner, and appends what they are.
+    fn define(&mut self, out: &mut Vec<u8>, place: TypeId) -> TypeId {
+        let first = self.sent.len();
+        let mut left = vec![place];
+        while let Some(place) = left.pop() {
+            if place.0 < TypeId::FIRST || self.shapes[index(place)].sent.is_some() {
+                continue;
+            }
+            let number =
+                FIRST_NUMBER.saturating_add(i32::try_from(self.sent.len()).unwrap_or(i32::MAX));
+            let shape = &mut self.shapes[index(place)];
+            shape.sent = Some(TypeId(number));
+            let parts = left.len();
+            left.extend(shape.described.inner());
+            left[parts..].reverse();
+            self.sent.push(place);
+        }
+        for place in &self.sent[first..] {
+            let described = self.shapes[index(*place)].described.map_inner(|id| self.number(id));
+            wire_type::put(out, self.number(*place), &described);
+        }
+        self.number(place)
+    }
+
+    fn number(&self, place: TypeId) -> TypeId {
+        if place.0 < TypeId::FIRST {
+            return place;
+        }
+        self.shapes[index(place)].sent.expect("it was given a number before anybody asks for it")
+    }
+
+    /// Finds the shape of a type, and the shapes of all that it is made of.
+    ///
+    /// This is Tarjan's algorithm for the groups of types that are part of each other (most groups have one
+    /// type, which is not part of itself), since it meets inner groups first, so that what an outer one is made
+    /// of has been found. It goes without recursion, as a peer decides how deep types are.
+    fn place(&mut self, types: &Types, root: TypeId) -> Result<TypeId, Corrupt> {
+        let mut search = Search::default();
+        search.enter(types, root)?;
+        while let Some(top) = search.path.last_mut() {
+            let id = top.id;
+            if let Some(inner) = top.left.pop() {
+                if inner.0 < TypeId::FIRST {
+                    types.get(inner).ok_or(Corrupt::UnknownType)?;
+                } else if let Some(seen) = search.seen.get(&inner) {
+                    if seen.place.is_none() {
+                        top.low = top.low.min(seen.order);
+                    }
+                } else {
+                    search.enter(types, inner)?;
+                }
+                continue;
+            }
+            let low = top.low;
+            search.path.pop();
+            if let Some(outer) = search.path.last_mut() {
+                outer.low = outer.low.min(low);
+            }
+            if search.seen[&id].order == low {
+                let start = search.open.iter().rposition(|open| *open == id).unwrap_or(0);
+                let group = search.open.split_off(start);
+                self.place_group(types, &group, &mut search)?;
+            }
+        }
+        search.seen[&root].place.ok_or(Corrupt::UnknownType)
+    }
+
+    /// Finds the shapes of types that are part of each other, or of one type alone.
+    fn place_group(
+        &mut self,
+        types: &Types,
+        group: &[TypeId],
+        search: &mut Search,
+    ) -> Result<(), Corrupt> {
+        let described = |id: TypeId| types.get(id).ok_or(Corrupt::UnknownType);
+        if let [id] = group
+            && described(*id)?.inner().all(|inner| inner != *id)
+        {
+            let shape = described(*id)?.map_inner(|inner| search.place(inner).unwrap_or(inner));
+            let place = match self.places.get(&shape) {
+                Some(place) => *place,
+                None => {
+                    let place = self.add(shape.clone());
+                    self.places.insert(shape, place);
+                    place
+                }
+            };
+            search.set_place(*id, place);
+            return Ok(());
+        }
+        // Within the group a type is named by its position, which no other name looks like. The search met
+        // them in an order that depends only on how they are made.
+        let position: FxHashMap<_, _> =
+            (0..).zip(group).map(|(at, id)| (*id, TypeId(-1 - at))).collect();
+        let ring: Vec<Type> = group
+            .iter()
+            .map(|id| {
+                Ok(described(*id)?.map_inner(|inner| {
+                    position.get(&inner).copied().or(search.place(inner)).unwrap_or(inner)
+                }))
+            })
+            .collect::<Result<_, Corrupt>>()?;
+        let places = match self.rings.get(&ring) {
+            Some(places) => places.clone(),
+            None => {
+                let first = self.shapes.len();
+                let place = |id: TypeId| match id.0 {
+                    ..0 => place_at(first + (-1 - id.0) as usize),
+                    _ => id,
+                };
+                let places: Vec<_> =
+                    ring.iter().map(|shape| self.add(shape.map_inner(place))).collect();
+                self.rings.insert(ring, places.clone());
+                places
+            }
+        };
+        for (id, place) in group.iter().zip(places) {
+            search.set_place(*id, place);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, described: Type) -> TypeId {
+        let place = place_at(self.shapes.len());
+        self.shapes.push(Shape { described, sent: None });
+        place
+    }
+}
+
+/// How far a search through types has come.
+#[derive(Debug, Default)]
+struct Search {
+    seen: FxHashMap<TypeId, Seen>,
+    /// From the root to where the search is.
+    path: Vec<Step>,
+    /// Those whose group is not complete, in the order in which they were met.
+    open: Vec<TypeId>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    order: usize,
+    place: Option<TypeId>,
+}
+
+#[derive(Debug)]
+struct Step {
+    id: TypeId,
+    /// The parts that were not looked at, the first one last.
+    left: Vec<TypeId>,
+    /// The first type met that is known to be in the same group.
+    low: usize,
+}
+
+impl Search {
+    fn enter(&mut self, types: &Types, id: TypeId) -> Result<(), Corrupt> {
+        let order = self.seen.len();
+        let mut left: Vec<_> = types.get(id).ok_or(Corrupt::UnknownType)?.inner().collect();
+        left.reverse();
+        self.seen.insert(id, Seen { order, place: None });
+        self.path.push(Step { id, left, low: order });
+        self.open.push(id);
+        Ok(())
+    }
+
+    fn place(&self, id: TypeId) -> Option<TypeId> {
+        self.seen.get(&id)?.place
+    }
+
+    fn set_place(&mut self, id: TypeId, place: TypeId) {
+        if let Some(seen) = self.seen.get_mut(&id) {
+            seen.place = Some(place);
+        }
+    }
+}
+
+/// Places look like numbers, so that a [`Type`] can have them in it.
+fn place_at(index: usize) -> TypeId {
+    TypeId(TypeId::FIRST.saturating_add(i32::try_from(index).unwrap_or(i32::MAX)))
+}
+
+fn index(place: TypeId) -> usize {
+    (place.0 - TypeId::FIRST) as usize
+}
+
+/// What Go begins with up to 1.26.
+const FIRST_NUMBER: i32 = 65;
+
+/// How many numbers are remembered by whose they are.
+const MOST_KNOWN: usize = 4096;

@@ -1,0 +1,227 @@
+//! A gob stream, read.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::defined::{Defined, Kind, fatal, number};
+use super::num::{singleton, size, uint};
+use super::walk::{Progress, Stop, Walk};
+use super::{Corrupt, TypeId, Types};
+use crate::rpc::{DecodeError, Fatal, Limits};
+
+/// Reads one gob stream.
+///
+/// ```
+/// use locum_wire::{gob, rpc::Limits};
+/// // What Go's `encoder.Encode(3)` writes.
+/// let input = [0x03, 0x04, 0x00, 0x06];
+/// let mut stream = gob::Stream::new(&Limits::default());
+/// let mut taken = 0;
+/// let raw = stream.next(&input, &mut taken)?.unwrap();
+/// assert_eq!((raw.id, raw.bytes), (gob::TypeId::INT, &[6][..]));
+/// assert_eq!(taken, input.len());
+/// # Ok::<_, gob::StreamError>(())
+/// ```
+#[derive(Debug)]
+pub struct Stream {
+    defined: Defined,
+    limits: Limits,
+    /// A value with definitions in its middle, all of whose messages so far were taken.
+    broken: Option<Walk>,
+    /// A value that had to be put together; given once, then only room for the next.
+    whole: Vec<u8>,
+    needs: usize,
+}
+
+/// One whole value of a stream: everything that stood between its parts (definitions) is taken out.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a> {
+    /// What the stream has defined so far.
+    pub types: &'a Arc<Types>,
+    /// The value's type, which is defined.
+    pub id: TypeId,
+    /// The value alone. Unless there are interfaces in it, nobody has looked at it.
+    ///
+    /// An interface's value is its name, its type's number, its length, and the value itself, which has a zero
+    /// before it unless it is a struct; nil is an empty name.
+    pub bytes: &'a [u8],
+}
+
+/// What is wrong with a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamError {
+    /// A value, which was taken; the stream goes on.
+    Malformed(DecodeError),
+    /// The stream itself.
+    Fatal(Fatal),
+}
+
+impl Stream {
+    /// At its beginning.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            defined: Defined::new(limits),
+            limits: *limits,
+            broken: None,
+            whole: Vec::new(),
+            needs: 1,
+        }
+    }
+
+    /// The next value, once `input`, the bytes not taken so far, has all of it. Adds to `taken` how many of
+    /// them are done with, also where there is no value yet; the next call is given the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Malformed`]: a value is not what its type says, and was taken. Values without
+    /// interfaces are not looked at here.
+    /// [`StreamError::Fatal`]: the stream is beyond repair.
+    pub fn next<'a>(
+        &'a mut self,
+        input: &'a [u8],
+        taken: &mut usize,
+    ) -> Result<Option<Raw<'a>>, StreamError> {
+        let Some(found) = self.advance(input, taken)? else {
+            return Ok(None);
+        };
+        Ok(Some(match found {
+            Found::Borrowed(id, bytes) => Raw { types: &self.defined.types, id, bytes },
+            Found::Whole(id) => Raw { types: &self.defined.types, id, bytes: &self.whole },
+        }))
+    }
+
+    /// How many bytes the input has to have before another [`next`](Self::next) is worth while; never more
+    /// than a message may have and its length takes.
+    pub fn needs(&self) -> usize {
+        self.needs
+    }
+
+    /// What the stream has defined so far.
+    pub fn types(&self) -> &Arc<Types> {
+        &self.defined.types
+    }
+
+    fn advance<'a>(
+        &mut self,
+        input: &'a [u8],
+        taken: &mut usize,
+    ) -> Result<Option<Found<'a>>, StreamError> {
+        let mut rest = input;
+        loop {
+            let before = rest.len();
+            let Some(message) = self.message(&mut rest)? else {
+                return Ok(None);
+            };
+            *taken += before - rest.len();
+            if let Some(found) = self.take(message)? {
+                return Ok(Some(found));
+            }
+        }
+    }
+
+    /// Cuts off one message.
+    fn message<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Fatal> {
+        let mut rest = *input;
+        let Some(first) = rest.first() else {
+            self.needs = 1;
+            return Ok(None);
+        };
+        let prefix = size(*first).map_err(fatal)?;
+        if rest.len() < prefix {
+            self.needs = prefix;
+            return Ok(None);
+        }
+        let length = uint(&mut rest).map_err(fatal)?;
+        let length =
+            usize::try_from(length).ok().filter(|it| (1..=self.limits.message).contains(it));
+        let Some(length) = length else {
+            return Err(Fatal("gob: invalid message length".to_owned()));
+        };
+        let Some((message, rest)) = rest.split_at_checked(length) else {
+            self.needs = prefix + length;
+            return Ok(None);
+        };
+        *input = rest;
+        Ok(Some(message))
+    }
+
+    /// Takes a message, and gives the value that it ends, if it ends one.
+    fn take<'a>(&mut self, message: &'a [u8]) -> Result<Option<Found<'a>>, StreamError> {
+        if let Some(mut walk) = self.broken.take() {
+            let progress = walk.resume(message, &mut self.defined)?;
+            return Ok(self.walked(walk, progress));
+        }
+        let mut rest = message;
+        let id = number(&mut rest)?;
+        if id < 0 {
+            self.defined.define(id, &mut rest)?;
+            return if rest.is_empty() { Ok(None) } else { Err(fatal(Corrupt::Long).into()) };
+        }
+        let id = TypeId::from_wire(id).ok_or(Corrupt::UnknownType)?;
+        let Kind { is_struct, has_interface } =
+            self.defined.kind(id).ok_or(Corrupt::UnknownType)?;
+        if !is_struct {
+            singleton(&mut rest)?;
+        }
+        if !has_interface {
+            return Ok(Some(Found::Borrowed(id, rest)));
+        }
+        let mut walk = Walk::new(id, &self.limits);
+        let progress = walk.begin(rest, &mut self.defined)?;
+        Ok(self.walked(walk, progress))
+    }
+
+    fn walked<'a>(&mut self, walk: Walk, progress: Progress) -> Option<Found<'a>> {
+        match progress {
+            Progress::Whole => {
+                let id = walk.id;
+                self.whole = walk.value;
+                Some(Found::Whole(id))
+            }
+            Progress::Broken => {
+                self.broken = Some(walk);
+                None
+            }
+        }
+    }
+}
+
+/// A value, and where it is.
+enum Found<'a> {
+    /// In the input.
+    Borrowed(TypeId, &'a [u8]),
+    /// In [`Stream::whole`].
+    Whole(TypeId),
+}
+
+impl fmt::Display for StreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(error) => error.fmt(f),
+            Self::Fatal(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StreamError {}
+
+impl From<Corrupt> for StreamError {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::Malformed(corrupt.into())
+    }
+}
+
+impl From<Fatal> for StreamError {
+    fn from(fatal: Fatal) -> Self {
+        Self::Fatal(fatal)
+    }
+}
+
+impl From<Stop> for StreamError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Corrupt(corrupt) => corrupt.into(),
+            Stop::Fatal(fatal) => fatal.into(),
+        }
+    }
+}

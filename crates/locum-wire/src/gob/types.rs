@@ -1,0 +1,323 @@
+//! Types as gob describes them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustc_hash::FxHashMap;
+
+/// A number that stands for a type. Those below 64 mean the same everywhere; all others mean what the
+/// stream says that they do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TypeId(pub(crate) i32);
+
+impl TypeId {
+    /// [`Type::Bool`].
+    pub const BOOL: Self = Self(1);
+    /// [`Type::Int`].
+    pub const INT: Self = Self(2);
+    /// [`Type::Uint`].
+    pub const UINT: Self = Self(3);
+    /// [`Type::Float`].
+    pub const FLOAT: Self = Self(4);
+    /// [`Type::Bytes`].
+    pub const BYTES: Self = Self(5);
+    /// [`Type::String`].
+    pub const STRING: Self = Self(6);
+    /// [`Type::Complex`].
+    pub const COMPLEX: Self = Self(7);
+    /// [`Type::Interface`].
+    pub const INTERFACE: Self = Self(8);
+
+    /// The lowest that a stream may define. Go's own begin at 65 up to 1.26, at 64 from 1.27 on.
+    pub(crate) const FIRST: i32 = 64;
+
+    /// As it stands on the wire.
+    pub fn get(self) -> i32 {
+        self.0
+    }
+
+    /// As it stands on the wire, where it may be anything.
+    pub(crate) fn from_wire(id: i64) -> Option<Self> {
+        i32::try_from(id).ok().filter(|id| *id > 0).map(Self)
+    }
+}
+
+/// A type. What it is made of is named by [`TypeId`]s of the same [`Types`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// True or false.
+    Bool,
+    /// A signed integer of up to 64 bits.
+    Int,
+    /// An unsigned integer of up to 64 bits.
+    Uint,
+    /// A float of 64 bits.
+    Float,
+    /// Bytes: Go's `[]byte`.
+    Bytes,
+    /// Bytes that mostly are UTF-8.
+    String,
+    /// Two floats.
+    Complex,
+    /// Nothing, or a value that brings its type along.
+    Interface,
+    /// As many values of one type as the type says.
+    Array {
+        /// What Go calls it; most often nothing.
+        name: Box<str>,
+        /// The type of each.
+        elem: TypeId,
+        /// How many.
+        len: u64,
+    },
+    /// Any number of values of one type.
+    Slice {
+        /// What Go calls it; most often nothing.
+        name: Box<str>,
+        /// The type of each.
+        elem: TypeId,
+    },
+    /// Keys and values.
+    Map {
+        /// What Go calls it; most often nothing.
+        name: Box<str>,
+        /// The type of each key.
+        key: TypeId,
+        /// The type of each value.
+        elem: TypeId,
+    },
+    /// Named fields.
+    Struct {
+        /// What Go calls it, without its package.
+        name: Box<str>,
+        /// In the order of their numbers.
+        fields: Box<[Field]>,
+    },
+    /// Bytes that only the type itself can read.
+    Opaque {
+        /// What Go calls it, without its package.
+        name: Box<str>,
+        /// How it makes them.
+        kind: OpaqueKind,
+    },
+}
+
+/// A field of a [`Type::Struct`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Field {
+    /// As the peer spells it.
+    pub name: Box<str>,
+    /// What it holds.
+    pub id: TypeId,
+}
+
+/// Which of Go's interfaces a [`Type::Opaque`] implements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OpaqueKind {
+    /// `gob.GobEncoder`.
+    GobEncoder,
+    /// `encoding.BinaryMarshaler`.
+    BinaryMarshaler,
+    /// `encoding.TextMarshaler`; Go reads it but does not write it.
+    TextMarshaler,
+}
+
+impl Type {
+    /// What Go calls it; empty where it has no name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::Uint => "uint",
+            Self::Float => "float",
+            Self::Bytes => "bytes",
+            Self::String => "string",
+            Self::Complex => "complex",
+            Self::Interface => "interface",
+            Self::Array { name, .. }
+            | Self::Slice { name, .. }
+            | Self::Map { name, .. }
+            | Self::Struct { name, .. }
+            | Self::Opaque { name, .. } => name,
+        }
+    }
+
+    /// Whether it is written at the top, and in interfaces, without a zero before it.
+    pub(crate) fn is_struct(&self) -> bool {
+        matches!(self, Self::Struct { .. })
+    }
+
+    /// The types that it is made of, in the order in which they are described.
+    pub(crate) fn inner(&self) -> impl Iterator<Item = TypeId> {
+        let (key, elem, fields) = match self {
+            Self::Array { elem, .. } | Self::Slice { elem, .. } => (None, Some(*elem), &[][..]),
+            Self::Map { key, elem, .. } => (Some(*key), Some(*elem), &[][..]),
+            Self::Struct { fields, .. } => (None, None, &fields[..]),
+            _ => (None, None, &[][..]),
+        };
+        key.into_iter().chain(elem).chain(fields.iter().map(|field| field.id))
+    }
+
+    /// The same, each replaced by what `map` makes of it.
+    pub(crate) fn map_inner(&self, mut map: impl FnMut(TypeId) -> TypeId) -> Self {
+        let mut mapped = self.clone();
+        match &mut mapped {
+            Self::Array { elem, .. } | Self::Slice { elem, .. } => *elem = map(*elem),
+            Self::Map { key, elem, .. } => {
+                *key = map(*key);
+                *elem = map(*elem);
+            }
+            Self::Struct { fields, .. } => fields.iter_mut().for_each(|it| it.id = map(it.id)),
+            _ => {}
+        }
+        mapped
+    }
+}
+
+/// Types by their numbers: what a stream has defined, or what somebody put together.
+///
+/// Cheap to clone. Types are only ever added, so a value's type means the same in all that it is found in.
+#[derive(Debug)]
+pub struct Types {
+    /// Unlike that of any other: what is known of a type can be kept under it and the type's number.
+    serial: u64,
+    defined: Vec<Arc<Type>>,
+    /// For each number from [`TypeId::FIRST`] on, one more than its index in `defined`, or 0.
+    near: Vec<u16>,
+    /// The same for numbers too large for that: Go's jump, by as many types as the process has.
+    far: FxHashMap<i32, u16>,
+    next: i32,
+}
+
+impl Types {
+    /// None but those that have a number everywhere.
+    pub fn new() -> Self {
+        Self {
+            serial: serial(),
+            defined: Vec::new(),
+            near: Vec::new(),
+            far: FxHashMap::default(),
+            next: TypeId::FIRST + 1,
+        }
+    }
+
+    /// The type with this number.
+    #[inline]
+    pub fn get(&self, id: TypeId) -> Option<&Type> {
+        match id.0 {
+            1..=8 => Some(&BUILT_IN[id.0 as usize - 1]),
+            _ => self.index(id).map(|index| &*self.defined[index]),
+        }
+    }
+
+    /// Adds a type, under a number that nothing has yet.
+    ///
+    /// # Panics
+    ///
+    /// There are [`MOST`](Self::MOST) already.
+    pub fn add(&mut self, kind: Type) -> TypeId {
+        let id = self.reserve();
+        assert!(self.define(id, kind), "a number just given, and room");
+        id
+    }
+
+    /// A number for a type that is [defined](Self::define) later: one that is part of itself.
+    pub fn reserve(&mut self) -> TypeId {
+        loop {
+            let id = TypeId(self.next);
+            self.next = self.next.checked_add(1).unwrap_or(TypeId::FIRST + 1);
+            if self.index(id).is_none() {
+                return id;
+            }
+        }
+    }
+
+    /// Says what a number stands for. Tells whether it could be said: it was free, and is none of the numbers
+    /// that mean the same everywhere, and there are fewer than [`MOST`](Self::MOST).
+    #[must_use]
+    pub fn define(&mut self, id: TypeId, kind: Type) -> bool {
+        if id.0 < TypeId::FIRST || self.index(id).is_some() || self.defined.len() >= Self::MOST {
+            return false;
+        }
+        self.defined.push(Arc::new(kind));
+        let index = self.defined.len() as u16;
+        match (id.0 - TypeId::FIRST) as usize {
+            near @ 0..NEAR => {
+                if self.near.len() <= near {
+                    self.near.resize(near + 1, 0);
+                }
+                self.near[near] = index;
+            }
+            _ => {
+                self.far.insert(id.0, index);
+            }
+        }
+        self.next = self.next.max(id.0.saturating_add(1));
+        true
+    }
+
+    /// How many types it can hold.
+    pub const MOST: usize = u16::MAX as usize;
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.defined.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.defined.is_empty()
+    }
+
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Where among those defined it stands: from 0, in the order of definition.
+    #[inline]
+    pub(crate) fn index(&self, id: TypeId) -> Option<usize> {
+        let index = match usize::try_from(id.0 - TypeId::FIRST).ok()? {
+            near @ 0..NEAR => *self.near.get(near)?,
+            _ => *self.far.get(&id.0)?,
+        };
+        usize::from(index).checked_sub(1)
+    }
+}
+
+impl Default for Types {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clone for Types {
+    /// With a serial of its own: each may go on to define the same number in its own way.
+    fn clone(&self) -> Self {
+        Self {
+            serial: serial(),
+            defined: self.defined.clone(),
+            near: self.near.clone(),
+            far: self.far.clone(),
+            next: self.next,
+        }
+    }
+}
+
+fn serial() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// How many numbers are found by indexing.
+const NEAR: usize = 4096;
+
+static BUILT_IN: [Type; 8] = [
+    Type::Bool,
+    Type::Int,
+    Type::Uint,
+    Type::Float,
+    Type::Bytes,
+    Type::String,
+    Type::Complex,
+    Type::Interface,
+];
