@@ -111,11 +111,17 @@ pub(crate) fn output(program: &str, arguments: &[&str]) -> Option<String> {
 
 /// Whether a program is installed.
 pub(crate) fn installed(program: &str) -> bool {
+    find(program).is_some()
+}
+
+/// Where a program is.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     // Servers live in sbin, which is not on everybody's path.
     env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-        .any(|directory| directory.join(program).is_file())
+        .map(|directory| directory.join(program))
+        .find(|file| file.is_file())
 }
 
 fn shown(command: &Command) -> String {

