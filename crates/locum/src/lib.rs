@@ -44,6 +44,8 @@ pub mod server;
 #[cfg(feature = "rpc")]
 pub mod service;
 #[cfg(feature = "rpc")]
+pub mod stream;
+#[cfg(feature = "rpc")]
 pub mod transport;
 
 #[cfg(feature = "rpc")]
@@ -61,6 +63,8 @@ pub use local::Local;
 pub use locum_macros::service;
 #[cfg(feature = "rpc")]
 pub use server::Server;
+#[cfg(feature = "rpc")]
+pub use stream::Stream;
 
 /// The engine: gates, what they are told, and the run around them.
 pub use locum_policy as policy;

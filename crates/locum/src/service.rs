@@ -6,6 +6,7 @@ use locum_wire::rpc::{Body, DecodeError, Shape};
 
 use crate::Cx;
 use crate::server::Responder;
+use crate::stream::Inlet;
 
 /// What `#[locum::service]` knows of a trait.
 #[derive(Debug)]
@@ -58,6 +59,8 @@ pub struct Incoming<'a> {
     pub cx: Cx,
     /// Its argument.
     pub args: Body<'a>,
+    /// The stream that comes with it.
+    pub items: Inlet,
     /// Takes its result.
     pub responder: Responder,
 }

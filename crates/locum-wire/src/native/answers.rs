@@ -43,6 +43,7 @@ impl Answers {
                 failure::read(fields).map(|failure| Answer::Failure { id, failure })
             }),
             (Kind::ITEM, None) => item(fields, json).map(|(id, item)| Answer::Item { id, item }),
+            (Kind::OPEN, None) => lone_number(fields).map(|id| Answer::Open { id }),
             (Kind::CREDIT, None) => credit(fields).map(|(id, bytes)| Answer::Credit { id, bytes }),
             (Kind::PING, None) => token(fields).map(Answer::Ping),
             (Kind::PONG, None) => token(fields).map(Answer::Pong),

@@ -19,6 +19,7 @@ impl Kind {
     pub(super) const PING: Self = Self(8);
     pub(super) const PONG: Self = Self(9);
     pub(super) const GOAWAY: Self = Self(10);
+    pub(super) const OPEN: Self = Self(11);
 
     /// The body is JSON.
     const JSON: u8 = 0x40;
@@ -54,6 +55,7 @@ impl Kind {
             Self::PING => "PING",
             Self::PONG => "PONG",
             Self::GOAWAY => "GOAWAY",
+            Self::OPEN => "OPEN",
             Self(kind) => return Fatal(format!("native: frame of kind {kind:#04x}: {}", error.0)),
         };
         error.within(name)

@@ -49,6 +49,17 @@ impl Replies {
         }
     }
 
+    /// The call `id` returns a stream, whose items follow.
+    ///
+    /// # Errors
+    ///
+    /// The id is none of this protocol.
+    pub fn open(&mut self, out: &mut Vec<u8>, id: &CallId) -> Result<(), EncodeError> {
+        let (id, _) = named(id)?;
+        self.writer.small(out, Kind::OPEN, |out| field::put_number(out, id));
+        Ok(())
+    }
+
     /// One item of the stream that the call `id` returns.
     ///
     /// # Errors

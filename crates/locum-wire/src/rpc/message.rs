@@ -135,6 +135,11 @@ pub enum Answer<'a> {
         /// Why.
         error: super::DecodeError,
     },
+    /// A call returned a stream, whose items follow.
+    Open {
+        /// The call's.
+        id: u64,
+    },
     /// One item of the stream that a call returns. The stream ends with the call's [`Reply`](Self::Reply),
     /// which is empty, or its [`Failure`](Self::Failure).
     Item {

@@ -112,6 +112,18 @@ impl Replies {
         }
     }
 
+    /// The call returns a stream, whose items follow.
+    ///
+    /// # Errors
+    ///
+    /// The protocol has no streams.
+    pub fn open(&mut self, out: &mut Vec<u8>, id: &CallId) -> Result<(), EncodeError> {
+        match self {
+            Self::Native(replies) => replies.open(out, id),
+            Self::Gob(_) | Self::Json(_) => Err(no_streams()),
+        }
+    }
+
     /// One item of the stream that a call returns.
     ///
     /// # Errors

@@ -70,6 +70,7 @@ fn what_a_client_writes_is_what_the_page_shows() {
         "error, a refusal",
         "error, with a code and a detail",
         "goaway",
+        "open",
         "reply",
         "reply, in JSON",
     ];
@@ -85,6 +86,7 @@ fn what_a_server_writes_is_what_the_page_shows() {
     replies.failure(&mut out, &CallId::Number(1), &divide_by_zero());
     replies.failure(&mut out, &CallId::Number(3), &too_much());
     replies.go_away(&mut out, Some(257));
+    replies.open(&mut out, &CallId::Number(3)).unwrap();
     replies.item(&mut out, &CallId::Number(3), &42i32).unwrap();
     replies.item(&mut out, &CallId::NumberInJson(3), &42i32).unwrap();
     replies.credit(&mut out, 3, 65536);
@@ -97,6 +99,7 @@ fn what_a_server_writes_is_what_the_page_shows() {
         "error, with a code and a detail",
         "error, a refusal",
         "goaway",
+        "open",
         "item",
         "item, in JSON",
         "credit",
@@ -170,6 +173,7 @@ fn a_client_reads_what_the_page_shows() {
         "reply, in JSON",
         "error, with a code and a detail",
         "error, a refusal",
+        "open",
         "item",
         "item, in JSON",
         "credit",
@@ -197,6 +201,7 @@ fn a_client_reads_what_the_page_shows() {
         "reply 2 56",
         "app",
         "refusal",
+        "Open { id: 3 }",
         "item 3 42",
         "item 3 42",
         "Credit { id: 3, bytes: 65536 }",

@@ -1,0 +1,18 @@
+//! Streams of values, with a call or as what it returns.
+//!
+//! Only the native protocol carries them. Each has a window: what was sent and not used yet is bounded,
+//! and a slow reader holds up its own stream alone.
+
+use std::pin::Pin;
+
+mod client;
+mod server;
+
+pub use client::Received;
+pub use server::{Inlet, Items};
+
+/// Values, one after the other; `futures_core`'s trait.
+pub use futures_core::Stream;
+
+/// Any stream of `T`s.
+pub type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
