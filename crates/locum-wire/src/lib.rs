@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 
 pub mod connect;
+pub mod detect;
 pub mod gob;
 pub mod http1;
 pub mod jsonrpc;
