@@ -1,11 +1,13 @@
 //! Go's gob (`encoding/gob`).
 #![expect(unused_variables, missing_docs, dead_code, reason = "signatures first")]
 
+mod big_int;
 mod corrupt;
 mod defined;
 mod definitions;
 mod num;
 mod stream;
+mod time;
 mod types;
 mod walk;
 mod wire_type;
@@ -18,9 +20,11 @@ use serde::de::DeserializeOwned;
 
 use crate::rpc::{DecodeError, EncodeError};
 
+pub use big_int::BigInt;
 pub(crate) use corrupt::Corrupt;
 pub(crate) use definitions::Definitions;
 pub use stream::{Raw, Stream, StreamError};
+pub use time::Time;
 pub use types::{Field, OpaqueKind, Type, TypeId, Types};
 
 /// What a Rust type looks like in gob.
