@@ -10,6 +10,7 @@ mod gateway;
 mod gob;
 mod native;
 mod native_page;
+mod native_values;
 mod properties;
 mod rules;
 mod strict;
