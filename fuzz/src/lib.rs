@@ -4,9 +4,11 @@
 #![forbid(unsafe_code)]
 
 mod chunked;
+mod detect;
 mod differential;
 #[path = "../../crates/locum-wire/tests/it/gateway.rs"]
 mod gateway;
+mod native;
 mod oracle;
 mod path;
 mod request;
@@ -15,7 +17,9 @@ mod response;
 mod strict;
 
 pub use chunked::chunked;
+pub use detect::detect;
 pub use differential::differential;
+pub use native::native;
 pub use path::path;
 pub use request::request;
 pub use response::response;

@@ -24,6 +24,16 @@ fn path() {
 }
 
 #[test]
+fn native() {
+    replay("native", locum_fuzz::native);
+}
+
+#[test]
+fn detect() {
+    replay("detect", locum_fuzz::detect);
+}
+
+#[test]
 fn differential() {
     replay("differential", locum_fuzz::differential);
 }
