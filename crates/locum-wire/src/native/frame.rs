@@ -95,6 +95,7 @@ impl Frames {
         Self { limit: limits.message, greeted: false, skip: 0, needs: 1 }
     }
 
+    #[inline]
     pub(super) fn next<'a>(
         &mut self,
         input: &'a [u8],

@@ -35,7 +35,9 @@ impl Requests {
         let Some(frame) = self.frames.next(input, taken)? else { return Ok(None) };
         let kind = frame.kind;
         match (kind, frame.over) {
-            (Kind::CALL, None) => call(&mut self.methods, frame).map_err(|error| kind.fatal(error)),
+            (Kind::CALL, None) => {
+                return call(&mut self.methods, frame).map_err(|error| kind.fatal(error));
+            }
             (Kind::CALL, Some(length)) => {
                 let text = self.frames.too_large(length);
                 refused(&mut self.methods, frame, text).map_err(|error| kind.fatal(error))
@@ -52,7 +54,8 @@ impl Requests {
     }
 }
 
-fn call<'a>(methods: &'a mut Names, frame: Frame<'a>) -> Result<Request<'a>, Malformed> {
+#[inline]
+fn call<'a>(methods: &'a mut Names, frame: Frame<'a>) -> Result<Option<Request<'a>>, Malformed> {
     let Frame { json, mut fields, .. } = frame;
     let (flags, id) = begin(&mut fields, json)?;
     let has = |flag| flags & flag != 0;
@@ -64,7 +67,7 @@ fn call<'a>(methods: &'a mut Names, frame: Frame<'a>) -> Result<Request<'a>, Mal
     let metadata = if has(flag::METADATA) { metadata(&mut fields)? } else { Metadata::default() };
     let args = body(json, fields.rest());
     let streams = has(flag::STREAMS);
-    Ok(Request::Call { id, method, timeout, attempt, trace, metadata, args, streams })
+    Ok(Some(Request::Call { id, method, timeout, attempt, trace, metadata, args, streams }))
 }
 
 /// A call over the limit. Its name may be the one that later calls go by.
