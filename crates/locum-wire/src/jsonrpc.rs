@@ -1,85 +1,51 @@
 //! JSON-RPC 1.0, as Go's net/rpc/jsonrpc has it, and 2.0.
-#![expect(unused_variables, missing_docs, reason = "signatures first")]
+//!
+//! A stream is JSON values one after another, with or without white space between them. An object whose
+//! `jsonrpc` is `"2.0"` is of 2.0, as is an array, which is a batch; any other is of 1.0.
+//!
+//! Of 1.0, whose only description is Go's code: `params` has one argument; none is `jsonrpc: request body
+//! missing params`, an empty array is an argument that is all zero, more are ignored. An answer always has
+//! `id`, `result` and `error`. What is not JSON closes the connection, as do methods that are no strings.
+//!
+//! Of 2.0: arguments come by name or by position; one by position is the argument itself, several are the
+//! fields of a struct in their order. Requests without an `id` are never answered. What is not JSON is
+//! answered with -32700 before the connection is closed. Batches have up to [`MOST_IN_BATCH`] requests.
+//!
+//! Values are read alike in both, as Go reads them: names of fields without regard to case (nor to
+//! underscores), what is missing or null as zero unless the type has a default of its own, bytes in base64
+//! or as numbers. They are written as Go writes them in 1.0 (`user_id` is `UserId`, bytes are base64), and
+//! as `serde_json` writes them in 2.0. NaN and the infinities cannot be written.
+//!
+//! Errors of 2.0 have these codes:
+//!
+//! | code | means |
+//! |---|---|
+//! | -32700, -32600 | not JSON; no request |
+//! | -32601, -32602, -32603 | unknown method, arguments that cannot be read, the server's fault |
+//! | -32000 | the service's own error, without a code of its own |
+//! | -32001 | a policy refused the call; `data` has `kind`, `policy`, `reason`, `retry_after` in seconds |
+//! | -32002 | its time was over; `data` likewise |
+//! | -32003 | it was cancelled |
+//! | -32004 | the server takes no calls now |
+//! | any other | the service's own, with its own code |
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+mod answers;
+mod call;
+mod calls;
+mod code;
+mod envelope;
+mod error;
+mod error_object;
+mod members;
+mod read;
+mod replies;
+mod requests;
+mod scan;
+mod text;
+mod write;
 
-use crate::rpc::{
-    Answer, CallHead, CallId, DecodeError, EncodeError, Failure, Fatal, Limits, Protocol, Request,
-};
-
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    unimplemented!()
-}
-
-#[derive(Debug)]
-pub struct Requests;
-impl Requests {
-    pub fn new(limits: &Limits) -> Self {
-        unimplemented!()
-    }
-    pub fn next<'a>(
-        &'a mut self,
-        input: &'a [u8],
-        taken: &mut usize,
-    ) -> Result<Option<Request<'a>>, Fatal> {
-        unimplemented!()
-    }
-    pub fn needs(&self) -> usize {
-        unimplemented!()
-    }
-}
-#[derive(Debug)]
-pub struct Replies;
-impl Replies {
-    pub fn new() -> Self {
-        unimplemented!()
-    }
-    pub fn ok<T: Serialize + ?Sized>(
-        &mut self,
-        out: &mut Vec<u8>,
-        id: &CallId,
-        value: &T,
-    ) -> Result<(), EncodeError> {
-        unimplemented!()
-    }
-    pub fn failure(&mut self, out: &mut Vec<u8>, id: &CallId, failure: &Failure<'_>) {
-        unimplemented!()
-    }
-    pub fn batch(&mut self, calls: usize) {
-        unimplemented!()
-    }
-}
-#[derive(Debug)]
-pub struct Calls;
-impl Calls {
-    pub fn new(protocol: Protocol) -> Self {
-        let _ = protocol;
-        unimplemented!()
-    }
-    pub fn call<T: Serialize + ?Sized>(
-        &mut self,
-        out: &mut Vec<u8>,
-        head: &CallHead<'_>,
-        args: &T,
-    ) -> Result<(), EncodeError> {
-        unimplemented!()
-    }
-}
-#[derive(Debug)]
-pub struct Answers;
-impl Answers {
-    pub fn new(limits: &Limits) -> Self {
-        unimplemented!()
-    }
-    pub fn next<'a>(
-        &'a mut self,
-        input: &'a [u8],
-        taken: &mut usize,
-    ) -> Result<Option<Answer<'a>>, Fatal> {
-        unimplemented!()
-    }
-    pub fn needs(&self) -> usize {
-        unimplemented!()
-    }
-}
+pub use answers::Answers;
+pub use calls::Calls;
+pub(crate) use read::decode;
+pub use replies::Replies;
+pub use requests::{MOST_IN_BATCH, Requests};

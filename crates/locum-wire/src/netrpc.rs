@@ -78,3 +78,10 @@ impl Answers {
         unimplemented!()
     }
 }
+
+/// The service and the method that `Service.Method` names: it is split at the last dot (net/rpc/server.go,
+/// `readRequestHeader`). `None`: it has none, which is answered with
+/// [`Failure::ill_formed`](crate::rpc::Failure::ill_formed).
+pub fn split(method: &str) -> Option<(&str, &str)> {
+    method.rsplit_once('.')
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Body, Failure, Metadata, TraceParent};
+use super::{Body, Failure, Metadata, Protocol, TraceParent};
 
 /// What a client sends of a call, but for its argument.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +104,8 @@ pub enum CallId {
     NumberInJson(u64),
     /// What JSON-RPC calls an id, as it came.
     Json {
+        /// Whether it is of 1.0 or of 2.0, as its answer has to be.
+        protocol: Protocol,
         /// JSON; `None` is a notification, which has no answer.
         raw: Option<Box<str>>,
         /// Whether it came in the batch that is under way.

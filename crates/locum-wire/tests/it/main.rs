@@ -8,6 +8,7 @@ mod detect;
 mod facade;
 mod gateway;
 mod gob;
+mod jsonrpc;
 mod native;
 mod native_page;
 mod native_values;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use locum_wire::native::{Answers, Calls, Replies, Requests};
 use locum_wire::rpc::{
-    Answer, CallHead, CallId, Class, Failure, Form, Limits, Metadata, Request, TraceParent,
+    Answer, CallHead, CallId, Class, Failure, Form, Limits, Metadata, Protocol, Request,
+    TraceParent,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -314,7 +315,7 @@ fn what_is_announced_takes_no_memory() {
 
 #[test]
 fn an_id_of_json_rpc_names_no_call() {
-    let id = CallId::Json { raw: None, batched: None };
+    let id = CallId::Json { protocol: Protocol::Json1, raw: None, batched: None };
     let (mut replies, mut out) = (Replies::new(), Vec::new());
     assert!(replies.ok(&mut out, &id, &1).is_err());
     replies.failure(&mut out, &id, &Failure::app("no"));

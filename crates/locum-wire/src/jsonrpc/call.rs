@@ -1,0 +1,112 @@
+//! One request, read but for its argument.
+
+use std::borrow::Cow;
+
+use super::code;
+use super::envelope::{Members, Parts, string};
+use crate::netrpc;
+use crate::rpc::{CallId, Class, Failure, Fatal, Protocol};
+
+/// A call, or what is to be answered to something else.
+pub(super) struct Call<'a> {
+    pub(super) id: CallId,
+    pub(super) method: Cow<'a, str>,
+    /// The argument as JSON; the empty text where JSON-RPC 1.0 lacks it.
+    pub(super) args: Result<&'a str, Failure<'static>>,
+}
+
+impl<'a> Call<'a> {
+    /// The call that an object is.
+    ///
+    /// # Errors
+    ///
+    /// It is none of 2.0, and Go's server would not read it. That closes the connection.
+    pub(super) fn of(object: &'a str) -> Result<Self, Fatal> {
+        let members = Members::exact(object);
+        if members.is_2() {
+            Ok(Self::of_2(&members, None))
+        } else {
+            Self::of_1(&Members::folded(object))
+        }
+    }
+
+    /// The call that an element of a batch is. Batches are of 2.0.
+    pub(super) fn of_batch(element: &'a str, batch: u64) -> Self {
+        if !element.starts_with('{') {
+            return Self::invalid(Some(batch));
+        }
+        let members = Members::exact(element);
+        if members.is_2() { Self::of_2(&members, Some(batch)) } else { Self::invalid(Some(batch)) }
+    }
+
+    /// What stands for something that is no request.
+    pub(super) fn invalid(batched: Option<u64>) -> Self {
+        Self::failed("null", batched, code::INVALID_REQUEST, "Invalid Request")
+    }
+
+    /// What stands for something that is not even JSON.
+    pub(super) fn unreadable() -> Self {
+        Self::failed("null", None, code::PARSE_ERROR, "Parse error")
+    }
+
+    fn failed(id: &str, batched: Option<u64>, code: i64, text: &'static str) -> Self {
+        let failure = Failure { code: Some(code), ..Failure::new(Class::BadArguments, text) };
+        let raw = Some(id.into());
+        let id = CallId::Json { protocol: Protocol::Json2, raw, batched };
+        Self { id, method: Cow::Borrowed(""), args: Err(failure) }
+    }
+
+    fn of_2(members: &Members<'a>, batched: Option<u64>) -> Self {
+        let id = match members.id.map(|id| (id, id.bytes().next())) {
+            None => None,
+            Some((id, Some(b'"' | b'-' | b'0'..=b'9' | b'n'))) => Some(id),
+            Some(_) => return Self::invalid(batched),
+        };
+        let args = match members.params {
+            None | Some("null") => Some("null"),
+            Some(params) if params.starts_with('{') => Some(params),
+            Some(params) if params.starts_with('[') => Some(by_position(params)),
+            Some(_) => None,
+        };
+        let (Some(method), Some(args)) = (members.method.and_then(string), args) else {
+            let text = "Invalid Request";
+            return Self::failed(id.unwrap_or("null"), batched, code::INVALID_REQUEST, text);
+        };
+        let batched = batched.filter(|_| id.is_some());
+        let id = CallId::Json { protocol: Protocol::Json2, raw: id.map(Into::into), batched };
+        Self { id, method, args: Ok(args) }
+    }
+
+    /// net/rpc/jsonrpc/server.go, `ReadRequestHeader` and `ReadRequestBody`.
+    fn of_1(members: &Members<'a>) -> Result<Self, Fatal> {
+        let raw = Some(members.id.unwrap_or("null").into());
+        let id = CallId::Json { protocol: Protocol::Json1, raw, batched: None };
+        let method = match members.method {
+            None | Some("null") => Cow::Borrowed(""),
+            Some(method) => string(method)
+                .ok_or_else(|| Fatal("jsonrpc: the method is no string".to_owned()))?,
+        };
+        let args = match members.params {
+            _ if netrpc::split(&method).is_none() => Err(Failure::ill_formed(&method)),
+            None | Some("null") => Ok(""),
+            Some(params) if params.starts_with('[') => {
+                Ok(Parts::of(params).element().unwrap_or("null"))
+            }
+            Some(_) => Err(Failure::bad_arguments(
+                "json: cannot unmarshal params: not an array of one argument",
+            )),
+        };
+        Ok(Self { id, method, args })
+    }
+}
+
+/// The argument that `params`, an array, gives: what is in it, or several as they stand, which are then the
+/// fields of a struct in their order.
+fn by_position(params: &str) -> &str {
+    let mut parts = Parts::of(params);
+    match (parts.element(), parts.element()) {
+        (None, _) => "null",
+        (Some(only), None) => only,
+        (Some(_), Some(_)) => params,
+    }
+}

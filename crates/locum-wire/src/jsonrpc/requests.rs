@@ -1,0 +1,237 @@
+//! What a server reads.
+
+use std::borrow::Cow;
+
+use super::call::Call;
+use super::envelope::Parts;
+use super::scan::{Invalid, Scanner, white};
+use crate::rpc::{Body, CallId, Fatal, Form, Limits, Metadata, Protocol, Request};
+
+/// Reads a stream of requests, 1.0 and 2.0 as they come.
+#[derive(Debug)]
+pub struct Requests {
+    scanner: Scanner,
+    limit: usize,
+    input: Input,
+    /// Whether 2.0 was spoken: then what cannot be read is answered before the connection is closed.
+    spoke_2: bool,
+    /// The batch whose elements are next.
+    batch: Option<u64>,
+    batches: u64,
+    /// Nothing is read any more.
+    over: Option<Fatal>,
+    /// The method of the last request, where it was not written plainly.
+    method: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// Values, one after another.
+    Stream,
+    /// One value, all of which is there.
+    Body,
+    /// It was taken.
+    Spent,
+}
+
+/// What was read, and does not borrow from [`Requests`].
+#[expect(clippy::large_enum_variant, reason = "it lives for a moment, and a box would cost more")]
+enum Found<'a> {
+    Batch(usize),
+    Call(Call<'a>),
+}
+
+/// How many requests a batch may have: the shortest of them is answered with fifty times its length.
+pub const MOST_IN_BATCH: usize = 1024;
+
+impl Requests {
+    /// At the beginning of a stream.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            // The request, its params, and the batch that it may be in, are not the argument's.
+            scanner: Scanner::new(limits.nesting.saturating_add(3)),
+            limit: limits.message,
+            input: Input::Stream,
+            spoke_2: false,
+            batch: None,
+            batches: 0,
+            over: None,
+            method: String::new(),
+        }
+    }
+
+    /// Of a body that holds one request or one batch, as over HTTP. The whole of it is given to
+    /// [`next`](Self::next), which gives what there is to do until it gives nothing, or an error. What is no
+    /// JSON, or not one value, is given as a request that is answered with -32700.
+    pub fn of_body(limits: &Limits) -> Self {
+        Self { input: Input::Body, spoke_2: true, ..Self::new(limits) }
+    }
+
+    /// The next request; see [`rpc::Requests::next`](crate::rpc::Requests::next).
+    ///
+    /// # Errors
+    ///
+    /// What came is not JSON, or nothing that could be answered.
+    pub fn next<'a>(
+        &'a mut self,
+        input: &'a [u8],
+        taken: &mut usize,
+    ) -> Result<Option<Request<'a>>, Fatal> {
+        let mut rest = input;
+        let found = self.advance(&mut rest);
+        *taken += input.len() - rest.len();
+        let call = match found? {
+            None => return Ok(None),
+            Some(Found::Batch(calls)) => return Ok(Some(Request::Batch { calls })),
+            Some(Found::Call(call)) => call,
+        };
+        let method = match call.method {
+            Cow::Borrowed(method) => method,
+            Cow::Owned(method) => {
+                self.method = method;
+                &self.method
+            }
+        };
+        Ok(Some(match call.args {
+            Err(failure) => Request::Malformed { id: call.id, method, failure },
+            Ok(args) => Request::Call {
+                id: call.id,
+                method,
+                timeout: None,
+                attempt: 1,
+                trace: None,
+                metadata: Metadata::default(),
+                args: Body { bytes: args.as_bytes(), form: Form::Json },
+                streams: false,
+            },
+        }))
+    }
+
+    /// One byte more than was looked at: JSON does not say how long it is.
+    pub fn needs(&self) -> usize {
+        if self.batch.is_some() { 1 } else { self.scanner.scanned() + 1 }
+    }
+
+    fn advance<'a>(&mut self, rest: &mut &'a [u8]) -> Result<Option<Found<'a>>, Fatal> {
+        if let Some(fatal) = &self.over {
+            return Err(fatal.clone());
+        }
+        loop {
+            if let Some(batch) = self.batch {
+                if let Some(element) = element(rest)? {
+                    return Ok(Some(Found::Call(Call::of_batch(element, batch))));
+                }
+                self.batch = None;
+            }
+            let value = match self.value(rest) {
+                Ok(Some(value)) => value,
+                Ok(None) => return Ok(None),
+                Err(why) => return self.invalid(rest, why).map(Some),
+            };
+            if !value.starts_with('[') {
+                take(rest, value.len());
+                let call = Call::of(value)?;
+                self.spoke_2 |= matches!(call.id, CallId::Json { protocol: Protocol::Json2, .. });
+                return Ok(Some(Found::Call(call)));
+            }
+            self.spoke_2 = true;
+            match calls_in(value) {
+                None => {
+                    take(rest, value.len());
+                    return Ok(Some(Found::Call(Call::invalid(None))));
+                }
+                // The elements are taken one by one.
+                Some(calls) => {
+                    take(rest, 1);
+                    self.batch = Some(self.batches);
+                    if calls > 0 {
+                        self.batches += 1;
+                        return Ok(Some(Found::Batch(calls)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The value that `rest` begins with, once it is all there.
+    fn value<'a>(&mut self, rest: &mut &'a [u8]) -> Result<Option<&'a str>, &'static str> {
+        if self.scanner.scanned() == 0 {
+            take(rest, white(rest));
+        }
+        if self.input == Input::Spent {
+            return Ok(None);
+        }
+        match rest.first() {
+            None | Some(b'{' | b'[') => {}
+            Some(_) => return Err(NOT_JSON),
+        }
+        let end = self.scanner.end(rest).map_err(|invalid| match invalid {
+            Invalid::Syntax => NOT_JSON,
+            Invalid::Deep => "jsonrpc: nested too deep",
+        })?;
+        if self.scanner.scanned() > self.limit {
+            return Err("jsonrpc: message too long");
+        }
+        let Some(end) = end else {
+            return if self.input == Input::Body { Err(NOT_JSON) } else { Ok(None) };
+        };
+        self.scanner.restart();
+        let (value, behind) = rest.split_at_checked(end).unwrap_or_default();
+        if self.input == Input::Body {
+            self.input = Input::Spent;
+            if white(behind) < behind.len() {
+                return Err(NOT_JSON);
+            }
+        }
+        str::from_utf8(value).map(Some).map_err(|_| NOT_JSON)
+    }
+
+    /// Gives up the stream; as the last thing, 2.0 is told.
+    fn invalid<'a>(&mut self, rest: &[u8], why: &str) -> Result<Found<'a>, Fatal> {
+        let fatal = Fatal(why.to_owned());
+        self.over = Some(fatal.clone());
+        let is_2 = self.spoke_2
+            || rest.starts_with(b"[")
+            || memchr::memmem::find(rest, b"\"jsonrpc\"").is_some();
+        if is_2 { Ok(Found::Call(Call::unreadable())) } else { Err(fatal) }
+    }
+}
+
+/// Takes the next element of a batch, which is all there; at its end nothing but that.
+fn element<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a str>, Fatal> {
+    let before = rest.iter().take_while(|it| matches!(it, b',' | b' ' | b'\t' | b'\n' | b'\r'));
+    take(rest, before.count());
+    if rest.first() == Some(&b']') {
+        take(rest, 1);
+        return Ok(None);
+    }
+    let gone = || Fatal("jsonrpc: a batch is no longer there".to_owned());
+    let end = Scanner::new(usize::MAX).end(rest).ok().flatten().ok_or_else(gone)?;
+    let element = take(rest, end);
+    str::from_utf8(element).map(Some).map_err(|_| gone())
+}
+
+/// How many requests of a batch are to be answered. `None`: it is empty, or has too many.
+fn calls_in(batch: &str) -> Option<usize> {
+    let mut parts = Parts::of(batch);
+    let mut requests = 0;
+    let mut calls = 0;
+    while let Some(element) = parts.element() {
+        requests += 1;
+        if requests > MOST_IN_BATCH {
+            return None;
+        }
+        if matches!(Call::of_batch(element, 0).id, CallId::Json { raw: Some(_), .. }) {
+            calls += 1;
+        }
+    }
+    (requests > 0).then_some(calls)
+}
+
+fn take<'a>(rest: &mut &'a [u8], bytes: usize) -> &'a [u8] {
+    let (taken, behind) = rest.split_at_checked(bytes).unwrap_or((rest, &[]));
+    *rest = behind;
+    taken
+}
+
+const NOT_JSON: &str = "jsonrpc: not JSON";

@@ -1,0 +1,193 @@
+//! Where a JSON value ends, however it is cut.
+
+/// Finds the end of one value and checks it on the way (RFC 8259), looking at each byte once, without
+/// recursion. Only its text is not known to be UTF-8, nor escapes to make sense in pairs.
+#[derive(Debug)]
+pub(super) struct Scanner {
+    /// How much of the value was looked at.
+    at: usize,
+    state: State,
+    /// What is open, from the outside in.
+    open: Vec<Container>,
+    nesting: usize,
+}
+
+/// Why there is no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Invalid {
+    /// It is not JSON.
+    Syntax,
+    /// It is nested too deep.
+    Deep,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Container {
+    Array,
+    Object,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A value has to come,
+    Value,
+    /// or the end of an array that has none yet.
+    ValueOrEnd,
+    /// The name of a member has to come,
+    Name,
+    /// or the end of an object that has none yet.
+    NameOrEnd,
+    Colon,
+    /// A value is over.
+    After,
+    Text {
+        name: bool,
+    },
+    Escape {
+        name: bool,
+    },
+    Hex {
+        name: bool,
+        left: u8,
+    },
+    Minus,
+    Zero,
+    Digits,
+    Point,
+    Fraction,
+    Exponent,
+    ExponentSign,
+    Power,
+    /// What is left of `true`, `false` or `null`.
+    Word(&'static [u8]),
+}
+
+impl Scanner {
+    /// At the beginning of a value in which no more than `nesting` arrays and objects are within each other.
+    pub(super) fn new(nesting: usize) -> Self {
+        Self { at: 0, state: State::Value, open: Vec::new(), nesting }
+    }
+
+    /// At the beginning of another value.
+    pub(super) fn restart(&mut self) {
+        self.at = 0;
+        self.state = State::Value;
+        self.open.clear();
+    }
+
+    /// How many bytes were looked at.
+    pub(super) fn scanned(&self) -> usize {
+        self.at
+    }
+
+    /// The length of the value that `input` begins with, once it is all there. A number is known to be
+    /// over when something follows.
+    pub(super) fn end(&mut self, input: &[u8]) -> Result<Option<usize>, Invalid> {
+        while let Some(&byte) = input.get(self.at) {
+            if let State::Text { .. } = self.state {
+                let rest = input.get(self.at..).unwrap_or_default();
+                let plain = rest.iter().take_while(|it| !matches!(it, b'"' | b'\\' | ..b' '));
+                let plain = plain.count();
+                if plain > 0 {
+                    self.at += plain;
+                    continue;
+                }
+            }
+            if self.number_ends(byte) {
+                self.state = State::After;
+            } else {
+                self.state = self.step(byte)?;
+                self.at += 1;
+            }
+            if self.state == State::After && self.open.is_empty() {
+                return Ok(Some(self.at));
+            }
+        }
+        Ok(None)
+    }
+
+    fn number_ends(&self, byte: u8) -> bool {
+        match self.state {
+            State::Zero => !matches!(byte, b'.' | b'e' | b'E'),
+            State::Digits => !matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E'),
+            State::Fraction => !matches!(byte, b'0'..=b'9' | b'e' | b'E'),
+            State::Power => !byte.is_ascii_digit(),
+            _ => false,
+        }
+    }
+
+    fn step(&mut self, byte: u8) -> Result<State, Invalid> {
+        use State::*;
+        Ok(match (self.state, byte) {
+            (
+                Value | ValueOrEnd | Name | NameOrEnd | Colon | After,
+                b' ' | b'\t' | b'\n' | b'\r',
+            ) => self.state,
+
+            (Value | ValueOrEnd, b'{') => self.open(Container::Object)?,
+            (Value | ValueOrEnd, b'[') => self.open(Container::Array)?,
+            (Value | ValueOrEnd, b'"') => Text { name: false },
+            (Value | ValueOrEnd, b'-') => Minus,
+            (Value | ValueOrEnd, b'0') => Zero,
+            (Value | ValueOrEnd, b'1'..=b'9') => Digits,
+            (Value | ValueOrEnd, b't') => Word(b"rue"),
+            (Value | ValueOrEnd, b'f') => Word(b"alse"),
+            (Value | ValueOrEnd, b'n') => Word(b"ull"),
+
+            (Name | NameOrEnd, b'"') => Text { name: true },
+            (Colon, b':') => Value,
+            (After, b',') => match self.open.last() {
+                Some(Container::Array) => Value,
+                Some(Container::Object) => Name,
+                None => return Err(Invalid::Syntax),
+            },
+            (After | ValueOrEnd, b']') => self.close(Container::Array)?,
+            (After | NameOrEnd, b'}') => self.close(Container::Object)?,
+
+            (Text { name: true }, b'"') => Colon,
+            (Text { name: false }, b'"') => After,
+            (Text { name }, b'\\') => Escape { name },
+            (Escape { name }, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                Text { name }
+            }
+            (Escape { name }, b'u') => Hex { name, left: 4 },
+            (Hex { name, left: 1 }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => Text { name },
+            (Hex { name, left }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                Hex { name, left: left - 1 }
+            }
+
+            (Minus, b'0') => Zero,
+            (Minus, b'1'..=b'9') | (Digits, b'0'..=b'9') => Digits,
+            (Zero | Digits, b'.') => Point,
+            (Point | Fraction, b'0'..=b'9') => Fraction,
+            (Zero | Digits | Fraction, b'e' | b'E') => Exponent,
+            (Exponent, b'+' | b'-') => ExponentSign,
+            (Exponent | ExponentSign | Power, b'0'..=b'9') => Power,
+
+            (Word([only]), byte) if *only == byte => After,
+            (Word([first, rest @ ..]), byte) if *first == byte => Word(rest),
+
+            _ => return Err(Invalid::Syntax),
+        })
+    }
+
+    fn open(&mut self, container: Container) -> Result<State, Invalid> {
+        if self.open.len() >= self.nesting {
+            return Err(Invalid::Deep);
+        }
+        self.open.push(container);
+        Ok(match container {
+            Container::Array => State::ValueOrEnd,
+            Container::Object => State::NameOrEnd,
+        })
+    }
+
+    fn close(&mut self, container: Container) -> Result<State, Invalid> {
+        if self.open.pop() == Some(container) { Ok(State::After) } else { Err(Invalid::Syntax) }
+    }
+}
+
+/// The length of the white space that `input` begins with.
+pub(super) fn white(input: &[u8]) -> usize {
+    input.iter().take_while(|it| matches!(it, b' ' | b'\t' | b'\n' | b'\r')).count()
+}
