@@ -7,6 +7,17 @@ use serde::de::DeserializeOwned;
 use crate::service::Method;
 use crate::{AppError, CallError, Cx};
 
+/// Makes a [`Channel`], or a proxy that calls through one.
+#[derive(Debug)]
+pub struct Builder<P = Channel>(std::marker::PhantomData<fn() -> P>);
+
+impl<P: From<Channel>> Builder<P> {
+    /// For the service at `url`.
+    pub fn new(url: &str) -> Self {
+        unimplemented!()
+    }
+}
+
 /// Managed connections to the endpoints of a service. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Channel(());

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+mod cause;
 mod wire;
 
 /// Why a call failed. The classes are never collapsed: a policy's refusal is not the service's error,

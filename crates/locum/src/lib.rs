@@ -27,6 +27,10 @@
 #![warn(missing_docs)]
 
 #[cfg(feature = "rpc")]
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+#[cfg(feature = "rpc")]
 pub mod channel;
 #[cfg(feature = "tokio")]
 mod clock;
@@ -39,6 +43,8 @@ mod file;
 pub mod http;
 #[cfg(feature = "rpc")]
 mod local;
+#[cfg(feature = "rpc")]
+pub mod mock;
 #[cfg(feature = "rpc")]
 pub mod server;
 #[cfg(feature = "rpc")]
@@ -60,7 +66,7 @@ pub use error::{
 #[cfg(feature = "rpc")]
 pub use local::Local;
 #[cfg(feature = "rpc")]
-pub use locum_macros::service;
+pub use locum_macros::{AppError, service};
 #[cfg(feature = "rpc")]
 pub use server::Server;
 #[cfg(feature = "rpc")]

@@ -6,6 +6,7 @@
 use std::pin::Pin;
 
 mod client;
+pub(crate) mod relay;
 mod server;
 
 pub use client::Received;

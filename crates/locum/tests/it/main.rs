@@ -4,5 +4,6 @@ mod client;
 mod conformance;
 mod file;
 mod server;
+mod service;
 mod setup;
 mod transport;
