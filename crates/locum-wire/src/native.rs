@@ -24,3 +24,6 @@ pub(crate) use postcard::decode;
 
 /// How many bytes of items a stream may send before the first credit.
 pub const WINDOW: u32 = 256 << 10;
+
+/// What an item counts beyond the bytes of its value, so that items of no bytes are bounded as well.
+pub const ITEM: u32 = 32;

@@ -65,7 +65,7 @@ impl Calls {
         self.writer.small(out, Kind::CANCEL, |out| field::put_number(out, id));
     }
 
-    /// One item of the stream that goes with the call `id`.
+    /// One item of the stream that goes with the call `id`; gives how many bytes its value has.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Calls {
         out: &mut Vec<u8>,
         id: u64,
         item: &T,
-    ) -> Result<(), EncodeError> {
+    ) -> Result<usize, EncodeError> {
         let start = self.writer.begin(out, self.form.mark(Kind::ITEM));
         field::put_number(out, id);
         self.form.encode(out, start, item)
@@ -128,24 +128,26 @@ impl Form {
         }
     }
 
-    /// Writes the body of the frame that began at `start`, and ends it. A frame that cannot be is taken
-    /// back.
+    /// Writes the body of the frame that began at `start`, and ends it; gives the body's length. A frame
+    /// that cannot be is taken back.
     pub(super) fn encode<T: Serialize + ?Sized>(
         self,
         out: &mut Vec<u8>,
         start: usize,
         value: &T,
-    ) -> Result<(), EncodeError> {
+    ) -> Result<usize, EncodeError> {
+        let body = out.len();
         let written = match self {
             Self::Postcard => postcard::encode(out, value),
             Self::Json => serde_json::to_writer(&mut *out, value)
                 .map_err(|error| EncodeError(format!("json: {error}"))),
         };
-        if written.is_err() {
+        let length = out.len() - body;
+        let ended = written.and_then(|()| frame::finish(out, start));
+        if ended.is_err() {
             out.truncate(start);
-            return written;
         }
-        frame::finish(out, start)
+        ended.map(|()| length)
     }
 }
 

@@ -189,12 +189,10 @@ impl Writer {
     }
 }
 
-/// Puts the length of the frame that began at `start` before it. A frame longer than four bytes can say
-/// is taken back.
-pub(super) fn finish(out: &mut Vec<u8>, start: usize) -> Result<(), EncodeError> {
+/// Puts the length of the frame that began at `start` before it, unless four bytes cannot say it.
+pub(super) fn finish(out: &mut [u8], start: usize) -> Result<(), EncodeError> {
     let length = out.len() - start - LENGTH;
     let Ok(length) = u32::try_from(length) else {
-        out.truncate(start);
         return Err(EncodeError(format!(
             "a message of {length} bytes is more than a frame can hold"
         )));

@@ -30,7 +30,7 @@ impl Replies {
         id: &CallId,
         value: &T,
     ) -> Result<(), EncodeError> {
-        self.value(out, Kind::REPLY, id, value)
+        self.value(out, Kind::REPLY, id, value).map(|_| ())
     }
 
     /// How it failed.
@@ -40,6 +40,7 @@ impl Replies {
         field::put_number(out, id);
         failure::write(out, failure);
         if frame::finish(out, start).is_err() {
+            out.truncate(start);
             // No words of four gigabytes; the class is what counts.
             let short = Failure { text: "".into(), detail: None, refusal: None, ..failure.clone() };
             self.writer.small(out, Kind::ERROR, |out| {
@@ -60,7 +61,7 @@ impl Replies {
         Ok(())
     }
 
-    /// One item of the stream that the call `id` returns.
+    /// One item of the stream that the call `id` returns; gives how many bytes its value has.
     ///
     /// # Errors
     ///
@@ -70,7 +71,7 @@ impl Replies {
         out: &mut Vec<u8>,
         id: &CallId,
         item: &T,
-    ) -> Result<(), EncodeError> {
+    ) -> Result<usize, EncodeError> {
         self.value(out, Kind::ITEM, id, item)
     }
 
@@ -102,7 +103,7 @@ impl Replies {
         kind: Kind,
         id: &CallId,
         value: &T,
-    ) -> Result<(), EncodeError> {
+    ) -> Result<usize, EncodeError> {
         let (id, form) = named(id)?;
         let start = self.writer.begin(out, form.mark(kind));
         field::put_number(out, id);

@@ -56,7 +56,7 @@ impl Calls {
         }
     }
 
-    /// One item of the stream that goes with a call.
+    /// One item of the stream that goes with a call; gives how many bytes its value has.
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl Calls {
         out: &mut Vec<u8>,
         id: u64,
         item: &T,
-    ) -> Result<(), EncodeError> {
+    ) -> Result<usize, EncodeError> {
         match self {
             Self::Native(calls) => calls.item(out, id, item),
             Self::Gob(_) | Self::Json(_) => Err(no_streams()),

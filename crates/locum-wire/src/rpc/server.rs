@@ -124,7 +124,7 @@ impl Replies {
         }
     }
 
-    /// One item of the stream that a call returns.
+    /// One item of the stream that a call returns; gives how many bytes its value has.
     ///
     /// # Errors
     ///
@@ -134,7 +134,7 @@ impl Replies {
         out: &mut Vec<u8>,
         id: &CallId,
         item: &T,
-    ) -> Result<(), EncodeError> {
+    ) -> Result<usize, EncodeError> {
         match self {
             Self::Native(replies) => replies.item(out, id, item),
             Self::Gob(_) | Self::Json(_) => Err(no_streams()),

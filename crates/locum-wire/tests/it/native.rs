@@ -278,7 +278,10 @@ fn a_call_over_the_limit_is_answered_and_skipped() {
     assert!(seen[1].starts_with("Call { id: Number(2), method: \"Arith.Multiply\""), "{seen:?}");
     assert_eq!(requests(bytes.chunks(1), &limits), seen);
 
-    let item = calls(|calls, out| calls.item(out, 1, &"x".repeat(1000)).unwrap());
+    let item = calls(|calls, out| {
+        let length = calls.item(out, 1, &"x".repeat(1000)).unwrap();
+        assert_eq!(length, 1002);
+    });
     assert_eq!(
         requests([&item[..]], &limits),
         ["native: a message of 1004 bytes is over the limit of 100"]
