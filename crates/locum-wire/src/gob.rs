@@ -1,75 +1,43 @@
 //! Go's gob (`encoding/gob`).
-#![expect(unused_variables, missing_docs, dead_code, reason = "signatures first")]
 
+mod any;
 mod big_int;
+mod bytes;
+mod complex;
+mod copy;
 mod corrupt;
+mod de;
 mod defined;
 mod definitions;
+mod encoder;
+mod error;
+mod facts;
+mod fields;
+mod magic;
 mod num;
+mod opaque;
+mod plan;
+mod schema;
+mod ser;
+mod spelling;
 mod stream;
 mod time;
+mod trace;
 mod types;
 mod walk;
 mod wire_type;
+mod zero;
 
-use std::fmt;
-use std::sync::Arc;
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use crate::rpc::{DecodeError, EncodeError};
-
+pub use any::Any;
 pub use big_int::BigInt;
+pub use bytes::Bytes;
+pub use complex::Complex;
 pub(crate) use corrupt::Corrupt;
+pub use de::decode;
 pub(crate) use definitions::Definitions;
+pub use encoder::Encoder;
+pub use opaque::{Marshal, Opaque};
+pub use schema::{Schema, SchemaError};
 pub use stream::{Raw, Stream, StreamError};
 pub use time::Time;
 pub use types::{Field, OpaqueKind, Type, TypeId, Types};
-
-/// What a Rust type looks like in gob.
-#[derive(Debug)]
-pub struct Schema;
-/// A Rust type has what gob has not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SchemaError(pub String);
-impl fmt::Display for SchemaError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-impl std::error::Error for SchemaError {}
-impl Schema {
-    pub fn trace<T: DeserializeOwned>() -> Result<Self, SchemaError> {
-        unimplemented!()
-    }
-}
-pub fn decode<T: DeserializeOwned>(
-    types: &Arc<Types>,
-    id: TypeId,
-    bytes: &[u8],
-) -> Result<T, DecodeError> {
-    unimplemented!()
-}
-/// Writes one gob stream.
-#[derive(Debug, Default)]
-pub struct Encoder {
-    /// What the stream has been told: `definitions.send(out, &schema.types, schema.root)` appends what it
-    /// lacks and gives the number; then comes `num::put_sized` with the number and the value.
-    definitions: Definitions,
-}
-impl Encoder {
-    /// At the beginning of a stream.
-    pub fn new() -> Self {
-        Self::default()
-    }
-    /// Appends definitions that the stream lacks, and the value. On an error nothing was appended.
-    pub fn encode<T: Serialize + ?Sized>(
-        &mut self,
-        out: &mut Vec<u8>,
-        schema: &Schema,
-        value: &T,
-    ) -> Result<(), EncodeError> {
-        unimplemented!()
-    }
-}

@@ -32,7 +32,7 @@ pub(super) struct Kind {
 impl Defined {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            types: Arc::default(),
+            types: Arc::new(Types::with_limits(limits)),
             kinds: Vec::new(),
             outer: FxHashMap::default(),
             most_types: limits.types.min(Types::MOST),

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustc_hash::FxHashMap;
 
+use super::plan::Plans;
+use crate::rpc::Limits;
+
 /// A number that stands for a type. Those below 64 mean the same everywhere; all others mean what the
 /// stream says that they do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +33,11 @@ impl TypeId {
 
     /// The lowest that a stream may define. Go's own begin at 65 up to 1.26, at 64 from 1.27 on.
     pub(crate) const FIRST: i32 = 64;
+
+    /// Whether it means the same everywhere.
+    pub(crate) fn is_built_in(self) -> bool {
+        self.0 < Self::FIRST
+    }
 
     /// As it stands on the wire.
     pub fn get(self) -> i32 {
@@ -182,6 +190,10 @@ pub struct Types {
     /// Unlike that of any other: what is known of a type can be kept under it and the type's number.
     serial: u64,
     defined: Vec<Arc<Type>>,
+    /// How each becomes structs of Rust's.
+    plans: Vec<Plans>,
+    /// What values of these types may be.
+    limits: Limits,
     /// For each number from [`TypeId::FIRST`] on, one more than its index in `defined`, or 0.
     near: Vec<u16>,
     /// The same for numbers too large for that: Go's jump, by as many types as the process has.
@@ -192,9 +204,16 @@ pub struct Types {
 impl Types {
     /// None but those that have a number everywhere.
     pub fn new() -> Self {
+        Self::with_limits(&Limits::default())
+    }
+
+    /// The same, for values within these limits.
+    pub(crate) fn with_limits(limits: &Limits) -> Self {
         Self {
             serial: serial(),
             defined: Vec::new(),
+            plans: Vec::new(),
+            limits: *limits,
             near: Vec::new(),
             far: FxHashMap::default(),
             next: TypeId::FIRST + 1,
@@ -240,6 +259,7 @@ impl Types {
             return false;
         }
         self.defined.push(Arc::new(kind));
+        self.plans.push(Plans::default());
         let index = self.defined.len() as u16;
         match (id.0 - TypeId::FIRST) as usize {
             near @ 0..NEAR => {
@@ -273,6 +293,18 @@ impl Types {
         self.serial
     }
 
+    /// How values of this type become structs of Rust's.
+    #[inline]
+    pub(super) fn plans(&self, id: TypeId) -> Option<&Plans> {
+        self.plans.get(self.index(id)?)
+    }
+
+    /// What values of these types may be.
+    #[inline]
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Where among those defined it stands: from 0, in the order of definition.
     #[inline]
     pub(crate) fn index(&self, id: TypeId) -> Option<usize> {
@@ -296,6 +328,8 @@ impl Clone for Types {
         Self {
             serial: serial(),
             defined: self.defined.clone(),
+            plans: self.plans.clone(),
+            limits: self.limits,
             near: self.near.clone(),
             far: self.far.clone(),
             next: self.next,

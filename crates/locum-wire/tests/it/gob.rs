@@ -1,5 +1,6 @@
 //! gob from outside.
 
+mod serde_golden;
 mod stream;
 
 /// Bytes as they stand in the specification: hex, with names in quotes.
