@@ -44,6 +44,8 @@ pub mod http;
 #[cfg(feature = "rpc")]
 mod local;
 #[cfg(feature = "rpc")]
+mod metrics;
+#[cfg(feature = "rpc")]
 pub mod mock;
 #[cfg(feature = "rpc")]
 pub mod server;

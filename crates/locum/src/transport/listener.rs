@@ -57,8 +57,9 @@ impl Listener {
         match &mut self.0 {
             Kind::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                // Whoever writes here gathers what there is to be written itself.
-                stream.set_nodelay(true)?;
+                // Whoever writes here gathers what there is to be written itself. Where this fails the peer
+                // has gone, as the first read will tell.
+                let _ = stream.set_nodelay(true);
                 Ok((Io::Tcp(stream), Peer::Tcp(address)))
             }
             Kind::Unix(listener, _) => {

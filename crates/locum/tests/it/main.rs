@@ -5,5 +5,6 @@ mod conformance;
 mod file;
 mod server;
 mod service;
+mod serving;
 mod setup;
 mod transport;

@@ -1,0 +1,100 @@
+//! How the result of a call gets to its caller.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use locum_policy::Cause;
+use locum_wire::rpc::{Class, Failure};
+use serde::Serialize;
+
+use super::outbox::{Key, Outbox};
+use crate::{AppError, CallError};
+
+/// Takes the result of one call to its caller. Dropped without one, it says that the handler is at fault.
+pub struct Responder {
+    outbox: Arc<Outbox>,
+    key: Key,
+    told: Option<Arc<Told>>,
+    answered: bool,
+}
+
+impl Responder {
+    pub(super) fn new(outbox: Arc<Outbox>, key: Key, told: Option<Arc<Told>>) -> Self {
+        Self { outbox, key, told, answered: false }
+    }
+
+    /// Answers the call. A result that cannot be written on the wire it came by fails the call.
+    pub fn finish<R: Serialize, E: AppError>(mut self, result: &Result<R, CallError<E>>) {
+        self.answered = true;
+        match result {
+            Ok(value) => {
+                self.tell(Cause::Reply);
+                self.outbox.ok(self.key, value);
+            }
+            Err(error) => self.fail(&error.to_failure()),
+        }
+    }
+
+    fn fail(&self, failure: &Failure<'_>) {
+        self.tell(match failure.class {
+            Class::App | Class::UnknownMethod | Class::BadArguments => Cause::AppError,
+            Class::Deadline => Cause::Timeout,
+            Class::Cancelled => Cause::Cancelled,
+            Class::Rejected | Class::Unavailable => Cause::Unavailable,
+            Class::Internal => Cause::Reset,
+        });
+        self.outbox.fail(self.key, failure);
+    }
+
+    fn tell(&self, cause: Cause) {
+        if let Some(told) = &self.told {
+            told.set(cause);
+        }
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if self.answered || self.outbox.is_beginning(self.key) {
+            return;
+        }
+        let reason = if std::thread::panicking() { PANICKED } else { "the handler gave no answer" };
+        self.fail(&Failure::internal(reason));
+    }
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responder").field("call", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// What the caller of a handler that panicked is told. What it panicked with is nobody's business.
+pub(super) const PANICKED: &str = "the handler panicked";
+
+/// How a handler ended, for the policy around it.
+#[derive(Debug, Default)]
+pub(super) struct Told(AtomicU8);
+
+impl Told {
+    fn set(&self, cause: Cause) {
+        let at = CAUSES.iter().position(|it| *it == cause).unwrap_or_default();
+        self.0.store(at as u8, Ordering::Relaxed);
+    }
+
+    /// Of a handler that has ended.
+    pub(super) fn cause(&self) -> Cause {
+        CAUSES.get(usize::from(self.0.load(Ordering::Relaxed))).copied().unwrap_or(Cause::Reset)
+    }
+}
+
+/// The first is what a handler ends with that said nothing.
+const CAUSES: [Cause; 6] = [
+    Cause::Reset,
+    Cause::Reply,
+    Cause::AppError,
+    Cause::Timeout,
+    Cause::Cancelled,
+    Cause::Unavailable,
+];
