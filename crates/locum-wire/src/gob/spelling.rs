@@ -2,7 +2,7 @@
 
 /// How a field is called on the wire. Go sends only fields whose names begin with a capital, so a name
 /// that does not is spelled in Go's way: `user_id` is `UserId`. Others stand as they are.
-pub(super) fn go(name: &str) -> String {
+pub(crate) fn go(name: &str) -> String {
     if name.starts_with(char::is_uppercase) {
         return name.to_owned();
     }
@@ -54,7 +54,7 @@ pub(super) enum Fit {
 }
 
 /// A name without case and underscores.
-pub(super) fn folded(name: &str) -> String {
+pub(crate) fn folded(name: &str) -> String {
     name.chars().filter(|it| *it != '_').flat_map(char::to_lowercase).collect()
 }
 

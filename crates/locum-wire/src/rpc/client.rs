@@ -108,6 +108,10 @@ impl Calls {
 
 /// Reads what a server sends.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a connection has one, and a box is one more step for each call"
+)]
 pub enum Answers {
     /// net/rpc over gob.
     Gob(netrpc::Answers),

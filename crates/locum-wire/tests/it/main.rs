@@ -12,6 +12,7 @@ mod jsonrpc;
 mod native;
 mod native_page;
 mod native_values;
+mod netrpc;
 mod properties;
 mod rules;
 mod strict;

@@ -1,0 +1,87 @@
+//! What a client reads.
+
+use super::header::Reader;
+use crate::gob::{Stream, StreamError};
+use crate::rpc::{Answer, Body, Failure, Fatal, Form, Limits};
+
+/// Reads a stream of answers.
+#[derive(Debug)]
+pub struct Answers {
+    stream: Stream,
+    headers: Reader,
+    /// What was read of the answer that is under way.
+    begun: Option<Begun>,
+}
+
+/// The header of an answer.
+#[derive(Debug)]
+struct Begun {
+    id: u64,
+    /// Empty where the call succeeded: then its reply is next, else something that says nothing.
+    error: String,
+}
+
+impl Answers {
+    /// At the beginning of a stream.
+    pub fn new(limits: &Limits) -> Self {
+        Self { stream: Stream::new(limits), headers: Reader::default(), begun: None }
+    }
+
+    /// The next answer; see [`rpc::Answers::next`](crate::rpc::Answers::next).
+    ///
+    /// # Errors
+    ///
+    /// This is no gob stream, or a header cannot be read.
+    pub fn next<'a>(
+        &'a mut self,
+        input: &'a [u8],
+        taken: &mut usize,
+    ) -> Result<Option<Answer<'a>>, Fatal> {
+        let mut rest = input;
+        let begun = match self.begun.take() {
+            Some(begun) => begun,
+            None => match self.header(&mut rest, taken)? {
+                Some(begun) => begun,
+                None => return Ok(None),
+            },
+        };
+        let mut more = 0;
+        let reply = self.stream.next(rest, &mut more);
+        *taken += more;
+        let Begun { id, error } = begun;
+        Ok(Some(match reply {
+            Err(StreamError::Fatal(fatal)) => return Err(fatal),
+            Ok(None) => {
+                self.begun = Some(Begun { id, error });
+                return Ok(None);
+            }
+            _ if !error.is_empty() => Answer::Failure { id, failure: Failure::of_text(error) },
+            Err(StreamError::Malformed(error)) => Answer::Unreadable { id, error },
+            Ok(Some(raw)) => {
+                let form = Form::Gob { types: raw.types, id: raw.id };
+                Answer::Reply { id, body: Body { bytes: raw.bytes, form } }
+            }
+        }))
+    }
+
+    /// How many bytes the input has to have before another [`next`](Self::next) is worth while.
+    pub fn needs(&self) -> usize {
+        self.stream.needs()
+    }
+
+    fn header(&mut self, rest: &mut &[u8], taken: &mut usize) -> Result<Option<Begun>, Fatal> {
+        let mut header = 0;
+        let raw = self.stream.next(rest, &mut header);
+        *rest = rest.get(header..).unwrap_or_default();
+        *taken += header;
+        let raw = match raw {
+            Ok(Some(raw)) => raw,
+            Ok(None) => return Ok(None),
+            Err(StreamError::Fatal(fatal)) => return Err(fatal),
+            Err(StreamError::Malformed(error)) => return Err(Fatal(error.0)),
+        };
+        let header = self.headers.read(raw)?;
+        let error = String::from_utf8_lossy(header.error).into_owned();
+        Ok(Some(Begun { id: header.seq, error }))
+    }
+}

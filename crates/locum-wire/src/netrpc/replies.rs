@@ -1,0 +1,53 @@
+//! What a server writes.
+
+use serde::Serialize;
+
+use super::header::{Header, Writer};
+use crate::gob::Encoder;
+use crate::rpc::{CallId, EncodeError, Failure, Shape};
+
+/// Writes a stream of answers.
+#[derive(Debug)]
+pub struct Replies {
+    headers: Writer,
+    encoder: Encoder,
+}
+
+impl Replies {
+    /// At the beginning of a stream.
+    pub fn new() -> Self {
+        let (headers, encoder) = Writer::of_responses();
+        Self { headers, encoder }
+    }
+
+    /// What a call of `method` returned. An id of another protocol is of no call, and nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// gob has nothing like the value; then nothing was written.
+    pub fn ok<T: Serialize + ?Sized>(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: &CallId,
+        method: &str,
+        shape: &Shape,
+        value: &T,
+    ) -> Result<(), EncodeError> {
+        let CallId::Number(seq) = id else { return Ok(()) };
+        let schema = shape.gob().map_err(|error| EncodeError(error.to_string()))?;
+        let header = Header { method: method.as_bytes(), seq: *seq, error: b"" };
+        self.headers.put(out, header, |out| self.encoder.encode(out, schema, value))
+    }
+
+    /// How a call of `method` failed: a text, and an empty struct where the reply would be. An empty text
+    /// would be success; Go's own name for that is sent instead (net/rpc/jsonrpc/client.go).
+    pub fn failure(&mut self, out: &mut Vec<u8>, id: &CallId, method: &str, failure: &Failure<'_>) {
+        static EMPTY: Shape = Shape::of::<()>();
+        let CallId::Number(seq) = id else { return };
+        let schema = EMPTY.gob().expect("gob has empty structs");
+        let error = if failure.text.is_empty() { "unspecified error" } else { &failure.text };
+        let header = Header { method: method.as_bytes(), seq: *seq, error: error.as_bytes() };
+        let written = self.headers.put(out, header, |out| self.encoder.encode(out, schema, &()));
+        written.expect("gob has empty structs");
+    }
+}
