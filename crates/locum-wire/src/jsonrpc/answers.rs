@@ -55,14 +55,15 @@ impl Answers {
         if rest.first().is_some_and(|first| *first != b'{') {
             return Err(not_json());
         }
-        let end = self.scanner.end(rest).map_err(|invalid| match invalid {
-            Invalid::Syntax => not_json(),
-            Invalid::Deep => Fatal("jsonrpc: nested too deep".to_owned()),
-        })?;
-        if self.scanner.scanned() > self.limit {
-            return Err(Fatal("jsonrpc: message too long".to_owned()));
-        }
-        let Some(end) = end else { return Ok(None) };
+        let end = match self.scanner.end(rest.get(..self.limit).unwrap_or(rest)) {
+            Err(Invalid::Syntax) => return Err(not_json()),
+            Err(Invalid::Deep) => return Err(Fatal("jsonrpc: nested too deep".to_owned())),
+            Ok(None) if rest.len() > self.limit => {
+                return Err(Fatal("jsonrpc: message too long".to_owned()));
+            }
+            Ok(None) => return Ok(None),
+            Ok(Some(end)) => end,
+        };
         self.scanner.restart();
         let value = rest.get(..end).unwrap_or_default();
         str::from_utf8(value).map(Some).map_err(|_| not_json())

@@ -126,7 +126,7 @@ impl Requests {
             let value = match self.value(rest) {
                 Ok(Some(value)) => value,
                 Ok(None) => return Ok(None),
-                Err(why) => return self.invalid(rest, why).map(Some),
+                Err(unreadable) => return self.invalid(rest, unreadable).map(Some),
             };
             if !value.starts_with('[') {
                 take(rest, value.len());
@@ -154,47 +154,58 @@ impl Requests {
     }
 
     /// The value that `rest` begins with, once it is all there.
-    fn value<'a>(&mut self, rest: &mut &'a [u8]) -> Result<Option<&'a str>, &'static str> {
+    fn value<'a>(&mut self, rest: &mut &'a [u8]) -> Result<Option<&'a str>, Unreadable> {
         if self.scanner.scanned() == 0 {
             take(rest, white(rest));
         }
         if self.input == Input::Spent {
             return Ok(None);
         }
-        match rest.first() {
-            None | Some(b'{' | b'[') => {}
-            Some(_) => return Err(NOT_JSON),
-        }
-        let end = self.scanner.end(rest).map_err(|invalid| match invalid {
-            Invalid::Syntax => NOT_JSON,
-            Invalid::Deep => "jsonrpc: nested too deep",
-        })?;
-        if self.scanner.scanned() > self.limit {
-            return Err("jsonrpc: message too long");
-        }
-        let Some(end) = end else {
-            return if self.input == Input::Body { Err(NOT_JSON) } else { Ok(None) };
-        };
+        let end = self.end(rest).map_err(|why| Unreadable { why, seen: self.scanner.scanned() })?;
+        let Some(end) = end else { return Ok(None) };
         self.scanner.restart();
+        let not_json = Unreadable { why: NOT_JSON, seen: end };
         let (value, behind) = rest.split_at_checked(end).unwrap_or_default();
         if self.input == Input::Body {
             self.input = Input::Spent;
             if white(behind) < behind.len() {
-                return Err(NOT_JSON);
+                return Err(not_json);
             }
         }
-        str::from_utf8(value).map(Some).map_err(|_| NOT_JSON)
+        str::from_utf8(value).map(Some).map_err(|_| not_json)
+    }
+
+    fn end(&mut self, rest: &[u8]) -> Result<Option<usize>, &'static str> {
+        match rest.first() {
+            None | Some(b'{' | b'[') => {}
+            Some(_) => return Err(NOT_JSON),
+        }
+        match self.scanner.end(rest.get(..self.limit).unwrap_or(rest)) {
+            Err(Invalid::Syntax) => Err(NOT_JSON),
+            Err(Invalid::Deep) => Err("jsonrpc: nested too deep"),
+            Ok(None) if rest.len() > self.limit => Err("jsonrpc: message too long"),
+            Ok(None) if self.input == Input::Body => Err(NOT_JSON),
+            Ok(end) => Ok(end),
+        }
     }
 
     /// Gives up the stream; as the last thing, 2.0 is told.
-    fn invalid<'a>(&mut self, rest: &[u8], why: &str) -> Result<Found<'a>, Fatal> {
-        let fatal = Fatal(why.to_owned());
+    fn invalid<'a>(&mut self, rest: &[u8], unreadable: Unreadable) -> Result<Found<'a>, Fatal> {
+        let fatal = Fatal(unreadable.why.to_owned());
         self.over = Some(fatal.clone());
+        // What came behind is not looked at: how much of it is there, is chance.
+        let seen = rest.get(..unreadable.seen).unwrap_or(rest);
         let is_2 = self.spoke_2
             || rest.starts_with(b"[")
-            || memchr::memmem::find(rest, b"\"jsonrpc\"").is_some();
+            || memchr::memmem::find(seen, b"\"jsonrpc\"").is_some();
         if is_2 { Ok(Found::Call(Call::unreadable())) } else { Err(fatal) }
     }
+}
+
+/// Something that is no value, and how far it was looked at.
+struct Unreadable {
+    why: &'static str,
+    seen: usize,
 }
 
 /// Takes the next element of a batch, which is all there; at its end nothing but that.

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::ser::{self, Serialize};
 
 use super::text;
+use crate::gob::spelling;
 use crate::rpc::EncodeError;
 
 /// How what serde and Go say differently is written.
@@ -80,7 +81,7 @@ impl<'a> Writer<'a> {
 
     fn field(&mut self, name: &str) {
         match self.style {
-            Style::Go => text::put(self.out, &go(name)),
+            Style::Go => text::put(self.out, &spelling::go(name)),
             Style::Serde => text::put(self.out, name),
         }
         self.out.push(b':');
@@ -459,16 +460,3 @@ macro_rules! structs {
 }
 
 structs! { SerializeStruct, SerializeStructVariant, }
-
-fn go(name: &str) -> String {
-    if name.starts_with(char::is_uppercase) {
-        return name.to_owned();
-    }
-    let mut go = String::with_capacity(name.len());
-    for word in name.split('_') {
-        let mut chars = word.chars();
-        go.extend(chars.next().into_iter().flat_map(char::to_uppercase));
-        go.push_str(chars.as_str());
-    }
-    go
-}
