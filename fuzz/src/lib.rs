@@ -4,22 +4,29 @@
 #![forbid(unsafe_code)]
 
 mod chunked;
+mod connect;
 mod detect;
 mod differential;
 #[path = "../../crates/locum-wire/tests/it/gateway.rs"]
 mod gateway;
+mod jsonrpc;
 mod native;
+mod netrpc;
 mod oracle;
 mod path;
 mod request;
 mod response;
+mod stream;
 #[path = "../../crates/locum-wire/tests/it/strict.rs"]
 mod strict;
 
 pub use chunked::chunked;
+pub use connect::connect;
 pub use detect::detect;
 pub use differential::differential;
+pub use jsonrpc::jsonrpc;
 pub use native::native;
+pub use netrpc::netrpc;
 pub use path::path;
 pub use request::request;
 pub use response::response;

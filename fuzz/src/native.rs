@@ -1,9 +1,10 @@
 //! The native protocol.
 
 use locum_wire::native::{Answers, Requests};
-use locum_wire::rpc::{Body, Fatal, Limits};
+use locum_wire::rpc::{Body, Limits};
 
 use crate::cut;
+use crate::stream::stream;
 
 /// Frames mean the same however they are cut, to a server and to a client; any body can be asked to be
 /// any value.
@@ -29,33 +30,4 @@ pub fn native(bytes: &[u8]) {
     let body = Body { bytes, form: locum_wire::rpc::Form::Postcard };
     let _ = body.decode::<Vec<(u64, Option<String>)>>();
     let _ = body.decode::<std::collections::BTreeMap<i32, Vec<()>>>();
-}
-
-/// What one side makes of pieces that arrive one after the other.
-fn stream(
-    pieces: &[&[u8]],
-    mut next: impl FnMut(&[u8], &mut usize) -> (Result<Option<String>, Fatal>, usize),
-) -> Vec<String> {
-    let (mut buffer, mut seen) = (Vec::new(), Vec::new());
-    for piece in pieces {
-        buffer.extend_from_slice(piece);
-        loop {
-            let mut taken = 0;
-            let (read, needs) = next(&buffer, &mut taken);
-            assert!(taken <= buffer.len(), "no more is taken than there is");
-            buffer.drain(..taken);
-            match read {
-                Ok(Some(text)) => seen.push(text),
-                Ok(None) => {
-                    assert!(needs > buffer.len(), "what is needed is more than there is");
-                    break;
-                }
-                Err(fatal) => {
-                    seen.push(fatal.0);
-                    return seen;
-                }
-            }
-        }
-    }
-    seen
 }

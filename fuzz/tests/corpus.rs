@@ -29,6 +29,21 @@ fn native() {
 }
 
 #[test]
+fn connect() {
+    replay("connect", locum_fuzz::connect);
+}
+
+#[test]
+fn jsonrpc() {
+    replay("jsonrpc", locum_fuzz::jsonrpc);
+}
+
+#[test]
+fn netrpc() {
+    replay("netrpc", locum_fuzz::netrpc);
+}
+
+#[test]
 fn detect() {
     replay("detect", locum_fuzz::detect);
 }
