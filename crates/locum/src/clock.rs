@@ -18,6 +18,12 @@ impl Clock {
     pub(crate) fn start() -> Self {
         Self { start: Instant::now() }
     }
+
+    /// The moment of `at`; `None`: beyond what the system's clock can say.
+    #[cfg(feature = "rpc")]
+    pub(crate) fn instant(&self, at: Time) -> Option<Instant> {
+        self.start.checked_add(at.since(Time::ZERO))
+    }
 }
 
 impl locum_policy::Clock for Clock {

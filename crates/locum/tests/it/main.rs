@@ -1,5 +1,6 @@
 //! The library, as a program uses it.
 
+mod channel;
 mod client;
 mod conformance;
 mod file;
