@@ -35,6 +35,8 @@ pub(crate) enum Corrupt {
     Interface,
     /// A value that takes too much memory.
     Decoded,
+    /// A value, to be written, of another type than is said.
+    Mismatch,
 }
 
 impl fmt::Display for Corrupt {
@@ -53,6 +55,7 @@ impl fmt::Display for Corrupt {
             Self::UnknownType => "gob: unknown type id or corrupted data",
             Self::Nesting => "gob: value nests too deeply",
             Self::Interface => "gob: bad interface value",
+            Self::Mismatch => "gob: value is not of its type",
             Self::Decoded => "gob: value takes too much memory",
         })
     }

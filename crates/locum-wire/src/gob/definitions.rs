@@ -18,19 +18,17 @@ pub(crate) struct Definitions {
     rings: FxHashMap<Vec<Type>, Vec<TypeId>>,
     /// What has a number, in the order of their numbers.
     sent: Vec<TypeId>,
-    /// The numbers of types seen before, by whose they are. Only a memory: it may be emptied at any time.
+    /// Where types seen before are, by whose they are. Only a memory: it may be emptied at any time.
     known: FxHashMap<(u64, TypeId), TypeId>,
 }
 
 #[derive(Debug)]
 struct Shape {
     described: Type,
+    /// Whether there may be an interface in it, however deep.
+    has_interface: bool,
     sent: Option<TypeId>,
 }
-
-/// What had been defined at some time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark(usize);
 
 impl Definitions {
     /// The number of a type; before it has one, appends the messages that define the type and all that it is
@@ -49,8 +47,9 @@ impl Definitions {
         if id.0 < TypeId::FIRST {
             return types.get(id).map(|_| id).ok_or(Corrupt::UnknownType);
         }
-        match self.known.get(&(types.serial(), id)) {
-            Some(number) => Ok(*number),
+        let known = self.known.get(&(types.serial(), id));
+        match known.and_then(|place| self.shapes.get(index(*place))?.sent) {
+            Some(number) => Ok(number),
             None => self.send_unknown(out, types, id),
         }
     }
@@ -63,31 +62,25 @@ impl Definitions {
         id: TypeId,
     ) -> Result<TypeId, Corrupt> {
         let place = self.place(types, id)?;
-        let number = self.define(out, place);
         if self.known.len() >= MOST_KNOWN {
             self.known.clear();
         }
-        self.known.insert((types.serial(), id), number);
-        Ok(number)
+        self.known.insert((types.serial(), id), place);
+        Ok(self.define(out, place))
     }
 
-    /// How many numbers were given.
-    pub(crate) fn len(&self) -> usize {
-        self.sent.len()
+    /// Whether there may be interfaces in values of the type that was given this number.
+    pub(crate) fn has_interface(&self, number: TypeId) -> bool {
+        match number.0 - FIRST_NUMBER {
+            ..0 => number == TypeId::INTERFACE,
+            sent => self.place_has_interface(self.sent[sent as usize]),
+        }
     }
 
-    /// To take back what is defined from here on, if it is not sent after all.
-    pub(crate) fn mark(&self) -> Mark {
-        Mark(self.sent.len())
-    }
-
-    /// Takes back what was defined since.
-    pub(crate) fn rollback(&mut self, mark: Mark) {
-        if self.sent.len() > mark.0 {
-            for place in self.sent.drain(mark.0..) {
-                self.shapes[index(place)].sent = None;
-            }
-            self.known.clear();
+    fn place_has_interface(&self, place: TypeId) -> bool {
+        match place.0 {
+            ..TypeId::FIRST => place == TypeId::INTERFACE,
+            _ => self.shapes.get(index(place)).is_some_and(|shape| shape.has_interface),
         }
     }
 
@@ -173,7 +166,8 @@ impl Definitions {
             let place = match self.places.get(&shape) {
                 Some(place) => *place,
                 None => {
-                    let place = self.add(shape.clone());
+                    let has_interface = shape.inner().any(|inner| self.place_has_interface(inner));
+                    let place = self.add(shape.clone(), has_interface);
                     self.places.insert(shape, place);
                     place
                 }
@@ -189,7 +183,7 @@ impl Definitions {
             .iter()
             .map(|id| {
                 Ok(described(*id)?.map_inner(|inner| {
-                    position.get(&inner).copied().or(search.place(inner)).unwrap_or(inner)
+                    position.get(&inner).copied().or_else(|| search.place(inner)).unwrap_or(inner)
                 }))
             })
             .collect::<Result<_, Corrupt>>()?;
@@ -201,8 +195,12 @@ impl Definitions {
                     ..0 => place_at(first + (-1 - id.0) as usize),
                     _ => id,
                 };
-                let places: Vec<_> =
-                    ring.iter().map(|shape| self.add(shape.map_inner(place))).collect();
+                let has_interface =
+                    ring.iter().flat_map(Type::inner).any(|inner| self.place_has_interface(inner));
+                let places: Vec<_> = ring
+                    .iter()
+                    .map(|shape| self.add(shape.map_inner(place), has_interface))
+                    .collect();
                 self.rings.insert(ring, places.clone());
                 places
             }
@@ -213,9 +211,9 @@ impl Definitions {
         Ok(())
     }
 
-    fn add(&mut self, described: Type) -> TypeId {
+    fn add(&mut self, described: Type, has_interface: bool) -> TypeId {
         let place = place_at(self.shapes.len());
-        self.shapes.push(Shape { described, sent: None });
+        self.shapes.push(Shape { described, has_interface, sent: None });
         place
     }
 }

@@ -101,6 +101,11 @@ impl Encoder {
         self.definitions.send(&mut self.unsent, types, id)
     }
 
+    /// Whether there may be interfaces in values of the type that has this number.
+    pub(super) fn has_interface(&self, number: TypeId) -> bool {
+        self.definitions.has_interface(number)
+    }
+
     /// Appends one message, after all definitions that are to leave, also those that `write` asks for: a
     /// message is never cut in two, as Go would do. `prefix` is how many bytes its length may take; tells how
     /// many it did. When `write` fails, nothing is appended; definitions leave with the next message.

@@ -46,7 +46,7 @@ impl Time {
 
     /// The bytes that Go makes of it (time/time.go MarshalBinary).
     pub fn to_wire(self) -> Vec<u8> {
-        let offset = self.offset.unwrap_or(i32::from(UTC) * 60);
+        let offset = self.offset.unwrap_or(UTC_SECONDS);
         let mut bytes = Vec::with_capacity(16);
         bytes.push(if offset % 60 == 0 { 1 } else { 2 });
         bytes.extend_from_slice(&self.seconds.to_be_bytes());

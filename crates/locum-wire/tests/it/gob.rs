@@ -2,6 +2,9 @@
 
 mod serde_golden;
 mod stream;
+mod value;
+
+use serde_json::Value as Json;
 
 /// Bytes as they stand in the specification: hex, with names in quotes.
 fn hex(text: &str) -> Vec<u8> {
@@ -18,4 +21,27 @@ fn hex(text: &str) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// A stream that Go wrote.
+struct Line {
+    name: String,
+    bytes: Vec<u8>,
+    /// Whether `values` says all there is to say.
+    exact: bool,
+    /// What Go's encoding/json says of them.
+    values: Vec<Json>,
+}
+
+fn corpus() -> Vec<Line> {
+    let lines = include_str!("../data/gob.jsonl").lines().map(|line| {
+        let line: Json = serde_json::from_str(line).unwrap();
+        Line {
+            name: format!("{} of {}", line["id"].as_str().unwrap(), line["go"].as_str().unwrap()),
+            bytes: hex(line["hex"].as_str().unwrap()),
+            exact: line["exact"].as_bool().unwrap(),
+            values: line["values"].as_array().unwrap().clone(),
+        }
+    });
+    lines.collect()
 }
