@@ -47,7 +47,6 @@ pub(crate) fn written(syntax: &impl ToTokens) -> String {
         (" ,", ","),
         (" ;", ";"),
         ("& ", "&"),
-        (" (", "("),
         ("( ", "("),
         (" )", ")"),
         ("[ ", "["),

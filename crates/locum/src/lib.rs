@@ -74,6 +74,10 @@ pub use server::Server;
 #[cfg(feature = "rpc")]
 pub use stream::Stream;
 
+/// What travels along with a call.
+#[cfg(feature = "rpc")]
+pub use locum_wire::rpc::{Metadata, TraceParent};
+
 /// The engine: gates, what they are told, and the run around them.
 pub use locum_policy as policy;
 

@@ -11,11 +11,12 @@ use crate::service::ServiceSpec;
 use crate::{CallError, Cx, Delivery, Policy, TransportKind};
 
 pub use self::guard::Guard;
+pub use self::once::{Once, sent_already};
+pub use self::stream::Streaming;
 
 mod guard;
 mod once;
-
-pub use self::once::{Once, sent_already};
+mod stream;
 
 /// A service in the same program: what the `wrap` of a generated proxy calls. Nothing is serialised.
 ///

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use crate::local::{Guard, Once, direct, sent_already};
+pub use crate::local::{Guard, Once, Streaming, direct, sent_already};
 pub use crate::stream::BoxStream;
 pub use crate::stream::relay::relay;
 pub use locum_wire::rpc::{DecodeError, Shape};

@@ -8,6 +8,7 @@ use syn::spanned::Spanned as _;
 use super::cx;
 use crate::interface::Interface;
 use crate::method::Method;
+use crate::signature::Reply;
 
 pub(super) fn write(interface: &Interface) -> TokenStream {
     let (ident, proxy) = (&interface.ident, interface.proxy());
@@ -20,29 +21,40 @@ pub(super) fn write(interface: &Interface) -> TokenStream {
 fn call(interface: &Interface, number: usize, method: &Method) -> TokenStream {
     let (ident, name) = (&interface.ident, &method.ident);
     let (spec, cx, current) = (interface.spec(), cx(), method.current());
-    let given: Vec<_> = method.given().collect();
-    let direct = method.pass_context(&quote!(#cx));
-    let attempt = attempt(interface, method);
+    let given = method.given();
+    let context = method.pass_context(&quote!(#cx));
+    let attempts = attempts(interface, method);
+    let (free, call) = match method.output.reply {
+        Reply::Value(_) => (None, quote!(call)),
+        Reply::Stream(_) => {
+            (Some(quote!(.map(::locum::__private::Streaming::free))), quote!(stream))
+        }
+    };
     quote! {
         #current
         let __service = self.inner.service();
         match self.inner.guard() {
             ::core::option::Option::None => {
-                ::locum::__private::direct(#cx, #ident::#name(__service, #direct #(#given),*)).await
+                let __call = #ident::#name(__service, #context #(#given),*);
+                ::locum::__private::direct(#cx, __call).await #free
             }
             ::core::option::Option::Some(__guard) => {
-                let __method = &#spec.methods[#number];
-                #attempt
+                #attempts.#call(&#spec.methods[#number]).await
             }
         }
     }
 }
 
 /// What may be done again is given copies of its arguments; all else is given them once.
-fn attempt(interface: &Interface, method: &Method) -> TokenStream {
+fn attempts(interface: &Interface, method: &Method) -> TokenStream {
     let (ident, name, cx) = (&interface.ident, &method.ident, cx());
     let given: Vec<_> = method.given().collect();
-    let context = method.pass_context(&quote!(&__attempt));
+    // A stream may borrow from its context, and is there when the attempt is over.
+    let context = match method.output.reply {
+        Reply::Value(_) => quote!(&__attempt),
+        Reply::Stream(_) => quote!(#cx),
+    };
+    let context = method.pass_context(&context);
     let work = quote!(#ident::#name(__service, #context #(#given),*).await);
     if method.idempotent && method.stream.is_none() {
         let copies = method.arguments.iter().map(|argument| {
@@ -51,16 +63,16 @@ fn attempt(interface: &Interface, method: &Method) -> TokenStream {
             quote_spanned!(argument.ty.span()=> let #ident = ::locum::__private::repeat(&#ident);)
         });
         quote! {
-            __guard.call_again(#cx, __method, |__attempt| {
+            __guard.again(#cx, |__attempt| {
                 #(#copies)*
                 async move { #work }
-            }).await
+            })
         }
     } else {
         let once = Ident::new("__once", Span::mixed_site());
         quote! {
             let #once = ::locum::__private::Once::new((#(#given,)*));
-            __guard.call_once(#cx, __method, |__attempt| {
+            __guard.once(#cx, |__attempt| {
                 let #once = #once.take();
                 async move {
                     let ::core::option::Option::Some((#(#given,)*)) = #once else {
@@ -68,7 +80,7 @@ fn attempt(interface: &Interface, method: &Method) -> TokenStream {
                     };
                     #work
                 }
-            }).await
+            })
         }
     }
 }

@@ -3,7 +3,10 @@
 mod channel;
 mod client;
 mod conformance;
+mod cx;
+mod error;
 mod file;
+mod local;
 mod server;
 mod service;
 mod serving;
