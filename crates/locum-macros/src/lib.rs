@@ -68,8 +68,11 @@ pub fn service(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let parser = syn::meta::parser(|meta| settings.read(&meta));
     parse_macro_input!(attribute with parser);
     let item = parse_macro_input!(item as ItemTrait);
-    let interface = interface::Interface::new(settings, item);
-    interface.map_or_else(syn::Error::into_compile_error, |it| write::all(&it)).into()
+    match interface::Interface::new(settings, item.clone()) {
+        Ok(interface) => write::all(&interface),
+        Err(mistakes) => write::mistaken(item, &mistakes),
+    }
+    .into()
 }
 
 /// Makes an enum the error of a service: each of its variants without fields is told by its text.

@@ -5,7 +5,8 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
-use syn::Ident;
+use syn::spanned::Spanned as _;
+use syn::{Error, FnArg, Ident, ItemTrait, TraitItem};
 
 use crate::interface::Interface;
 use crate::method::Method;
@@ -33,6 +34,25 @@ pub(crate) fn all(interface: &Interface) -> TokenStream {
     ]
     .into_iter()
     .collect()
+}
+
+/// The trait without anything that was made of it, so that the mistakes are all there is to be told.
+pub(crate) fn mistaken(mut item: ItemTrait, mistakes: &Error) -> TokenStream {
+    for item in &mut item.items {
+        let TraitItem::Fn(item) = item else { continue };
+        item.attrs.retain(|attribute| !attribute.path().is_ident("method"));
+        for input in &mut item.sig.inputs {
+            if let FnArg::Typed(input) = input {
+                input.attrs.clear();
+            }
+        }
+    }
+    let mistakes = mistakes.to_compile_error();
+    quote! {
+        #mistakes
+        #[allow(async_fn_in_trait)]
+        #item
+    }
 }
 
 /// What the generated names are.
@@ -181,6 +201,11 @@ impl Method {
         };
         quote!(::core::result::Result<#ok, ::locum::CallError<#error>>)
     }
+}
+
+/// `name`, where the compiler says of it what is wrong with the error of `method`.
+fn at_error(name: &str, method: &Method) -> Ident {
+    Ident::new(name, method.output.error.span())
 }
 
 /// The context, in what is written.

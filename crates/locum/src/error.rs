@@ -104,6 +104,10 @@ pub enum Delivery {
 
 /// What a service fails with, and how that travels. On wires that carry only text, the text is all
 /// there is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is the error of a service, so it has to be an `AppError`",
+    note = "derive it: `#[derive(locum::AppError)]`, or implement it for errors that are no enum"
+)]
 pub trait AppError: fmt::Display + Sized + Send + Sync + 'static {
     /// The error that a peer put into words.
     fn from_text(text: String) -> Self;

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::cx;
+use super::{at_error, cx};
 use crate::interface::Interface;
 use crate::method::Method;
 use crate::signature::Reply;
@@ -71,11 +71,12 @@ fn call(interface: &Interface, number: usize, method: &Method) -> TokenStream {
     let args = interface.pack(method);
     let stream = method.stream.iter().map(|stream| &stream.ident);
     let call = match (&method.stream, &method.output.reply) {
-        (None, Reply::Value(_)) => quote!(call),
-        (Some(_), Reply::Value(_)) => quote!(call_sending),
-        (None, Reply::Stream(_)) => quote!(call_receiving),
-        (Some(_), Reply::Stream(_)) => quote!(call_exchanging),
+        (None, Reply::Value(_)) => "call",
+        (Some(_), Reply::Value(_)) => "call_sending",
+        (None, Reply::Stream(_)) => "call_receiving",
+        (Some(_), Reply::Stream(_)) => "call_exchanging",
     };
+    let call = at_error(call, method);
     quote! {
         #current
         self.inner.#call(#cx, &#spec.methods[#number], #args #(, #stream)*).await

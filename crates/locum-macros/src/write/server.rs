@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::cx;
+use super::{at_error, cx};
 use crate::interface::Interface;
 use crate::method::Method;
 use crate::signature::Reply;
@@ -70,8 +70,14 @@ fn handler(interface: &Interface, method: &Method) -> TokenStream {
         quote!(let #ident = __call.items.typed();)
     });
     let answer = match method.output.reply {
-        Reply::Value(_) => quote!(__responder.finish(&__result)),
-        Reply::Stream(_) => quote!(__responder.stream(__result).await),
+        Reply::Value(_) => {
+            let finish = at_error("finish", method);
+            quote!(__responder.#finish(&__result))
+        }
+        Reply::Stream(_) => {
+            let stream = at_error("stream", method);
+            quote!(__responder.#stream(__result).await)
+        }
     };
     quote! {{
         let #pattern: #body = __call.args.decode()?;

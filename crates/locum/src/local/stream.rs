@@ -8,7 +8,7 @@ use locum_policy::{Cause, Clock as _, Held};
 use crate::{CallError, Clock, Stream};
 
 /// What a call that has ended holds of its policy.
-pub struct Open {
+pub(super) struct Open {
     pub(super) held: Held,
     /// How its last attempt ended, as far as is known.
     pub(super) cause: Cause,

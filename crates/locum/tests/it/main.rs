@@ -2,6 +2,7 @@
 
 mod channel;
 mod client;
+mod compile;
 mod conformance;
 mod cx;
 mod error;

@@ -278,6 +278,28 @@ fn without_a_name_a_service_is_called_as_its_trait() {
     let _ = UserStoreMock::new();
 }
 
+/// What is written of a trait does not trouble whoever is strict with himself.
+#[deny(warnings, missing_docs, unreachable_pub, unused, clippy::all, clippy::pedantic)]
+#[expect(unreachable_pub, reason = "what others would see of it")]
+pub mod strict {
+    use locum::{CallError, Cx, Stream};
+
+    /// A service.
+    #[locum::service]
+    pub trait Strict: Send + Sync + 'static {
+        /// A method.
+        #[method(idempotent)]
+        async fn alone(&self, cx: &Cx) -> Result<(), CallError>;
+        /// Another.
+        async fn many(&self, cx: &Cx, a: u8, b: Option<String>) -> Result<u8, CallError>;
+        /// A third.
+        async fn streams(
+            &self,
+            items: impl Stream<Item = u8>,
+        ) -> Result<impl Stream<Item = Result<u8, CallError>>, CallError>;
+    }
+}
+
 #[tokio::test]
 async fn a_mock_answers_and_keeps_what_was_asked() {
     let mock = ArithMock::new()

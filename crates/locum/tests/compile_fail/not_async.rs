@@ -1,0 +1,8 @@
+use locum::CallError;
+
+#[locum::service]
+trait Counter {
+    fn count(&self) -> Result<u64, CallError>;
+}
+
+fn main() {}
