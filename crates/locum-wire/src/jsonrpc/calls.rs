@@ -1,6 +1,7 @@
 //! What a client writes.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::text;
 use super::write::{Style, write};
@@ -35,22 +36,12 @@ impl Calls {
     }
 
     /// The same with an argument that is JSON already.
-    ///
-    /// # Errors
-    ///
-    /// It is not; then nothing was written.
-    pub fn call_json(
-        &mut self,
-        out: &mut Vec<u8>,
-        head: &CallHead<'_>,
-        args: &str,
-    ) -> Result<(), EncodeError> {
-        let args: &serde_json::value::RawValue =
-            serde_json::from_str(args).map_err(|error| EncodeError(format!("json: {error}")))?;
-        self.put(out, head, |out| {
+    pub fn call_json(&mut self, out: &mut Vec<u8>, head: &CallHead<'_>, args: &RawValue) {
+        let written = self.put(out, head, |out| {
             out.extend_from_slice(args.get().as_bytes());
             Ok(())
-        })
+        });
+        written.expect("JSON can be written");
     }
 
     fn put(

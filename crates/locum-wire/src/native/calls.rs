@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::field;
 use super::frame::{self, Kind, Writer};
@@ -48,12 +49,36 @@ impl Calls {
         head: &CallHead<'_>,
         args: &T,
     ) -> Result<(), EncodeError> {
+        self.put(out, head, self.form, args)
+    }
+
+    /// One call with an argument that is JSON already; so is what it returns.
+    ///
+    /// # Errors
+    ///
+    /// The frame would be too long; then nothing of the call was written.
+    pub fn call_json(
+        &mut self,
+        out: &mut Vec<u8>,
+        head: &CallHead<'_>,
+        args: &RawValue,
+    ) -> Result<(), EncodeError> {
+        self.put(out, head, Form::Json, args)
+    }
+
+    fn put<T: Serialize + ?Sized>(
+        &mut self,
+        out: &mut Vec<u8>,
+        head: &CallHead<'_>,
+        form: Form,
+        args: &T,
+    ) -> Result<(), EncodeError> {
         if head.method.len() > LONGEST {
             return Err(EncodeError(format!("a method's name of more than {LONGEST} bytes")));
         }
-        let start = self.writer.begin(out, self.form.mark(Kind::CALL));
+        let start = self.writer.begin(out, form.mark(Kind::CALL));
         let new = put_head(out, head, &self.methods);
-        self.form.encode(out, start, args)?;
+        form.encode(out, start, args)?;
         if new {
             self.methods.keep(head.method);
         }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::header::{Header, Writer};
 use super::{CANCEL, CancelArgs};
-use crate::gob::Encoder;
+use crate::gob::{Encoder, Typed};
 use crate::rpc::{CallHead, EncodeError, Shape};
 
 /// Writes a stream of calls.
@@ -36,6 +36,21 @@ impl Calls {
         let schema = shape.gob().map_err(|error| EncodeError(error.to_string()))?;
         let header = Header { method: head.method.as_bytes(), seq: head.id, error: b"" };
         self.headers.put(out, header, |out| self.encoder.encode(out, schema, args))
+    }
+
+    /// The same with an argument whose type only its own description knows.
+    ///
+    /// # Errors
+    ///
+    /// The value is none that its description describes; then nothing was written.
+    pub fn call_value(
+        &mut self,
+        out: &mut Vec<u8>,
+        head: &CallHead<'_>,
+        args: &Typed,
+    ) -> Result<(), EncodeError> {
+        let header = Header { method: head.method.as_bytes(), seq: head.id, error: b"" };
+        self.headers.put(out, header, |out| self.encoder.put(out, args))
     }
 
     /// Gives up the call `id` by a call of its own, with the number `own`. Its answer says nothing: a stock

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
+use super::Limits;
 use crate::{gob, jsonrpc, native};
 
 /// One value as it came, and what it takes to read it.
@@ -43,6 +45,32 @@ impl<'a> Body<'a> {
             Form::Gob { types, id } => gob::decode(types, id, self.bytes),
             Form::Json => jsonrpc::decode(self.bytes),
             Form::Postcard => native::decode(self.bytes),
+        }
+    }
+
+    /// The value as JSON, for who does not know its type. gob is shown as
+    /// [`Typed::to_json`](gob::Typed::to_json) says.
+    ///
+    /// # Errors
+    ///
+    /// The value is malformed, JSON has nothing like it, or it is postcard, which only its type can read.
+    pub fn to_json(&self) -> Result<String, DecodeError> {
+        match self.form {
+            Form::Gob { types, id } => {
+                let limits = Limits::default();
+                let raw = gob::Raw { types, id, bytes: self.bytes };
+                let value = gob::Typed::decode(&raw, &limits)?;
+                value.to_json(&limits).map_err(|error| DecodeError(error.to_string()))
+            }
+            Form::Json => {
+                let json: &RawValue = serde_json::from_slice(self.bytes)
+                    .map_err(|error| DecodeError(format!("json: {error}")))?;
+                Ok(json.get().to_owned())
+            }
+            Form::Postcard => Err(DecodeError(
+                "postcard: only its type can read this; call in JSON, and it is answered so"
+                    .to_owned(),
+            )),
         }
     }
 

@@ -1,9 +1,11 @@
 //! The client's halves of a connection.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::server::no_streams;
 use super::{Answer, CallHead, EncodeError, Fatal, Limits, Protocol, Shape};
+use crate::gob::Typed;
 use crate::{jsonrpc, native, netrpc};
 
 /// Writes what a client sends.
@@ -43,6 +45,36 @@ impl Calls {
             Self::Gob(calls) => calls.call(out, head, shape, args),
             Self::Json(calls) => calls.call(out, head, args),
             Self::Native(calls) => calls.call(out, head, args),
+        }
+    }
+
+    /// One call by who does not know the types: the argument is JSON, and [`Body::to_json`](super::Body::to_json)
+    /// shows what comes back.
+    ///
+    /// On JSON-RPC it is sent as it stands, on the native protocol the call says that it is JSON. gob has
+    /// types, which are guessed as [`Typed::from_json`] says: whole numbers are ints, objects are structs.
+    ///
+    /// # Errors
+    ///
+    /// It is no JSON, or cannot be written on this wire; then nothing was.
+    pub fn call_json(
+        &mut self,
+        out: &mut Vec<u8>,
+        head: &CallHead<'_>,
+        args: &str,
+    ) -> Result<(), EncodeError> {
+        let args: &RawValue =
+            serde_json::from_str(args).map_err(|error| EncodeError(format!("json: {error}")))?;
+        match self {
+            Self::Gob(calls) => {
+                let args = Typed::from_json(args.get(), None, &Limits::default());
+                calls.call_value(out, head, &args.map_err(|error| EncodeError(error.to_string()))?)
+            }
+            Self::Json(calls) => {
+                calls.call_json(out, head, args);
+                Ok(())
+            }
+            Self::Native(calls) => calls.call_json(out, head, args),
         }
     }
 

@@ -378,16 +378,11 @@ fn calls_are_written_as_go_and_as_the_specification_write_them() {
 }
 
 #[test]
-fn arguments_in_json_are_sent_as_they_are_or_not_at_all() {
+fn what_json_has_no_word_for_is_not_sent() {
     let mut out = Vec::new();
     let mut calls = Calls::new(Protocol::Json1);
-    calls.call_json(&mut out, &head("A.B", 1), r#" {"x": 1.50} "#).unwrap();
-    assert_eq!(out, b"{\"method\":\"A.B\",\"params\":[{\"x\": 1.50}],\"id\":1}\n");
-    for bad in ["", "{", "1 2", "], \"id\": 5"] {
-        assert!(calls.call_json(&mut out, &head("A.B", 1), bad).is_err(), "{bad}");
-    }
     assert!(calls.call(&mut out, &head("A.B", 2), &f32::INFINITY).is_err());
-    assert_eq!(out.len(), 47);
+    assert_eq!(out, b"");
 }
 
 #[test]
@@ -485,7 +480,7 @@ fn answers_to_nobody_are_passed_over_and_odd_ones_are_unreadable() {
     assert!(answers.next(b"[]", &mut 0).is_err());
 }
 
-fn decode<'a, T: serde::de::DeserializeOwned>(json: &'a str) -> Result<T, DecodeError> {
+fn decode<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, DecodeError> {
     Body { bytes: json.as_bytes(), form: Form::Json }.decode()
 }
 
@@ -496,7 +491,7 @@ struct Wide {
     data: Vec<u8>,
     fixed: [u16; 3],
     inner: Args,
-    maybe: Option<Box<Wide>>,
+    maybe: Option<Box<Self>>,
     by_number: BTreeMap<i32, bool>,
     list: Vec<Args>,
     float: f64,
@@ -596,7 +591,7 @@ fn recursive_types_are_read_only_so_deep() {
     #[derive(Debug, Deserialize)]
     struct Deep {
         #[expect(dead_code, reason = "only its depth matters")]
-        deep: Option<Box<Deep>>,
+        deep: Option<Box<Self>>,
     }
     let nest = |depth| format!("{}null{}", "{\"deep\":".repeat(depth), "}".repeat(depth));
     assert!(decode::<Deep>(&nest(128)).is_ok());
@@ -627,7 +622,7 @@ struct Many {
     single: f32,
     pair: (i8, char),
     #[serde(rename = "Odd\"Name")]
-    odd: Option<Box<Many>>,
+    odd: Option<Box<Self>>,
 }
 
 fn choice() -> impl Strategy<Value = Choice> {
@@ -653,6 +648,7 @@ prop_compose! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn values_are_read_back(value in many(), outer in many()) {
         let value = Many { odd: Some(Box::new(value)), ..outer };
@@ -676,7 +672,7 @@ proptest! {
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&input).is_ok();
         let mut requests = Requests::new(&Limits::default());
         let cut = input.len().min(cut);
-        let first = requests.next(input[..cut].as_bytes(), &mut 0).map(|it| it.is_some());
+        let first = requests.next(&input.as_bytes()[..cut], &mut 0).map(|it| it.is_some());
         let read = first.and_then(|_| requests.next(input.as_bytes(), &mut 0).map(|it| it.is_some()));
         if is_json {
             prop_assert_eq!(read, Ok(true));

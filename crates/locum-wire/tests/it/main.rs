@@ -16,3 +16,4 @@ mod netrpc;
 mod properties;
 mod rules;
 mod strict;
+mod untyped;
