@@ -54,6 +54,8 @@ pub mod service;
 #[cfg(feature = "rpc")]
 pub mod stream;
 #[cfg(feature = "rpc")]
+pub mod testing;
+#[cfg(feature = "rpc")]
 pub mod transport;
 
 #[cfg(feature = "rpc")]

@@ -6,6 +6,7 @@ mod compile;
 mod conformance;
 mod cx;
 mod error;
+mod faults;
 mod file;
 mod local;
 mod server;
