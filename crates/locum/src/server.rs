@@ -42,6 +42,7 @@ mod handling;
 mod http;
 mod input;
 mod limits;
+mod line;
 mod outbox;
 mod output;
 mod reflection;
@@ -51,6 +52,8 @@ mod session;
 pub use limits::{Deadlines, Limits, WhenFull};
 pub use reflection::{MethodInfo, ServiceInfo};
 pub use responder::Responder;
+
+pub(crate) use line::Line;
 
 use self::bearer::Bearer;
 use self::core::{Core, Phase, drains};

@@ -40,6 +40,13 @@ pub struct Method {
     pub returns_stream: bool,
 }
 
+impl Method {
+    /// Whether it has a stream, either way.
+    pub(crate) const fn streams(&self) -> bool {
+        self.takes_stream || self.returns_stream
+    }
+}
+
 /// What a server serves: the generated `…Server` of a trait.
 pub trait Service: Send + Sync + 'static {
     /// The description.

@@ -20,6 +20,11 @@ use super::core::Core;
 use crate::Cx;
 use crate::metrics::Outcome;
 use crate::service::Method;
+use crate::stream::Flow;
+
+mod streams;
+
+pub(super) use streams::Item;
 
 /// What a connection shares with those who answer its calls.
 pub(super) struct Outbox {
@@ -38,6 +43,10 @@ struct State {
     numbers: FxHashMap<u64, usize>,
     /// Bytes of their arguments.
     argument_bytes: usize,
+    /// How many of them have streams.
+    streams: usize,
+    /// Those who wait until what is to be written is less.
+    crowd: Vec<Waker>,
     /// No deadline of a call being handled is before.
     earliest: Option<Instant>,
     /// The last serial.
@@ -67,6 +76,8 @@ struct Call {
     entry: usize,
     /// Of its argument.
     bytes: usize,
+    /// The streams that go with it, if its method has any.
+    flow: Option<Arc<Flow>>,
     /// What there is of a call that has a task.
     task: Option<Task>,
 }
@@ -98,6 +109,8 @@ pub(super) struct Standing {
     pub(super) calls: usize,
     /// Bytes of their arguments.
     pub(super) argument_bytes: usize,
+    /// How many of the calls have streams.
+    pub(super) streams: usize,
     /// When to look for calls whose time is over.
     pub(super) earliest: Option<Instant>,
     /// Why the connection was woken, if by somebody who has to do with this.
@@ -114,6 +127,8 @@ impl Outbox {
             calls: Slab::new(),
             numbers: FxHashMap::default(),
             argument_bytes: 0,
+            streams: 0,
+            crowd: Vec::new(),
             earliest: None,
             serial: 0,
             sleeper: None,
@@ -124,13 +139,20 @@ impl Outbox {
     }
 
     /// Takes in a call that is to be answered, and tells how much there was before.
-    pub(super) fn open(&self, id: CallId, entry: usize, bytes: usize) -> (Key, Standing) {
+    pub(super) fn open(
+        &self,
+        id: CallId,
+        entry: usize,
+        bytes: usize,
+        flow: Option<Arc<Flow>>,
+    ) -> (Key, Standing) {
         let mut state = self.state();
         let standing = state.standing();
         state.serial += 1;
         let serial = state.serial;
         state.argument_bytes += bytes;
-        let slot = state.calls.insert(Call { serial, id, entry, bytes, task: None });
+        state.streams += usize::from(flow.is_some());
+        let slot = state.calls.insert(Call { serial, id, entry, bytes, flow, task: None });
         (Key { slot, serial }, standing)
     }
 
@@ -277,7 +299,7 @@ impl Outbox {
         let calls = {
             let mut state = self.state();
             state.numbers.clear();
-            state.argument_bytes = 0;
+            (state.argument_bytes, state.streams) = (0, 0);
             std::mem::take(&mut state.calls)
         };
         for (_, call) in calls {
@@ -294,7 +316,13 @@ impl Outbox {
 
     /// Swaps what is to be written for `empty`.
     pub(super) fn swap(&self, empty: &mut Vec<u8>) {
-        std::mem::swap(&mut self.state().out, empty);
+        let mut state = self.state();
+        std::mem::swap(&mut state.out, empty);
+        if !state.crowd.is_empty() {
+            let crowd = std::mem::take(&mut state.crowd);
+            drop(state);
+            crowd.into_iter().for_each(Waker::wake);
+        }
     }
 
     /// What the connection was woken for. It is awake from here on.
@@ -377,6 +405,7 @@ impl State {
         call_of(&mut self.calls, key)?;
         let call = self.calls.remove(key.slot);
         self.argument_bytes -= call.bytes;
+        self.streams -= usize::from(call.flow.is_some());
         if call.task.is_some()
             && let Some(number) = number(&call.id)
             // A client may have used the number twice.
@@ -392,6 +421,7 @@ impl State {
             unsent: self.out.len(),
             calls: self.calls.len(),
             argument_bytes: self.argument_bytes,
+            streams: self.streams,
             earliest: self.earliest,
             woken: self.woken,
             broken: self.broken,

@@ -8,7 +8,9 @@ use locum_policy::Cause;
 use locum_wire::rpc::{Class, Failure};
 use serde::Serialize;
 
+use super::line::{Line, Stopped};
 use super::outbox::{Key, Outbox};
+use crate::stream::{Flow, Stream};
 use crate::{AppError, CallError};
 
 /// Takes the result of one call to its caller. Dropped without one, it says that the handler is at fault.
@@ -16,12 +18,18 @@ pub struct Responder {
     outbox: Arc<Outbox>,
     key: Key,
     told: Option<Arc<Told>>,
+    flow: Option<Arc<Flow>>,
     answered: bool,
 }
 
 impl Responder {
-    pub(super) fn new(outbox: Arc<Outbox>, key: Key, told: Option<Arc<Told>>) -> Self {
-        Self { outbox, key, told, answered: false }
+    pub(super) fn new(
+        outbox: Arc<Outbox>,
+        key: Key,
+        told: Option<Arc<Told>>,
+        flow: Option<Arc<Flow>>,
+    ) -> Self {
+        Self { outbox, key, told, flow, answered: false }
     }
 
     /// Answers the call. A result that cannot be written on the wire it came by fails the call.
@@ -33,6 +41,38 @@ impl Responder {
                 self.outbox.ok(self.key, value);
             }
             Err(error) => self.fail(&error.to_failure()),
+        }
+    }
+
+    /// Answers the call with a stream: returns once its last item has left, or its caller has gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the call as a handler at fault does.
+    pub async fn stream<S, T, E>(self, result: Result<S, CallError<E>>)
+    where
+        S: Stream<Item = Result<T, CallError<E>>> + Send,
+        T: Serialize + Send,
+        E: AppError,
+    {
+        let stream = match (result, &self.flow) {
+            (Err(error), _) => return self.finish::<(), E>(&Err(error)),
+            (Ok(_), None) => {
+                return self.finish::<(), String>(&Err(CallError::Internal(NO_STREAM.to_owned())));
+            }
+            (Ok(stream), Some(flow)) => {
+                let line = Line::new(&self.outbox, self.key, Arc::clone(flow));
+                line.send(stream).await
+            }
+        };
+        match stream {
+            Ok(()) => self.finish::<_, E>(&Ok(())),
+            Err(Stopped::Failed(error)) => self.finish::<(), E>(&Err(error)),
+            Err(Stopped::Unwritable(text)) => {
+                self.finish::<(), E>(&Err(CallError::Internal(text)));
+            }
+            // It was answered already: its time is over, or its caller gave it up.
+            Err(Stopped::Over) => {}
         }
     }
 
@@ -69,6 +109,9 @@ impl fmt::Debug for Responder {
         f.debug_struct("Responder").field("call", &self.key).finish_non_exhaustive()
     }
 }
+
+/// What a handler is told that answers with a stream where its method has none.
+const NO_STREAM: &str = "the method returns no stream";
 
 /// What the caller of a handler that panicked is told. What it panicked with is nobody's business.
 pub(super) const PANICKED: &str = "the handler panicked";

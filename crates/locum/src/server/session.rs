@@ -21,12 +21,13 @@ use super::core::Core;
 use super::guard::Guarded;
 use super::handling;
 use super::limits::WhenFull;
+use super::line::Line;
 use super::outbox::{Key, Outbox, Standing};
 use super::responder::{PANICKED, Responder, Told};
 use crate::Cx;
 use crate::cx::{Arrived, Peer};
 use crate::service::{Handler, Incoming};
-use crate::stream::Inlet;
+use crate::stream::{self, Flow, Inlet};
 
 /// The calls of one connection.
 pub(super) struct Session {
@@ -174,15 +175,21 @@ struct Read<'a> {
     trace: Option<TraceParent>,
     metadata: Metadata<'a>,
     args: Body<'a>,
+    streams: bool,
 }
 
 impl Calls {
     /// Whether the next request may be looked at.
     fn may_begin(&mut self) -> bool {
         let limits = &self.core.limits;
-        if self.standing.unsent > limits.reply_bytes
-            || self.standing.argument_bytes > limits.argument_bytes
-        {
+        if self.standing.unsent > limits.reply_bytes {
+            return false;
+        }
+        // What streams wait for is behind the next call; so they cannot wait for it.
+        if self.standing.streams > 0 {
+            return true;
+        }
+        if self.standing.argument_bytes > limits.argument_bytes {
             return false;
         }
         match limits.when_full {
@@ -214,8 +221,8 @@ impl Calls {
 
     fn handle(&mut self, request: Request<'_>) {
         match request {
-            Request::Call { id, method, timeout, attempt, trace, metadata, args, streams: _ } => {
-                self.call(Read { id, method, timeout, attempt, trace, metadata, args });
+            Request::Call { id, method, timeout, attempt, trace, metadata, args, streams } => {
+                self.call(Read { id, method, timeout, attempt, trace, metadata, args, streams });
             }
             Request::Malformed { id, method, failure } => self.refuse(&id, method, &failure),
             Request::Batch { calls } => self.outbox.write(|replies, _| replies.batch(calls)),
@@ -230,17 +237,17 @@ impl Calls {
             }
             Request::Ping(token) => self.outbox.write(|replies, out| replies.pong(out, token)),
             Request::GoAway => self.is_left = true,
-            // Nobody was asked; and what belongs to no call is nobody's.
-            Request::Pong(_)
-            | Request::Item { .. }
-            | Request::End { .. }
-            | Request::Credit { .. } => {}
+            Request::Item { id, item } => self.outbox.arrive(id, &item),
+            Request::End { id } => self.outbox.end(id),
+            Request::Credit { id, bytes } => self.outbox.add_credit(id, bytes),
+            // Nobody was asked.
+            Request::Pong(_) => {}
         }
     }
 
     /// Begins a call.
     fn call(&mut self, read: Read<'_>) {
-        let Read { id, method, timeout, attempt, trace, metadata, args } = read;
+        let Read { id, method, timeout, attempt, trace, metadata, args, streams } = read;
         let core = Arc::clone(&self.core);
         let Some(at) = core.directory.find(method) else {
             return self.refuse(&id, method, &core.directory.unknown(method));
@@ -257,16 +264,33 @@ impl Calls {
         if let Err(failure) = self.identify(metadata) {
             return self.refuse(&id, method, &failure);
         }
-        let deadline = core.deadlines.of_call(timeout, self.now);
+        let entry = core.directory.entry(at);
+        let flow = if entry.method.streams() {
+            if self.outbox.protocol() != Protocol::Native {
+                return self.refuse(
+                    &id,
+                    method,
+                    &Failure::bad_arguments(stream::unsupported(method)),
+                );
+            }
+            Some(Arc::new(Flow::new(streams)))
+        } else {
+            None
+        };
+        // A stream lasts as long as it likes, unless its caller says how long.
+        let deadline = match (timeout, &flow) {
+            (None, Some(_)) => None,
+            _ => core.deadlines.of_call(timeout, self.now),
+        };
         if deadline.is_some_and(|deadline| deadline <= self.now) {
             return self.refuse(&id, method, &Failure::deadline());
         }
         let cx = Cx::of_call(Arrived { deadline, peer: &self.peer, metadata, trace });
-        let entry = core.directory.entry(at);
-        let key = self.open(id, at, args.bytes.len());
+        let key = self.open(id, at, args.bytes.len(), flow.clone());
+        let items = Inlet::new(flow.clone().map(|flow| Line::new(&self.outbox, key, flow)));
         let told = core.guard.as_ref().map(|_| Arc::<Told>::default());
-        let responder = Responder::new(Arc::clone(&self.outbox), key, told.clone());
-        let incoming = Incoming { cx: cx.clone(), args, items: Inlet::default(), responder };
+        let responder = Responder::new(Arc::clone(&self.outbox), key, told.clone(), flow);
+        let incoming = Incoming { cx: cx.clone(), args, items, responder };
         self.outbox.beginning(key);
         let begun = catch_unwind(AssertUnwindSafe(|| entry.service.call(entry.index, incoming)));
         self.outbox.begun();
@@ -292,7 +316,7 @@ impl Calls {
                 })
             }
         };
-        if entry.method.heavy || self.now >= self.in_place_until {
+        if entry.method.heavy || entry.method.streams() || self.now >= self.in_place_until {
             self.entrust(key, self.now, deadline, cx, handler);
         } else {
             self.handle_in_place(at, key, deadline, cx, handler);
@@ -343,8 +367,10 @@ impl Calls {
 
     /// Whether there is no room for a call, where it would be refused for that.
     fn is_over(&mut self) -> bool {
-        self.core.limits.when_full == WhenFull::Refuse
-            && (self.standing.calls >= self.core.limits.calls_per_connection || !self.has_room())
+        let limits = &self.core.limits;
+        let beyond = self.standing.argument_bytes > limits.argument_bytes;
+        (limits.when_full == WhenFull::Refuse || self.standing.streams > 0)
+            && (self.standing.calls >= limits.calls_per_connection || beyond || !self.has_room())
     }
 
     /// Finds out who calls, if the server wants to know.
@@ -360,8 +386,8 @@ impl Calls {
         Ok(())
     }
 
-    fn open(&mut self, id: CallId, at: usize, bytes: usize) -> Key {
-        let (key, standing) = self.outbox.open(id, at, bytes);
+    fn open(&mut self, id: CallId, at: usize, bytes: usize, flow: Option<Arc<Flow>>) -> Key {
+        let (key, standing) = self.outbox.open(id, at, bytes, flow);
         self.standing = standing;
         key
     }

@@ -14,3 +14,4 @@ mod service;
 mod serving;
 mod setup;
 mod transport;
+mod wire_streams;
