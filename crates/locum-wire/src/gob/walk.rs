@@ -41,7 +41,7 @@ enum Frame {
     /// A struct; the field after `field` comes next.
     Struct { id: TypeId, field: usize },
     /// So many elements are left of an array or a slice.
-    Elements { elem: TypeId, left: usize },
+    Elements { elem: TypeId, left: u64 },
     /// So many keys and values are left of a map.
     Pairs { key: TypeId, elem: TypeId, left: u64 },
     /// An interface, whose value begins at `from` of what is kept, and ends where `left` bytes of the
@@ -187,18 +187,18 @@ impl Walk {
             }
             Type::Struct { .. } => self.enter(Frame::Struct { id, field: 0 })?,
             Type::Slice { elem, .. } => {
-                let left = length(&mut input.rest)?;
+                let left = self.count(input)?;
                 self.enter(Frame::Elements { elem: *elem, left })?;
             }
             Type::Array { elem, len, .. } => {
-                let left = length(&mut input.rest)?;
-                if left as u64 != *len {
+                let left = self.count(input)?;
+                if left != *len {
                     return Err(Corrupt::Array.into());
                 }
                 self.enter(Frame::Elements { elem: *elem, left })?;
             }
             Type::Map { key, elem, .. } => {
-                let left = length(&mut input.rest)? as u64 * 2;
+                let left = self.count(input)?.checked_mul(2).ok_or(Corrupt::Length)?;
                 self.enter(Frame::Pairs { key: *key, elem: *elem, left })?;
             }
             Type::Interface => {
@@ -208,6 +208,12 @@ impl Walk {
             }
         }
         Ok(Progress::Whole)
+    }
+
+    /// How many elements follow. Not all of them need to be in this message.
+    fn count(&self, input: &mut Input<'_>) -> Result<u64, Corrupt> {
+        let count = uint(&mut input.rest)?;
+        if count > self.most_bytes as u64 { Err(Corrupt::Length) } else { Ok(count) }
     }
 
     /// Reads the type of an interface's value, with the definitions that it brings, and begins the value.

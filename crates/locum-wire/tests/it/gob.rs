@@ -1,5 +1,6 @@
 //! gob from outside.
 
+mod attack;
 mod serde_golden;
 mod stream;
 mod value;
