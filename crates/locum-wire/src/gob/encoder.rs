@@ -117,7 +117,10 @@ impl Encoder {
         write: impl FnOnce(&mut Self, &mut Vec<u8>) -> Result<(), E>,
     ) -> Result<usize, E> {
         let start = out.len();
-        out.extend_from_slice(&[0; 9][..prefix]);
+        match prefix {
+            1 => out.push(0),
+            _ => out.resize(start + prefix, 0),
+        }
         if let Err(error) = write(self, out) {
             out.truncate(start);
             return Err(error);

@@ -81,6 +81,9 @@ impl<'i, 'a> Fields<'i, 'a> {
     /// The next field that the peer did not send, and that is given as zero.
     #[inline]
     fn next_zero(&mut self, plan: &Plan, from: usize) -> Option<&'static str> {
+        if self.given.all(self.fields.len()) {
+            return None;
+        }
         for (at, name) in self.fields.iter().enumerate().skip(from) {
             if !self.given.has(at) && plan.facts.gives_zero(at, plan.theirs(at).is_some()) {
                 self.given.set(at);
@@ -189,6 +192,12 @@ impl Given {
                 }
             }
         }
+    }
+
+    /// Whether all were, if they are so many that this can be told at a glance.
+    #[inline]
+    fn all(&self, fields: usize) -> bool {
+        fields < 64 && self.first == (1 << fields) - 1
     }
 
     #[inline]

@@ -100,10 +100,13 @@ pub(crate) fn put_uint(out: &mut Vec<u8>, value: u64) {
     if value < 0x80 {
         out.push(value as u8);
     } else {
-        let bytes = value.to_be_bytes();
         let zeros = value.leading_zeros() as usize / 8;
-        out.push((zeros as u8).wrapping_sub(8));
-        out.extend_from_slice(&bytes[zeros..]);
+        // All nine bytes are copied, the significant ones first: a copy whose size is known costs far less.
+        let mut bytes = [0; 9];
+        bytes[0] = (zeros as u8).wrapping_sub(8);
+        bytes[1..].copy_from_slice(&(value << (8 * zeros)).to_be_bytes());
+        out.extend_from_slice(&bytes);
+        out.truncate(out.len() - zeros);
     }
 }
 

@@ -135,6 +135,14 @@ pub(super) struct Field {
     pub(super) node: NodeId,
 }
 
+impl Field {
+    /// Whether it is called so. Most often the two names are the same in memory too, which is known at once.
+    #[inline]
+    pub(super) fn is(&self, name: &'static str) -> bool {
+        std::ptr::eq(self.name, name) || self.name == name
+    }
+}
+
 impl fmt::Display for SchemaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
