@@ -1,8 +1,10 @@
 //! gob from outside.
 
 mod attack;
+mod schemas;
 mod serde_golden;
 mod stream;
+mod typed;
 mod value;
 
 use serde_json::Value as Json;
