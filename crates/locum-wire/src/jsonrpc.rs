@@ -49,3 +49,6 @@ pub use calls::Calls;
 pub(crate) use read::decode;
 pub use replies::Replies;
 pub use requests::{MOST_IN_BATCH, Requests};
+
+/// What `serde_json::value::RawValue` calls itself: it is written and read as it stands.
+const RAW: &str = "$serde_json::private::RawValue";

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::value::{BytesDeserializer, StrDeserializer};
 use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use super::copy::{Held, copy};
 use super::encoder::Encoder;
@@ -12,15 +13,17 @@ use super::error::Error;
 use super::num::{bytes, put_bytes, put_int, put_sized};
 use super::wire_type;
 use super::{
-    Bytes, Corrupt, Raw, Schema, SchemaError, Stream, StreamError, Type, TypeId, Types, decode,
-    magic,
+    Bytes, Corrupt, Raw, Schema, SchemaError, Stream, StreamError, Type, TypeId, Typed, Types,
+    Value, decode, magic,
 };
 use crate::rpc::{DecodeError, EncodeError, Limits};
 
 /// Nothing, or a value that brings its type along: what Go keeps in an interface.
 ///
 /// Go knows a type in an interface by the name that it was registered under: `int`, `string`, … and for other types
-/// what `gob.Register` makes of them, such as `main.Point`, or what `gob.RegisterName` says.
+/// what `gob.Register` makes of them, such as `main.Point`, or what `gob.RegisterName` says. In JSON it is the
+/// value alone; one that was read from JSON is called `int64`, `uint64`, `float64`, `bool`, `string`, `array` or
+/// `object`.
 ///
 /// ```
 /// use locum_wire::gob::Any;
@@ -162,14 +165,54 @@ impl From<&str> for Any {
     }
 }
 
+impl Any {
+    /// As Go's JSON shows what is in an interface.
+    fn to_json(&self) -> Result<Box<RawValue>, String> {
+        if self.is_nil() {
+            return Ok(RawValue::NULL.to_owned());
+        }
+        let limits = Limits::default();
+        let typed = self.read(|raw| Typed::decode(&raw, &limits)).map_err(|error| error.0)?;
+        let json = typed.to_json(&limits).map_err(|error| error.0)?;
+        RawValue::from_string(json).map_err(|error| error.to_string())
+    }
+
+    fn from_json(json: &RawValue) -> Result<Self, String> {
+        if json.get() == "null" {
+            return Ok(Self::default());
+        }
+        let typed =
+            Typed::from_json(json.get(), None, &Limits::default()).map_err(|error| error.0)?;
+        let name = match &typed.value {
+            Value::Bool(_) => "bool",
+            Value::Int(_) => "int64",
+            Value::Uint(_) => "uint64",
+            Value::Float(_) => "float64",
+            Value::String(_) => "string",
+            Value::List(_) => "array",
+            _ => "object",
+        };
+        let mut stream = Vec::new();
+        Encoder::new().put(&mut stream, &typed).map_err(|error| error.0)?;
+        Ok(Self { name: name.to_owned(), stream })
+    }
+}
+
 impl Serialize for Any {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return self.to_json().map_err(serde::ser::Error::custom)?.serialize(serializer);
+        }
         serializer.serialize_newtype_struct(magic::ANY, &(&self.name, Bytes(self.stream.clone())))
     }
 }
 
 impl<'de> Deserialize<'de> for Any {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let json = <Box<RawValue>>::deserialize(deserializer)?;
+            return Self::from_json(&json).map_err(de::Error::custom);
+        }
         deserializer.deserialize_newtype_struct(magic::ANY, Parts)
     }
 }

@@ -146,6 +146,10 @@ impl<'de> Deserialize<'de> for Time {
             return deserialize(deserializer);
         }
         let text = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
+        // JSON-RPC gives what is missing or null as the zero of what it is written as.
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
         Self::parse(&text).ok_or_else(|| de::Error::custom("not a time as RFC 3339 writes it"))
     }
 }
@@ -186,6 +190,9 @@ impl<'de> Deserialize<'de> for BigInt {
             return deserialize(deserializer);
         }
         let number = <Box<RawValue>>::deserialize(deserializer)?;
+        if number.get() == "null" {
+            return Ok(Self::default());
+        }
         Self::parse(number.get()).ok_or_else(|| de::Error::custom("not an integer"))
     }
 }

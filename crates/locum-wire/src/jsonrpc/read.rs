@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use serde::de::{self, DeserializeOwned, Visitor};
 
+use super::RAW;
 use super::error::{Error, Struct};
 use super::members::{Elements, Members, Variant};
 use super::scan::{Scanner, white};
@@ -300,9 +301,13 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de, '_> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
+        if name == RAW {
+            let text = (RAW, self.pass()?);
+            return visitor.visit_map(de::value::MapDeserializer::new(std::iter::once(text)));
+        }
         visitor.visit_newtype_struct(self)
     }
 

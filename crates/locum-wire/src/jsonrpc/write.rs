@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::ser::{self, Serialize};
 
-use super::text;
+use super::{RAW, text};
 use crate::gob::spelling;
 use crate::rpc::EncodeError;
 
@@ -237,7 +237,10 @@ impl<'a, 'w> ser::Serializer for &'w mut Writer<'a> {
         Ok(self.members(b"}"))
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Members<'a, 'w>, Error> {
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Members<'a, 'w>, Error> {
+        if name == RAW {
+            return Ok(Members { writer: self, ends: b"", empty: true });
+        }
         Ok(self.members(b"}"))
     }
 
@@ -397,6 +400,11 @@ impl Members<'_, '_> {
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
+        if name == RAW {
+            let json = serde_json::to_value(value).map_err(ser::Error::custom)?;
+            self.writer.out.extend_from_slice(json.as_str().unwrap_or("null").as_bytes());
+            return Ok(());
+        }
         self.next();
         self.writer.field(name);
         value.serialize(&mut *self.writer)

@@ -1,6 +1,7 @@
 //! gob from outside.
 
 mod attack;
+mod formats;
 mod schemas;
 mod serde_golden;
 mod stream;
