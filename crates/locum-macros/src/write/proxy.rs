@@ -29,7 +29,9 @@ pub(super) fn write(interface: &Interface) -> TokenStream {
 
             /// A proxy of a service elsewhere, such as `gob://127.0.0.1:1234`. It connects when it is
             /// first called.
-            pub fn connect(url: &str) -> ::locum::channel::Builder<Self> {
+            pub fn connect(
+                url: impl ::core::convert::Into<::std::string::String>,
+            ) -> ::locum::channel::Builder<Self> {
                 ::locum::channel::Builder::new(url)
             }
         }

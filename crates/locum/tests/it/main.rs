@@ -15,3 +15,4 @@ mod serving;
 mod setup;
 mod transport;
 mod wire_streams;
+mod wires;

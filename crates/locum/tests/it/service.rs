@@ -23,7 +23,7 @@ pub(crate) struct Plain {
     secret: u8,
 }
 
-#[derive(Debug, PartialEq, Serialize, Deserialize, locum::AppError)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, locum::AppError)]
 #[app_error(value)]
 pub(crate) enum ArithError {
     DivideByZero,
@@ -60,7 +60,7 @@ pub(crate) trait Arith {
 
     async fn forget(&self) -> Result<(), CallError>;
 
-    async fn keep(&self, plain: Plain) -> Result<BTreeMap<u8, (u8, [u8; 2])>, CallError>;
+    async fn keep(&self, plain: Plain) -> Result<BTreeMap<u8, Vec<[u8; 2]>>, CallError>;
 
     async fn r#type(&self, _: &Cx, r#in: u8) -> Result<u8, CallError>;
 
@@ -107,8 +107,8 @@ impl Arith for Real {
         Ok(())
     }
 
-    async fn keep(&self, plain: Plain) -> Result<BTreeMap<u8, (u8, [u8; 2])>, CallError> {
-        Ok(BTreeMap::from([(plain.secret, (1, [2, 3]))]))
+    async fn keep(&self, plain: Plain) -> Result<BTreeMap<u8, Vec<[u8; 2]>>, CallError> {
+        Ok(BTreeMap::from([(plain.secret, vec![[2, 3]])]))
     }
 
     async fn r#type(&self, _: &Cx, r#in: u8) -> Result<u8, CallError> {
@@ -188,7 +188,7 @@ pub(crate) async fn everything_works(arith: &impl Arith) {
     assert_eq!(arith.add_up(-7, 8).await, Ok(15));
     assert_eq!(arith.forget().await, Ok(()));
     let kept = arith.keep(Plain { secret: 9 }).await.unwrap();
-    assert_eq!(kept, BTreeMap::from([(9, (1, [2, 3]))]));
+    assert_eq!(kept, BTreeMap::from([(9, vec![[2, 3]])]));
     assert_eq!(arith.r#type(&cx, 3).await, Ok(3));
     assert_eq!(arith.square(&cx, 9).await, Ok(81));
 }
@@ -250,7 +250,7 @@ fn the_description_says_what_travels() {
             "Arith.Divide(Args) -> i64",
             "Arith.Sum({ A: i64, UserId: u64 }) -> u64",
             "Arith.Forget(()) -> ()",
-            "Arith.Keep(Plain) -> BTreeMap<u8, (u8, [u8; 2])>",
+            "Arith.Keep(Plain) -> BTreeMap<u8, Vec<[u8; 2]>>",
             "Arith.Type(u8) -> u8",
             "Arith.Total(()) -> u64",
             "Arith.Count(u64) -> u64",
