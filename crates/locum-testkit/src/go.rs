@@ -5,6 +5,7 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::env;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::hash::{Hash as _, Hasher as _};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -40,40 +41,22 @@ impl Go {
     ///
     /// When the program does not build.
     pub fn all() -> Vec<Self> {
-        let gos: Vec<PathBuf> = match env::var_os("LOCUM_GO") {
-            Some(listed) => env::split_paths(&listed).collect(),
-            None => {
-                let path = env::var_os("PATH").unwrap_or_default();
-                let here = env::split_paths(&path).map(|directory| directory.join("go"));
-                here.filter(|go| go.is_file()).take(1).collect()
-            }
-        };
-        if gos.is_empty() {
-            // Not `eprintln!`, which the test runner keeps to itself.
-            drop(writeln!(io::stderr(), "SKIPPED real Go: none on the PATH or in LOCUM_GO"));
-        }
-        gos.iter().map(|go| Self::build(go)).collect()
+        installed().iter().map(|go| Self::build(go)).collect()
     }
 
     fn build(go: &Path) -> Self {
-        let version = run(Command::new(go).args(["env", "GOVERSION"])).trim().to_owned();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("go");
-        let directory = directory();
-        let program = directory.join(format!("peer-{version}-{:016x}", contents(&source)));
-        fs::create_dir_all(&directory).expect("the target directory can be written to");
-        // Several tests may want it at once, in as many processes.
-        let lock = File::create(directory.join("lock")).expect("a lock beside the program");
-        lock.lock().expect("a lock that is ours");
-        if !program.is_file() {
-            let beside = directory.join("peer-unfinished");
-            let mut build = Command::new(go);
-            build.args(["build", "-o"]).arg(&beside).arg(".").current_dir(&source);
-            // Nothing is fetched, and nothing is left outside of the target directory.
-            build.env("GOCACHE", directory.join("cache")).env("GOPATH", directory.join("path"));
-            run(build.env("GOFLAGS", "").env("GOPROXY", "off").env("GOTOOLCHAIN", "local"));
-            fs::rename(&beside, &program).expect("a rename in one directory");
-        }
+        let (version, program) = build(go, &source);
         Self { version, program }
+    }
+
+    /// The program that this Go file is, built by every Go that is there.
+    ///
+    /// # Panics
+    ///
+    /// When it does not build.
+    pub fn programs(file: &Path) -> Vec<PathBuf> {
+        installed().iter().map(|go| build(go, file).1).collect()
     }
 
     /// A server at this address; with port 0, at a free one.
@@ -158,6 +141,58 @@ impl Drop for GoServer {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Every Go that is there.
+fn installed() -> Vec<PathBuf> {
+    let gos: Vec<PathBuf> = match env::var_os("LOCUM_GO") {
+        Some(listed) => env::split_paths(&listed).collect(),
+        None => {
+            let path = env::var_os("PATH").unwrap_or_default();
+            let here = env::split_paths(&path).map(|directory| directory.join("go"));
+            here.filter(|go| go.is_file()).take(1).collect()
+        }
+    };
+    if gos.is_empty() {
+        // Not `eprintln!`, which the test runner keeps to itself.
+        drop(writeln!(io::stderr(), "SKIPPED real Go: none on the PATH or in LOCUM_GO"));
+    }
+    gos
+}
+
+/// Builds the module in a directory, or a file, and gives back the Go's version and the program.
+fn build(go: &Path, source: &Path) -> (String, PathBuf) {
+    let version = run(Command::new(go).args(["env", "GOVERSION"])).trim().to_owned();
+    let (home, what) = match source.is_dir() {
+        true => (source, "."),
+        false => (source.parent().expect("a file is somewhere"), file_name(source)),
+    };
+    let name =
+        format!("{}-{version}-{:016x}", source.file_stem().map_or("go", str_of), contents(home));
+    let directory = directory();
+    let program = directory.join(name);
+    fs::create_dir_all(&directory).expect("the target directory can be written to");
+    // Several tests may want it at once, in as many processes.
+    let lock = File::create(directory.join("lock")).expect("a lock beside the program");
+    lock.lock().expect("a lock that is ours");
+    if !program.is_file() {
+        let beside = directory.join("unfinished");
+        let mut build = Command::new(go);
+        build.args(["build", "-o"]).arg(&beside).arg(what).current_dir(home);
+        // Nothing is fetched, and nothing is left outside of the target directory.
+        build.env("GOCACHE", directory.join("cache")).env("GOPATH", directory.join("path"));
+        run(build.env("GOFLAGS", "").env("GOPROXY", "off").env("GOTOOLCHAIN", "local"));
+        fs::rename(&beside, &program).expect("a rename in one directory");
+    }
+    (version, program)
+}
+
+fn file_name(path: &Path) -> &str {
+    path.file_name().map_or(".", str_of)
+}
+
+fn str_of(name: &OsStr) -> &str {
+    name.to_str().expect("the names of our files are text")
 }
 
 /// Runs a command to its end and gives back what it wrote.
