@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
+use std::io;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -47,19 +49,10 @@ impl Policies {
             ParseError::new(text, error.span().unwrap_or_default(), error.message())
         };
         let File { policies } = toml::from_str(text).map_err(malformed)?;
-        #[cfg(feature = "tokio")]
-        let clock = crate::Clock::start();
         let policies = policies.into_iter().map(|(name, settings)| {
             let engine = locum_policy::Policy::build(&name, &settings, seed, None)
                 .map_err(|error| ParseError::of_setting(text, &name, &error))?;
-            let policy = Policy {
-                engine,
-                #[cfg(feature = "tokio")]
-                clock,
-                seed,
-                calls: Arc::default(),
-            };
-            Ok((name, policy))
+            Ok((name, Policy::of(engine, seed)))
         });
         policies.collect::<Result<_, _>>().map(Self)
     }
@@ -76,6 +69,53 @@ impl Policies {
 }
 
 impl Policy {
+    /// The policy `name` of the file at `path`, which is read now. Each reading has a state of its own:
+    /// who wants one state for several users clones the policy.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, has a mistake, or no policy of that name.
+    pub fn from_file(path: impl AsRef<Path>, name: &str) -> Result<Self, FileError> {
+        let path = path.as_ref();
+        let wrong = |reason| FileError { path: path.to_owned(), reason };
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(Reason::Read(error)))?;
+        let policies = Policies::parse(&text).map_err(|error| wrong(Reason::Parse(error)))?;
+        let policy = policies.get(name).cloned();
+        policy.ok_or_else(|| {
+            let known = policies.iter().map(|policy| policy.name().to_owned()).collect();
+            wrong(Reason::Missing { name: name.to_owned(), known })
+        })
+    }
+
+    /// A policy that is written down in the program.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use locum::{Policy, policy::Settings};
+    /// let settings = Settings { timeout: Some(Duration::from_secs(2)), ..Settings::default() };
+    /// let careful = Policy::new("careful", &settings)?;
+    /// # Ok::<_, locum::policy::settings::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first setting that is out of range.
+    pub fn new(name: &str, settings: &Settings) -> Result<Self, settings::Error> {
+        let seed = RandomState::new().hash_one(name);
+        let engine = locum_policy::Policy::build(name, settings, seed, None)?;
+        Ok(Self::of(engine, seed))
+    }
+
+    fn of(engine: locum_policy::Policy, seed: u64) -> Self {
+        Self {
+            engine,
+            #[cfg(feature = "tokio")]
+            clock: crate::Clock::start(),
+            seed,
+            calls: Arc::default(),
+        }
+    }
+
     /// Its name in the file.
     pub fn name(&self) -> &str {
         self.engine.name()
@@ -132,6 +172,39 @@ impl ParseError {
         Self::new(text, place(text, policy, path), reason)
     }
 }
+
+/// There is no such policy to be had from a file.
+#[derive(Debug)]
+pub struct FileError {
+    path: PathBuf,
+    reason: Reason,
+}
+
+#[derive(Debug)]
+enum Reason {
+    Read(io::Error),
+    Parse(ParseError),
+    Missing { name: String, known: Vec<String> },
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.reason {
+            Reason::Read(error) => write!(f, "cannot read {path}: {error}"),
+            Reason::Parse(error) => write!(f, "{path}:{error}"),
+            Reason::Missing { name, known } => {
+                write!(f, "{path}: there is no [policies.{name}]; ")?;
+                match known.is_empty() {
+                    true => f.write_str("there is no policy at all"),
+                    false => write!(f, "there are: {}", known.join(", ")),
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for FileError {}
 
 /// Where the value at `path` of a policy stands, or the nearest thing around it that is written down.
 fn place(text: &str, policy: &str, path: &str) -> Range<usize> {

@@ -85,4 +85,4 @@ pub use locum_policy as policy;
 
 #[cfg(feature = "tokio")]
 pub use clock::Clock;
-pub use file::{ParseError, Policies, Policy};
+pub use file::{FileError, ParseError, Policies, Policy};

@@ -1,6 +1,6 @@
 //! Which files are policy files, and what is said of those that are not.
 
-use locum::Policies;
+use locum::{Policies, Policy};
 
 /// Where and why `text` is refused.
 fn refused(text: &str) -> (usize, usize, String) {
@@ -63,4 +63,24 @@ fn the_same_seed_gives_the_same_calls() {
     assert_ne!(seeds(1), seeds(2));
     let [first, second, third] = seeds(1);
     assert!(first != second && second != third);
+}
+
+#[test]
+fn a_policy_is_read_from_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("locum.toml");
+    let shown = path.display().to_string();
+    let why = |name: &str| Policy::from_file(&path, name).unwrap_err().to_string();
+
+    assert!(why("careful").starts_with(&format!("cannot read {shown}: ")));
+    std::fs::write(&path, "[policies.careful]\ntimeout = \"2s\"\n").unwrap();
+    assert_eq!(Policy::from_file(&path, "careful").unwrap().name(), "careful");
+    assert_eq!(why("bold"), format!("{shown}: there is no [policies.bold]; there are: careful"));
+    std::fs::write(&path, "[policies.careful]\nbreaker = { failure_rate = 7.0 }\n").unwrap();
+    assert!(why("careful").starts_with(&format!("{shown}:2:")), "{}", why("careful"));
+    std::fs::write(&path, "").unwrap();
+    assert_eq!(
+        why("bold"),
+        format!("{shown}: there is no [policies.bold]; there is no policy at all")
+    );
 }
