@@ -10,6 +10,7 @@ use self::peer::{ADD, Asked, DOUBLE, Door};
 
 mod connecting;
 mod peer;
+mod protocols;
 mod under_policy;
 
 async fn double(channel: &Channel, args: i64) -> Result<i64, CallError> {

@@ -82,6 +82,11 @@ impl Door {
         Peer::new(endpoint, io, self.protocol)
     }
 
+    /// The next connection, as it is.
+    pub(crate) async fn accept_raw(&mut self) -> DuplexStream {
+        self.arrivals.recv().await.expect("the channel is there").1
+    }
+
     /// How many connections are still to be refused.
     pub(crate) fn refusals_left(&self) -> usize {
         self.refusals.lock().unwrap().len()
@@ -194,9 +199,21 @@ impl Peer {
     }
 
     pub(crate) async fn reply(&mut self, id: u64, value: &(impl Serialize + ?Sized)) {
-        static ANY: Shape = Shape::of::<i64>();
+        static NUMBER: Shape = Shape::of::<i64>();
+        self.reply_shaped(id, &NUMBER, value).await;
+    }
+
+    /// Answers a cancel that is a call.
+    pub(crate) async fn reply_cancelled(&mut self, id: u64) {
+        static BOOL: Shape = Shape::of::<bool>();
+        self.reply_shaped(id, &BOOL, &true).await;
+    }
+
+    async fn reply_shaped(&mut self, id: u64, shape: &Shape, value: &(impl Serialize + ?Sized)) {
         let id = CallId::Number(id);
-        self.replies.ok(&mut self.out, &id, "Test.Double", &ANY, value).expect("it can be written");
+        self.replies
+            .ok(&mut self.out, &id, "Test.Double", shape, value)
+            .expect("it can be written");
         self.send().await;
     }
 
