@@ -18,6 +18,7 @@ use locum_wire::rpc::Metadata;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::metrics::Exposition;
 use crate::service::Method;
 use crate::{AppError, CallError, Cx, Delivery, ProtocolKind, TransportKind};
 
@@ -30,6 +31,7 @@ mod drive;
 mod endpoints;
 mod input;
 mod link;
+mod metrics;
 mod outgoing;
 mod policy;
 mod pool;
@@ -93,11 +95,9 @@ impl Channel {
         E: AppError,
     {
         let argument = Typed { shape: &method.args, args: &args };
+        let counted = self.0.metrics.of(method.path);
         let ended = self.exchange(cx, method.path, method.idempotent, &argument).await;
-        let (answered, open) = ended.map_err(of_any)?;
-        let result = answered.read();
-        settle(open, &result);
-        result
+        conclude(ended, &counted, |answered| answered.read())
     }
 
     /// Makes a call, whatever its types are.
@@ -107,7 +107,7 @@ impl Channel {
         path: &str,
         idempotent: bool,
         argument: &dyn Argument,
-    ) -> Result<(Answered, Option<Open>), Undone> {
+    ) -> Result<Ended, Undone> {
         if cx.is_given_up() {
             return Err(given_up(Delivery::NotSent));
         }
@@ -150,6 +150,18 @@ impl Channel {
         connections.iter().map(|connection| connection.in_flight() as usize).sum()
     }
 
+    /// What became of its calls so far, in Prometheus' text format: `locum_client_calls_total`,
+    /// `locum_client_call_duration_seconds`, `locum_client_calls_in_flight`,
+    /// `locum_client_connections`.
+    pub fn metrics(&self) -> String {
+        let mut text = Exposition::default();
+        self.0.metrics.write(&mut text);
+        text.gauge("locum_client_calls_in_flight", "Calls not yet answered.", self.pending());
+        let open = self.0.connections().iter().filter(|connection| connection.is_open()).count();
+        text.gauge("locum_client_connections", "Connections that take calls.", open);
+        text.into_text()
+    }
+
     /// Begins no more calls, waits until those in flight are answered, and closes the connections. Calls
     /// that wait for a connection fail, and so do all that come.
     ///
@@ -179,16 +191,29 @@ fn of_any<E>(error: Undone) -> CallError<E> {
     error.map_app(|never| match never {})
 }
 
-/// Tells the policy how the call ended after all.
-fn settle<R, E>(open: Option<Open>, result: &Result<R, CallError<E>>) {
-    if let Some(open) = open {
-        let unreadable = |error: &CallError<E>| matches!(error, CallError::Protocol(error) if error.kind == ProtocolKind::BadReply);
-        open.settle(!result.as_ref().is_err_and(unreadable));
-    }
+/// A call that was answered, and what a policy is still to be told.
+type Ended = (Answered, Option<Open>);
+
+/// Reads the answer, and tells all who want to know how the call ended after all.
+fn conclude<R, E>(
+    ended: Result<Ended, Undone>,
+    counted: &metrics::Method,
+    read: impl FnOnce(Answered) -> Result<R, CallError<E>>,
+) -> Result<R, CallError<E>> {
+    let result = ended.map_err(of_any).and_then(|(answered, open)| {
+        if let Some(took) = answered.took {
+            counted.took(took);
+        }
+        let result = read(answered);
+        if let Some(open) = open {
+            open.settle(!result.as_ref().is_err_and(is_unreadable));
+        }
+        result
+    });
+    counted.ended(&result);
+    result
 }
 
-impl Channel {
-    fn of(pool: Arc<Pool>) -> Self {
-        Self(pool)
-    }
+fn is_unreadable<E>(error: &CallError<E>) -> bool {
+    matches!(error, CallError::Protocol(error) if error.kind == ProtocolKind::BadReply)
 }

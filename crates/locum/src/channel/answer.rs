@@ -69,6 +69,8 @@ pub(super) type Undone = CallError<Infallible>;
 pub(super) struct Answered {
     pub(super) outcome: Outcome,
     pub(super) body: Vec<u8>,
+    /// How long it took on its connection, by the clock of its batches.
+    pub(super) took: Option<Duration>,
 }
 
 impl Answered {
@@ -100,7 +102,7 @@ impl Answered {
 impl Answered {
     /// A reply that came from no peer, as JSON.
     pub(super) const fn json(body: Vec<u8>) -> Self {
-        Self { outcome: Outcome::Reply(OwnedForm::Json), body }
+        Self { outcome: Outcome::Reply(OwnedForm::Json), body, took: None }
     }
 
     /// When to come back, if the peer says so.

@@ -278,7 +278,7 @@ impl<P: From<Channel>> Builder<P> {
                 None => (Vec::new(), Some(Resolver::new(target.places, self.dns_refresh, lost))),
             }
         };
-        Ok(Channel::of(Arc::new(Pool::new(settings, addresses, resolver))).into())
+        Ok(Channel(Arc::new(Pool::new(settings, addresses, resolver))).into())
     }
 
     fn check(&self, target: &Target) -> Result<(), BuildError> {

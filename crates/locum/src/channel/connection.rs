@@ -84,6 +84,9 @@ pub(super) struct Waiting {
     waker: Option<Waker>,
     /// Where, in all that was ever sent, its bytes begin.
     pub(super) start: u64,
+    /// When it began, and when its answer came, by the clocks of their batches.
+    begun: u64,
+    pub(super) ended: u64,
 }
 
 /// When a call is given up.
@@ -203,7 +206,8 @@ impl Connection {
                 (deadline, deadline.map(|_| timeout))
             }
             Until::At(at) | Until::Told(at) => {
-                let left = at.saturating_duration_since(Instant::now());
+                state.now = Instant::now();
+                let left = at.saturating_duration_since(state.now);
                 if left.is_zero() {
                     return Err(NotBegun::Late);
                 }
@@ -243,8 +247,10 @@ impl Connection {
         let start = state.queued;
         state.queued += length as u64;
         let place = state.slots.insert(deadline.map_or(NEVER, |at| self.nanos(at)));
+        let begun = self.nanos(state.now);
         let waiting = state.slots.at(place);
         waiting.start = start;
+        (waiting.begun, waiting.ended) = (begun, NEVER);
         waiting.waker = Some(waker);
         self.count(&state);
         let driver = state.driver.take();
@@ -404,6 +410,11 @@ impl Waiting {
         self.outcome = Some(outcome);
         self.waker.take()
     }
+
+    fn took(&self) -> Option<Duration> {
+        let nanos = self.ended.saturating_sub(self.begun);
+        (self.ended != NEVER).then(|| Duration::from_nanos(nanos))
+    }
 }
 
 /// A call that has been begun; resolves to how it ended.
@@ -452,11 +463,12 @@ impl Future for Pending {
             Outcome::Reply(_) => std::mem::replace(&mut waiting.body, SPARE.take()),
             _ => Vec::new(),
         };
+        let took = waiting.took();
         this.over = true;
         state.slots.leave(this.id, this.place);
         this.connection.make_room(&state);
         drop(state);
-        Poll::Ready(Answered { outcome, body })
+        Poll::Ready(Answered { outcome, body, took })
     }
 }
 

@@ -123,11 +123,12 @@ impl Driver {
             }
             self.input.filled(count);
             self.heard = true;
+            let now = Instant::now();
             if let Some(keepalive) = &mut self.keepalive {
-                (keepalive.heard, keepalive.asked) = (Instant::now(), false);
+                (keepalive.heard, keepalive.asked) = (now, false);
             }
             if self.input.bytes().len() >= self.answers.needs()
-                && let Err(reason) = self.hand_out()
+                && let Err(reason) = self.hand_out(self.connection.nanos(now))
             {
                 return Poll::Ready(reason);
             }
@@ -135,13 +136,15 @@ impl Driver {
     }
 
     /// Hands out the answers that are whole: all under one lock, and their callers are woken after it.
-    fn hand_out(&mut self) -> Result<(), String> {
+    fn hand_out(&mut self, now: u64) -> Result<(), String> {
         let mut taken = 0;
         let mut state = self.connection.lock();
         let result = loop {
             let rest = self.input.bytes().get(taken..).unwrap_or_default();
             match self.answers.next(rest, &mut taken) {
-                Ok(Some(answer)) => deliver(&mut state, answer, &self.connection, &mut self.woken),
+                Ok(Some(answer)) => {
+                    deliver(&mut state, answer, now, &self.connection, &mut self.woken);
+                }
                 Ok(None) => break Ok(()),
                 Err(fatal) => break Err(fatal.0),
             }
@@ -316,11 +319,18 @@ impl Drop for Driver {
 }
 
 /// Gives one answer to the call that waits for it, if one does.
-fn deliver(state: &mut State, answer: Answer<'_>, connection: &Connection, woken: &mut Vec<Waker>) {
+fn deliver(
+    state: &mut State,
+    answer: Answer<'_>,
+    now: u64,
+    connection: &Connection,
+    woken: &mut Vec<Waker>,
+) {
     let begin = state.out.len();
     match answer {
         Answer::Reply { id, body } => {
             if let Some(waiting) = state.slots.settle(id) {
+                waiting.ended = now;
                 waiting.body.clear();
                 waiting.body.extend_from_slice(body.bytes);
                 woken.extend(waiting.finish(Outcome::Reply(OwnedForm::of(&body.form))));
@@ -328,6 +338,7 @@ fn deliver(state: &mut State, answer: Answer<'_>, connection: &Connection, woken
         }
         Answer::Failure { id, mut failure } => {
             if let Some(waiting) = state.slots.settle(id) {
+                waiting.ended = now;
                 // Elsewhere it is no postcard.
                 failure.detail.take_if(|_| connection.settings().protocol != Protocol::Native);
                 woken.extend(waiting.finish(Outcome::Failure(Box::new(failure.into_owned()))));
@@ -335,6 +346,7 @@ fn deliver(state: &mut State, answer: Answer<'_>, connection: &Connection, woken
         }
         Answer::Unreadable { id, error } => {
             if let Some(waiting) = state.slots.settle(id) {
+                waiting.ended = now;
                 woken.extend(waiting.finish(Outcome::Unreadable(error.0)));
             }
         }

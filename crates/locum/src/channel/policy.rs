@@ -225,7 +225,7 @@ impl Exchange for Attempts<'_> {
         };
         let failure = Failure::new(class, format!("fault made on purpose: {status}"));
         let outcome = Outcome::Failure(Box::new(failure));
-        let answered = Answered { outcome, body: Vec::new() };
+        let answered = Answered { outcome, body: Vec::new(), took: None };
         Ended { cause: Cause::Status(status), retry_after: None, reply: Ok(answered) }
     }
 }

@@ -15,6 +15,7 @@ use super::connection::{Connection, Until};
 use super::dial::{Address, Unconnected};
 use super::endpoints::{EndpointSettings, Endpoints};
 use super::link::{Link, Patience};
+use super::metrics::Metrics;
 use super::outgoing::Outgoing;
 use super::policy::Engine;
 use super::resolve::Resolver;
@@ -24,6 +25,7 @@ use crate::{CallError, Clock, Cx, Delivery, TransportKind};
 /// The inside of a channel, shared by its clones.
 pub(super) struct Pool {
     pub(super) settings: PoolSettings,
+    pub(super) metrics: Metrics,
     endpoints: ArcSwap<Endpoints>,
     /// Told when the endpoints are others, or could not be found.
     changed: Notify,
@@ -65,6 +67,7 @@ impl Pool {
         let endpoints = Endpoints::new(addresses, &settings.endpoints, None);
         Self {
             settings,
+            metrics: Metrics::default(),
             endpoints: ArcSwap::from_pointee(endpoints),
             changed: Notify::new(),
             resolver,

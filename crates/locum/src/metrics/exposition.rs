@@ -33,23 +33,30 @@ impl Exposition {
                 }
             }
         }
-        let name = "locum_call_duration_seconds";
-        self.family(name, "histogram", "How long handlers took.");
+        self.durations("locum_call_duration_seconds", "How long handlers took.", methods);
+    }
+
+    /// How long the calls of all methods took.
+    pub(crate) fn durations<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        methods: impl Iterator<Item = (&'a str, &'a Calls)>,
+    ) {
+        self.family(name, "histogram", help);
+        let (bucket, sum, number) =
+            (format!("{name}_bucket"), format!("{name}_sum"), format!("{name}_count"));
         for (method, calls) in methods {
             let (counts, nanos) = calls.durations();
             let mut total = 0;
             let bounds = BOUNDS.iter().map(|(bound, _)| *bound).chain(["+Inf"]);
             for (bound, count) in bounds.zip(counts) {
                 total += count;
-                self.sample(
-                    "locum_call_duration_seconds_bucket",
-                    &[("method", method), ("le", bound)],
-                    total,
-                );
+                self.sample(&bucket, &[("method", method), ("le", bound)], total);
             }
             let labels = [("method", method)];
-            self.sample("locum_call_duration_seconds_sum", &labels, nanos as f64 / 1e9);
-            self.sample("locum_call_duration_seconds_count", &labels, total);
+            self.sample(&sum, &labels, nanos as f64 / 1e9);
+            self.sample(&number, &labels, total);
         }
     }
 
@@ -69,11 +76,13 @@ impl Exposition {
         self.0
     }
 
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
+    /// Begins a family.
+    pub(crate) fn family(&mut self, name: &str, kind: &str, help: &str) {
         self.push(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+    /// One number of the family that was begun.
+    pub(crate) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         self.0.push_str(name);
         for (index, (label, text)) in labels.iter().enumerate() {
             self.0.push(if index == 0 { '{' } else { ',' });

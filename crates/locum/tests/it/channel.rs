@@ -451,3 +451,32 @@ async fn many_callers_on_many_threads_share_a_connection() {
     drop(channel);
     assert_eq!(served.await.unwrap(), 64 * 200);
 }
+
+#[tokio::test(start_paused = true)]
+async fn calls_are_counted_by_method_and_outcome() {
+    let (builder, mut door) = Door::native("native://a:1");
+    let channel: Channel = builder.timeout(seconds(2)).build().unwrap();
+    let (answer, app, late, ()) = tokio::join!(biased; double(&channel, 1), double(&channel, 2), add(&channel, 3), async {
+        let mut peer = door.accept().await;
+        let (first, second) = (peer.call().await, peer.call().await);
+        tokio::time::sleep(Duration::from_millis(7)).await;
+        peer.reply(first.id, &2).await;
+        peer.fail(second.id, &Failure::app("no")).await;
+        let metrics = channel.metrics();
+        assert!(metrics.contains("locum_client_connections 1\n"), "{metrics}");
+        tokio::time::sleep(seconds(3)).await;
+    });
+    assert!(answer.is_ok() && app.is_err() && late.is_err());
+    let metrics = channel.metrics();
+    for line in [
+        r#"locum_client_calls_total{method="Test.Double",outcome="ok"} 1"#,
+        r#"locum_client_calls_total{method="Test.Double",outcome="app_error"} 1"#,
+        r#"locum_client_calls_total{method="Test.Add",outcome="deadline"} 1"#,
+        r#"locum_client_call_duration_seconds_bucket{method="Test.Double",le="0.005"} 0"#,
+        r#"locum_client_call_duration_seconds_bucket{method="Test.Double",le="0.01"} 2"#,
+        r#"locum_client_call_duration_seconds_count{method="Test.Add"} 0"#,
+        "locum_client_calls_in_flight 0",
+    ] {
+        assert!(metrics.lines().any(|it| it == line), "{line} is not in\n{metrics}");
+    }
+}
