@@ -22,12 +22,8 @@ impl<'a> Call<'a> {
     ///
     /// It is none of 2.0, and Go's server would not read it. That closes the connection.
     pub(super) fn of(object: &'a str) -> Result<Self, Fatal> {
-        let members = Members::exact(object);
-        if members.is_2() {
-            Ok(Self::of_2(&members, None))
-        } else {
-            Self::of_1(&Members::folded(object))
-        }
+        let members = Members::of(object);
+        if members.is_2() { Ok(Self::of_2(&members, None)) } else { Self::of_1(&members) }
     }
 
     /// The call that an element of a batch is. Batches are of 2.0.
@@ -35,7 +31,7 @@ impl<'a> Call<'a> {
         if !element.starts_with('{') {
             return Self::invalid(Some(batch));
         }
-        let members = Members::exact(element);
+        let members = Members::of(element);
         if members.is_2() { Self::of_2(&members, Some(batch)) } else { Self::invalid(Some(batch)) }
     }
 
@@ -57,18 +53,18 @@ impl<'a> Call<'a> {
     }
 
     fn of_2(members: &Members<'a>, batched: Option<u64>) -> Self {
-        let id = match members.id.map(|id| (id, id.bytes().next())) {
+        let id = match members.id.exact.map(|id| (id, id.bytes().next())) {
             None => None,
             Some((id, Some(b'"' | b'-' | b'0'..=b'9' | b'n'))) => Some(id),
             Some(_) => return Self::invalid(batched),
         };
-        let args = match members.params {
+        let args = match members.params.exact {
             None | Some("null") => Some("null"),
             Some(params) if params.starts_with('{') => Some(params),
             Some(params) if params.starts_with('[') => Some(by_position(params)),
             Some(_) => None,
         };
-        let (Some(method), Some(args)) = (members.method.and_then(string), args) else {
+        let (Some(method), Some(args)) = (members.method.exact.and_then(string), args) else {
             let text = "Invalid Request";
             return Self::failed(id.unwrap_or("null"), batched, code::INVALID_REQUEST, text);
         };
@@ -79,14 +75,14 @@ impl<'a> Call<'a> {
 
     /// net/rpc/jsonrpc/server.go, `ReadRequestHeader` and `ReadRequestBody`.
     fn of_1(members: &Members<'a>) -> Result<Self, Fatal> {
-        let raw = Some(members.id.unwrap_or("null").into());
+        let raw = Some(members.id.folded.unwrap_or("null").into());
         let id = CallId::Json { protocol: Protocol::Json1, raw, batched: None };
-        let method = match members.method {
+        let method = match members.method.folded {
             None | Some("null") => Cow::Borrowed(""),
             Some(method) => string(method)
                 .ok_or_else(|| Fatal("jsonrpc: the method is no string".to_owned()))?,
         };
-        let args = match members.params {
+        let args = match members.params.folded {
             _ if netrpc::split(&method).is_none() => Err(Failure::ill_formed(&method)),
             None | Some("null") => Ok(""),
             Some(params) if params.starts_with('[') => {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::scan::{Scanner, white};
+use super::scan::{length, white};
 use super::text::text;
 
 /// Goes through the members of an object, or the elements of an array, which is known to be well-formed.
@@ -20,11 +20,7 @@ impl<'a> Parts<'a> {
     /// The next element.
     pub(super) fn element(&mut self) -> Option<&'a str> {
         self.pass(b',');
-        let end = match self.rest.bytes().next()? {
-            b']' | b'}' => return None,
-            _ => Scanner::new(usize::MAX).end(self.rest.as_bytes()).ok()??,
-        };
-        let (element, rest) = self.rest.split_at_checked(end)?;
+        let (element, rest) = self.rest.split_at_checked(length(self.rest.as_bytes())?)?;
         self.rest = rest;
         Some(element)
     }
@@ -55,46 +51,46 @@ impl<'a> Parts<'a> {
 /// The members of a request, unread; of several of the same name the last.
 #[derive(Debug, Default)]
 pub(super) struct Members<'a> {
-    pub(super) jsonrpc: Option<&'a str>,
-    pub(super) method: Option<&'a str>,
-    pub(super) params: Option<&'a str>,
-    pub(super) id: Option<&'a str>,
+    pub(super) jsonrpc: Member<'a>,
+    pub(super) method: Member<'a>,
+    pub(super) params: Member<'a>,
+    pub(super) id: Member<'a>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Member<'a> {
+    /// By its exact name.
+    pub(super) exact: Option<&'a str>,
+    /// Without regard to case, as Go's `encoding/json` finds it.
+    pub(super) folded: Option<&'a str>,
 }
 
 impl<'a> Members<'a> {
-    /// Those of `object`, whose names have to be exact.
-    pub(super) fn exact(object: &'a str) -> Self {
-        Self::of(object, |name, member| name == member)
-    }
-
-    /// Those of `object`, without regard to case, as Go's `encoding/json` finds them.
-    pub(super) fn folded(object: &'a str) -> Self {
-        Self::of(object, str::eq_ignore_ascii_case)
+    /// Those of `object`.
+    pub(super) fn of(object: &'a str) -> Self {
+        let mut members = Self::default();
+        let mut parts = Parts::of(object);
+        while let Some((name, value)) = parts.member() {
+            let (member, exact) = match name.len() {
+                2 => (&mut members.id, "id"),
+                6 if name.as_bytes()[0] | 0x20 == b'm' => (&mut members.method, "method"),
+                6 => (&mut members.params, "params"),
+                7 => (&mut members.jsonrpc, "jsonrpc"),
+                _ => continue,
+            };
+            if name == exact {
+                member.exact = Some(value);
+            }
+            if name.eq_ignore_ascii_case(exact) {
+                member.folded = Some(value);
+            }
+        }
+        members
     }
 
     /// Whether they are of JSON-RPC 2.0.
     pub(super) fn is_2(&self) -> bool {
-        self.jsonrpc.and_then(string).is_some_and(|version| version == "2.0")
-    }
-
-    fn of(object: &'a str, is: fn(&str, &str) -> bool) -> Self {
-        let mut members = Self::default();
-        let mut parts = Parts::of(object);
-        while let Some((name, value)) = parts.member() {
-            let member = if is(&name, "method") {
-                &mut members.method
-            } else if is(&name, "params") {
-                &mut members.params
-            } else if is(&name, "id") {
-                &mut members.id
-            } else if is(&name, "jsonrpc") {
-                &mut members.jsonrpc
-            } else {
-                continue;
-            };
-            *member = Some(value);
-        }
-        members
+        self.jsonrpc.exact.and_then(string).is_some_and(|version| version == "2.0")
     }
 }
 

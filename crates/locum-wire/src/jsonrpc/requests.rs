@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::call::Call;
 use super::envelope::Parts;
-use super::scan::{Invalid, Scanner, white};
+use super::scan::{Invalid, Scanner, length, white};
 use crate::rpc::{Body, CallId, Fatal, Form, Limits, Metadata, Protocol, Request};
 
 /// Reads a stream of requests, 1.0 and 2.0 as they come.
@@ -217,7 +217,7 @@ fn element<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a str>, Fatal> {
         return Ok(None);
     }
     let gone = || Fatal("jsonrpc: a batch is no longer there".to_owned());
-    let end = Scanner::new(usize::MAX).end(rest).ok().flatten().ok_or_else(gone)?;
+    let end = length(rest).ok_or_else(gone)?;
     let element = take(rest, end);
     str::from_utf8(element).map(Some).map_err(|_| gone())
 }

@@ -83,46 +83,40 @@ impl Scanner {
     /// The length of the value that `input` begins with, once it is all there. A number is known to be
     /// over when something follows.
     pub(super) fn end(&mut self, input: &[u8]) -> Result<Option<usize>, Invalid> {
-        while let Some(&byte) = input.get(self.at) {
-            if let State::Text { .. } = self.state {
-                let rest = input.get(self.at..).unwrap_or_default();
-                let plain = rest.iter().take_while(|it| !matches!(it, b'"' | b'\\' | ..b' '));
-                let plain = plain.count();
-                if plain > 0 {
-                    self.at += plain;
-                    continue;
+        let (mut at, mut state) = (self.at, self.state);
+        let end = loop {
+            let Some(&byte) = input.get(at) else { break Ok(None) };
+            if matches!(state, State::Text { .. }) && plain(byte) {
+                at += 1;
+                while input.get(at).copied().is_some_and(plain) {
+                    at += 1;
                 }
+                continue;
             }
-            if self.number_ends(byte) {
-                self.state = State::After;
+            if number_ends(state, byte) {
+                state = State::After;
             } else {
-                self.state = self.step(byte)?;
-                self.at += 1;
+                match self.step(state, byte) {
+                    Ok(next) => state = next,
+                    Err(invalid) => break Err(invalid),
+                }
+                at += 1;
             }
-            if self.state == State::After && self.open.is_empty() {
-                return Ok(Some(self.at));
+            if state == State::After && self.open.is_empty() {
+                break Ok(Some(at));
             }
-        }
-        Ok(None)
+        };
+        (self.at, self.state) = (at, state);
+        end
     }
 
-    fn number_ends(&self, byte: u8) -> bool {
-        match self.state {
-            State::Zero => !matches!(byte, b'.' | b'e' | b'E'),
-            State::Digits => !matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E'),
-            State::Fraction => !matches!(byte, b'0'..=b'9' | b'e' | b'E'),
-            State::Power => !byte.is_ascii_digit(),
-            _ => false,
-        }
-    }
-
-    fn step(&mut self, byte: u8) -> Result<State, Invalid> {
+    fn step(&mut self, state: State, byte: u8) -> Result<State, Invalid> {
         use State::*;
-        Ok(match (self.state, byte) {
+        Ok(match (state, byte) {
             (
                 Value | ValueOrEnd | Name | NameOrEnd | Colon | After,
                 b' ' | b'\t' | b'\n' | b'\r',
-            ) => self.state,
+            ) => state,
 
             (Value | ValueOrEnd, b'{') => self.open(Container::Object)?,
             (Value | ValueOrEnd, b'[') => self.open(Container::Array)?,
@@ -187,7 +181,64 @@ impl Scanner {
     }
 }
 
+/// Whether `byte` stands for itself in a string.
+fn plain(byte: u8) -> bool {
+    !matches!(byte, b'"' | b'\\' | ..b' ')
+}
+
+fn number_ends(state: State, byte: u8) -> bool {
+    match state {
+        State::Zero => !matches!(byte, b'.' | b'e' | b'E'),
+        State::Digits => !matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E'),
+        State::Fraction => !matches!(byte, b'0'..=b'9' | b'e' | b'E'),
+        State::Power => !byte.is_ascii_digit(),
+        _ => false,
+    }
+}
+
 /// The length of the white space that `input` begins with.
 pub(super) fn white(input: &[u8]) -> usize {
     input.iter().take_while(|it| matches!(it, b' ' | b'\t' | b'\n' | b'\r')).count()
+}
+
+/// The length of the value that `input` begins with, where it is known to be well-formed. `None`: it begins
+/// with no value.
+pub(super) fn length(input: &[u8]) -> Option<usize> {
+    let mut depth = 0usize;
+    let mut at = 0;
+    loop {
+        match input.get(at)? {
+            b'"' => at = text_end(input, at)?,
+            b'{' | b'[' => {
+                depth += 1;
+                at += 1;
+            }
+            b'}' | b']' => {
+                depth = depth.checked_sub(1)?;
+                at += 1;
+            }
+            b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' => at += 1,
+            _ => {
+                let rest = input.get(at..)?;
+                let scalar =
+                    rest.iter().take_while(|it| !matches!(it, b',' | b']' | b'}' | ..=b' '));
+                at += scalar.count();
+            }
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
+/// Where the string that begins at `start` is over.
+fn text_end(input: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', input.get(at..)?)?;
+        if input.get(at) == Some(&b'"') {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
 }

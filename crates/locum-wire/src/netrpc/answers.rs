@@ -81,7 +81,10 @@ impl Answers {
             Err(StreamError::Malformed(error)) => return Err(Fatal(error.0)),
         };
         let header = self.headers.read(raw)?;
-        let error = String::from_utf8_lossy(header.error).into_owned();
+        let error = match header.error {
+            b"" => String::new(),
+            error => String::from_utf8_lossy(error).into_owned(),
+        };
         Ok(Some(Begun { id: header.seq, error }))
     }
 }

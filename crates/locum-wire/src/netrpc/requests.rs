@@ -1,7 +1,5 @@
 //! What a server reads.
 
-use std::borrow::Cow;
-
 use super::header::Reader;
 use super::{CANCEL, CancelArgs};
 use crate::gob::{Stream, StreamError};
@@ -104,11 +102,11 @@ impl Requests {
             Err(StreamError::Malformed(error)) => return Err(Fatal(error.0)),
         };
         let header = self.headers.read(raw)?;
-        self.method.clear();
-        self.method.shrink_to(KEPT);
-        match String::from_utf8_lossy(header.method) {
-            Cow::Borrowed(method) => self.method.push_str(method),
-            Cow::Owned(method) => self.method = method,
+        // Most calls of a connection are of the same method.
+        if header.method != self.method.as_bytes() {
+            self.method.clear();
+            self.method.shrink_to(KEPT);
+            self.method.push_str(&String::from_utf8_lossy(header.method));
         }
         Ok(Some(header.seq))
     }
