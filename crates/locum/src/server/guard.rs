@@ -10,7 +10,7 @@ use locum_wire::rpc::{Failure, Refusal};
 
 use super::handling::contained;
 use super::outbox::{Key, Outbox};
-use super::responder::Told;
+use super::responder::{NO_ANSWER, PANICKED, Told};
 use crate::cx::keys::CallKeys;
 use crate::service::Handler;
 use crate::{Cx, Policy};
@@ -113,7 +113,10 @@ impl Exchange for Once<'_> {
     async fn send(&self, _: &Attempt<'_>) -> Ended<()> {
         let handler = self.handler.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(handler) = handler {
-            contained(handler, self.outbox.core()).await;
+            let ended = contained(handler, self.outbox.core()).await;
+            // Does nothing where the handler has answered.
+            let reason = if ended.is_err() { PANICKED } else { NO_ANSWER };
+            self.outbox.fail(self.key, &Failure::internal(reason));
         }
         Ended { cause: self.told.cause(), retry_after: None, reply: () }
     }

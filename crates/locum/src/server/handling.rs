@@ -9,14 +9,21 @@ use std::task::{Context, Poll};
 use super::core::Core;
 use crate::service::Handler;
 
+/// A handler panicked. It has been told of.
+pub(super) struct Panicked;
+
 /// Polls a handler. One that panics is over; its responder has said so while the panic passed.
-pub(super) fn poll(handler: &mut Handler, task: &mut Context<'_>, core: &Core) -> Poll<()> {
+pub(super) fn poll(
+    handler: &mut Handler,
+    task: &mut Context<'_>,
+    core: &Core,
+) -> Poll<Result<(), Panicked>> {
     // A handler is not looked at again after it panicked, so nobody sees what it left half done.
     match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(task))) {
-        Ok(polled) => polled,
+        Ok(polled) => polled.map(Ok),
         Err(panic) => {
             panicked(core, panic.as_ref());
-            Poll::Ready(())
+            Poll::Ready(Err(Panicked))
         }
     }
 }
@@ -26,9 +33,10 @@ pub(super) fn poll(handler: &mut Handler, task: &mut Context<'_>, core: &Core) -
 /// # Cancel safety
 ///
 /// Dropping the future drops the handler.
-pub(super) async fn contained(mut handler: Handler, core: &Core) {
-    poll_fn(|task| poll(&mut handler, task, core)).await;
+pub(super) async fn contained(mut handler: Handler, core: &Core) -> Result<(), Panicked> {
+    let ended = poll_fn(|task| poll(&mut handler, task, core)).await;
     dispose(handler, core);
+    ended
 }
 
 /// Drops a handler that is over; what it left may panic as well.

@@ -138,7 +138,7 @@ impl Outbox {
         Self { core, protocol, state: Mutex::new(state), beginning: AtomicU64::new(0) }
     }
 
-    /// Takes in a call that is to be answered, and tells how much there was before.
+    /// Takes in a call that is to be answered, and tells how much there is now.
     pub(super) fn open(
         &self,
         id: CallId,
@@ -147,13 +147,12 @@ impl Outbox {
         flow: Option<Arc<Flow>>,
     ) -> (Key, Standing) {
         let mut state = self.state();
-        let standing = state.standing();
         state.serial += 1;
         let serial = state.serial;
         state.argument_bytes += bytes;
         state.streams += usize::from(flow.is_some());
         let slot = state.calls.insert(Call { serial, id, entry, bytes, flow, task: None });
-        (Key { slot, serial }, standing)
+        (Key { slot, serial }, state.standing())
     }
 
     /// The argument of the call is being read until [`begun`](Self::begun): whoever is dropped meanwhile

@@ -96,10 +96,11 @@ impl Responder {
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        if self.answered || self.outbox.is_beginning(self.key) {
+        // A policy answers for a handler that it drops.
+        if self.answered || self.told.is_some() || self.outbox.is_beginning(self.key) {
             return;
         }
-        let reason = if std::thread::panicking() { PANICKED } else { "the handler gave no answer" };
+        let reason = if std::thread::panicking() { PANICKED } else { NO_ANSWER };
         self.fail(&Failure::internal(reason));
     }
 }
@@ -115,6 +116,9 @@ const NO_STREAM: &str = "the method returns no stream";
 
 /// What the caller of a handler that panicked is told. What it panicked with is nobody's business.
 pub(super) const PANICKED: &str = "the handler panicked";
+
+/// What the caller of a handler is told that ended and said nothing.
+pub(super) const NO_ANSWER: &str = "the handler gave no answer";
 
 /// How a handler ended, for the policy around it.
 #[derive(Debug, Default)]

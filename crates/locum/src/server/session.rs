@@ -12,7 +12,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use locum_wire::rpc::{
-    Body, CallId, Failure, Fatal, Metadata, Protocol, Request, Requests, Shape, TraceParent,
+    Body, CallId, Failure, Fatal, Metadata, Protocol, Refusal, Request, Requests, Shape,
+    TraceParent,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -103,11 +104,11 @@ impl Session {
         let mut taken = 0;
         while calls.may_begin() {
             let rest = input.get(taken..).unwrap_or_default();
-            match requests.next(rest, &mut taken)? {
-                Some(request) => calls.handle(request),
-                None => {
+            match requests.next(rest, &mut taken) {
+                Ok(Some(request)) => calls.handle(request),
+                ended => {
                     *stopped = false;
-                    break;
+                    return ended.map(|_| taken);
                 }
             }
         }
@@ -261,8 +262,8 @@ impl Calls {
         if self.is_over() {
             return self.refuse(&id, method, &Failure::unavailable("too many calls"));
         }
-        if let Err(failure) = self.identify(metadata) {
-            return self.refuse(&id, method, &failure);
+        if let Err(refusal) = self.identify(metadata) {
+            return self.refuse(&id, method, &Failure::refused(refusal));
         }
         let entry = core.directory.entry(at);
         let flow = if entry.method.streams() {
@@ -286,7 +287,9 @@ impl Calls {
             return self.refuse(&id, method, &Failure::deadline());
         }
         let cx = Cx::of_call(Arrived { deadline, peer: &self.peer, metadata, trace });
-        let key = self.open(id, at, args.bytes.len(), flow.clone());
+        let bytes = args.bytes.len();
+        let (key, standing) = self.outbox.open(id, at, bytes, flow.clone());
+        self.standing = standing;
         let items = Inlet::new(flow.clone().map(|flow| Line::new(&self.outbox, key, flow)));
         let told = core.guard.as_ref().map(|_| Arc::<Told>::default());
         let responder = Responder::new(Arc::clone(&self.outbox), key, told.clone(), flow);
@@ -296,8 +299,12 @@ impl Calls {
         self.outbox.begun();
         let handler = match begun {
             Ok(Ok(handler)) => handler,
-            Ok(Err(error)) => return self.outbox.fail(key, &Failure::bad_arguments(error.0)),
+            Ok(Err(error)) => {
+                self.answered(bytes);
+                return self.outbox.fail(key, &Failure::bad_arguments(error.0));
+            }
             Err(panic) => {
+                self.answered(bytes);
                 handling::panicked(&core, panic.as_ref());
                 return self.outbox.fail(key, &Failure::internal(PANICKED));
             }
@@ -318,31 +325,27 @@ impl Calls {
         };
         if entry.method.heavy || entry.method.streams() || self.now >= self.in_place_until {
             self.entrust(key, self.now, deadline, cx, handler);
+        } else if let Some(handler) = self.handle_in_place(at, &cx, handler) {
+            self.entrust(key, self.now, deadline, cx, handler);
         } else {
-            self.handle_in_place(at, key, deadline, cx, handler);
+            self.answered(bytes);
         }
     }
 
-    /// Polls a handler once. If that is not enough, it gets a task.
-    fn handle_in_place(
-        &mut self,
-        at: usize,
-        key: Key,
-        deadline: Option<Instant>,
-        cx: Cx,
-        mut handler: Handler,
-    ) {
+    /// Polls a handler once, and gives it back if that was not enough.
+    fn handle_in_place(&mut self, at: usize, cx: &Cx, mut handler: Handler) -> Option<Handler> {
         let polled = {
             let _entered = cx.enter();
             // Nobody has to be woken: a handler that is not done is polled again by its task.
             handling::poll(&mut handler, &mut Context::from_waker(Waker::noop()), &self.core)
         };
         if polled.is_pending() {
-            return self.entrust(key, self.now, deadline, cx, handler);
+            return Some(handler);
         }
         handling::dispose(handler, &self.core);
         let before = std::mem::replace(&mut self.now, Instant::now());
         self.core.directory.entry(at).calls.time(self.now.saturating_duration_since(before));
+        None
     }
 
     /// Gives a handler a task.
@@ -361,7 +364,10 @@ impl Calls {
             return handling::dispose(handler, &self.core);
         }
         let core = Arc::clone(&self.core);
-        let task = tokio::spawn(cx.scope(async move { handling::contained(handler, &core).await }));
+        let task = tokio::spawn(cx.scope(async move {
+            // Its responder has said what there is to say of a panic.
+            let _ = handling::contained(handler, &core).await;
+        }));
         self.outbox.stop_with(key, task.abort_handle());
     }
 
@@ -374,22 +380,22 @@ impl Calls {
     }
 
     /// Finds out who calls, if the server wants to know.
-    fn identify(&mut self, metadata: Metadata<'_>) -> Result<(), Failure<'static>> {
+    fn identify(&mut self, metadata: Metadata<'_>) -> Result<(), Refusal> {
         let Some(bearer) = self.core.bearer.as_ref().filter(|_| !self.proved) else {
             return Ok(());
         };
         let token = metadata.get("authorization").and_then(super::bearer::token);
-        let identity = bearer.identify(token).map_err(Failure::refused)?;
+        let identity = bearer.identify(token)?;
         if self.peer.identity.as_ref() != Some(&identity) {
             self.peer = Arc::new(Peer { address: self.peer.address, identity: Some(identity) });
         }
         Ok(())
     }
 
-    fn open(&mut self, id: CallId, at: usize, bytes: usize, flow: Option<Arc<Flow>>) -> Key {
-        let (key, standing) = self.outbox.open(id, at, bytes, flow);
-        self.standing = standing;
-        key
+    /// A call was answered as soon as it was read.
+    fn answered(&mut self, bytes: usize) {
+        self.standing.calls = self.standing.calls.saturating_sub(1);
+        self.standing.argument_bytes = self.standing.argument_bytes.saturating_sub(bytes);
     }
 
     fn refuse(&mut self, id: &CallId, method: &str, failure: &Failure<'_>) {

@@ -1,5 +1,9 @@
 //! A server, and clients that are played by hand.
 
 mod calls;
+mod drain;
+mod limits;
 mod peer;
+mod policy;
+mod protocols;
 mod world;

@@ -48,6 +48,11 @@ impl Peer {
         self.io.write_all(bytes).await.unwrap();
     }
 
+    /// Says that there is nothing more to say.
+    pub(crate) async fn shutdown(&mut self) {
+        self.io.shutdown().await.unwrap();
+    }
+
     /// All that the server says until it closes.
     pub(crate) async fn hear_all(&mut self) -> String {
         let mut all = std::mem::take(&mut self.input);

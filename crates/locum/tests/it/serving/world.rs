@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use locum::server::{Drained, Handle, Server};
-use locum::transport::{Dialer, memory};
+use locum::transport::{Address, Dialer, memory};
 use locum::{CallError, Cx};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
@@ -125,6 +125,7 @@ pub(crate) struct World {
     pub(crate) dialer: Dialer,
     pub(crate) handle: Handle,
     pub(crate) run: JoinHandle<Drained>,
+    pub(crate) addresses: Vec<Address>,
 }
 
 impl World {
@@ -139,9 +140,9 @@ impl World {
         let (dialer, listener) = memory();
         let server = Server::new().serve(WorkServer::new(real)).listen_on(listener);
         let bound = change(server).bind().await.unwrap();
-        let handle = bound.handle();
+        let (handle, addresses) = (bound.handle(), bound.addresses());
         let run = tokio::spawn(bound.run());
-        Self { seen, dialer, handle, run }
+        Self { seen, dialer, handle, run, addresses }
     }
 
     pub(crate) async fn dial(&self) -> Peer {
