@@ -45,6 +45,11 @@ pub trait Marshal: Default + PartialEq {
     /// Its bytes. No bytes at all stand for the zero value.
     fn marshal(&self) -> Vec<u8>;
 
+    /// Whether a struct leaves it out, as Go does with the zero value, unless it is behind a pointer there.
+    fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// What it was before it became those bytes, which are not none.
     ///
     /// # Errors
@@ -77,7 +82,7 @@ impl<'de, T: Marshal + Deserialize<'de>> Deserialize<'de> for Opaque<T> {
 }
 
 fn serialize<T: Marshal, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    let name = if *value == T::default() { Named::<T>::ZERO } else { Named::<T>::VALUE };
+    let name = if value.is_zero() { Named::<T>::ZERO } else { Named::<T>::VALUE };
     serializer.serialize_newtype_struct(name, &super::Bytes(value.marshal()))
 }
 
@@ -161,6 +166,11 @@ impl Marshal for BigInt {
 
     fn marshal(&self) -> Vec<u8> {
         self.to_wire()
+    }
+
+    /// Never: Go's programs have pointers to it, and send what they point to.
+    fn is_zero(&self) -> bool {
+        false
     }
 
     fn unmarshal(bytes: &[u8]) -> Result<Self, String> {

@@ -2,10 +2,13 @@
 
 mod attack;
 mod formats;
+mod properties;
+mod rewritten;
 mod schemas;
 mod serde_golden;
 mod stream;
 mod typed;
+mod typed_attack;
 mod value;
 
 use serde_json::Value as Json;
