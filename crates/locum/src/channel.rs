@@ -28,6 +28,7 @@ mod builder;
 mod connection;
 mod dial;
 mod drive;
+mod dynamic;
 mod endpoints;
 mod input;
 mod link;

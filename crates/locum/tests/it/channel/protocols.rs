@@ -202,6 +202,23 @@ async fn every_protocol_reaches_a_real_server() {
         assert_eq!(sum, Ok(Reply { c: 15 }), "{scheme}");
         let overflow = arith.add(&cx, Args { a: i64::MAX, b: 8 }).await;
         assert_eq!(overflow, Err(CallError::App("overflow".to_owned())), "{scheme}");
+        if scheme.ends_with("+tls") {
+            continue;
+        }
+        let channel: Channel =
+            Channel::builder(format!("{scheme}://localhost:{port}")).build().unwrap();
+        let (a, b, c) = if matches!(scheme, "json-rpc2" | "native") {
+            ("a", "b", "c")
+        } else {
+            ("A", "B", "C")
+        };
+        let json = format!(r#"{{"{a}": 7, "{b}": 8}}"#);
+        let sum = channel.call_json(&cx, "Arith.Add", &json).await;
+        assert_eq!(sum, Ok(format!(r#"{{"{c}":15}}"#)), "{scheme}");
+        let unknown = channel.call_json(&cx, "Arith.Sub", &json).await;
+        assert!(matches!(unknown, Err(CallError::Protocol(_))), "{scheme}: {unknown:?}");
+        let malformed = channel.call_json(&cx, "Arith.Add", "{").await.unwrap_err();
+        assert_eq!(malformed.delivery(), Delivery::NotSent);
     }
     handle.shutdown();
     served.await.unwrap();
