@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use locum_wire::rpc::Metadata;
+use locum_wire::rpc::{Metadata, Protocol};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -39,15 +39,19 @@ mod pool;
 mod resolve;
 mod send;
 mod slots;
+mod streams;
 mod target;
 
 pub use builder::Builder;
 pub use target::BuildError;
 
+pub(crate) use streams::{Closing, Opened};
+
 use answer::{Answered, Undone};
 use outgoing::{Argument, Outgoing, Typed};
 use policy::Open;
 use pool::Pool;
+use streams::Streams;
 
 /// Managed connections to the endpoints of a service. Cheap to clone; its clones share them.
 ///
@@ -97,7 +101,7 @@ impl Channel {
     {
         let argument = Typed { shape: &method.args, args: &args };
         let counted = self.0.metrics.of(method.path);
-        let ended = self.exchange(cx, method.path, method.idempotent, &argument).await;
+        let ended = self.exchange(cx, method.path, method.idempotent, &argument, None).await;
         conclude(ended, &counted, |answered| answered.read())
     }
 
@@ -108,11 +112,16 @@ impl Channel {
         path: &str,
         idempotent: bool,
         argument: &dyn Argument,
+        streams: Option<Streams<'_>>,
     ) -> Result<Ended, Undone> {
         if cx.is_given_up() {
             return Err(given_up(Delivery::NotSent));
         }
         let own = &self.0.settings;
+        if streams.is_some() && own.endpoints.link.connection.protocol != Protocol::Native {
+            let (kind, reason) = (TransportKind::Unsupported, crate::stream::unsupported(path));
+            return Err(CallError::transport(kind, Delivery::NotSent, reason));
+        }
         let mut both = Vec::new();
         let metadata = match (own.metadata.as_slice(), cx.outgoing().as_bytes()) {
             ([], added) => added,
@@ -124,7 +133,8 @@ impl Channel {
             }
         };
         let metadata = Metadata::parse(metadata).unwrap_or_default();
-        let outgoing = Outgoing { path, idempotent, argument, trace: cx.trace(), metadata };
+        let outgoing =
+            Outgoing { path, idempotent, argument, trace: cx.trace(), metadata, streams };
         let call = async {
             match &own.engine {
                 None => Ok((self.0.call(cx, &outgoing).await?, None)),

@@ -12,9 +12,12 @@ use serde::de::DeserializeOwned;
 use crate::{AppError, CallError, Delivery, ProtocolError, ProtocolKind, TransportKind};
 
 use super::connection::keep_spare;
+use super::streams::Opened;
 
 /// How a call that was sent ended.
 pub(super) enum Outcome {
+    /// It has not: it returned a stream.
+    Opened(Box<Opened>),
     /// With a reply, whose bytes are apart.
     Reply(OwnedForm),
     /// The peer says how it failed.
@@ -35,6 +38,8 @@ pub(super) enum Lost {
     Refused,
     /// The connection closed.
     MaybeProcessed(Arc<str>),
+    /// The stream that goes with it cannot be sent.
+    Unsendable(Arc<str>),
 }
 
 /// How a reply is written.
@@ -77,7 +82,7 @@ impl Answered {
     /// What the call means to a policy.
     pub(super) fn cause(&self) -> Cause {
         match &self.outcome {
-            Outcome::Reply(_) => Cause::Reply,
+            Outcome::Reply(_) | Outcome::Opened(_) => Cause::Reply,
             Outcome::Failure(failure) => match failure.class {
                 Class::App => Cause::AppError,
                 // The peer works, and would say the same again.
@@ -95,6 +100,7 @@ impl Answered {
             Outcome::Lost(Lost::NotSent(_)) => Cause::Stale,
             Outcome::Lost(Lost::Refused) => Cause::Refused,
             Outcome::Lost(Lost::MaybeProcessed(_)) => Cause::Reset,
+            Outcome::Lost(Lost::Unsendable(_)) => Cause::Cancelled,
         }
     }
 }
@@ -136,6 +142,7 @@ impl Answered {
             }
             Outcome::Failure(failure) => Err(CallError::from_failure(*failure)),
             Outcome::Unreadable(detail) => Err(unreadable(detail)),
+            Outcome::Opened(_) => Err(unreadable("a stream where there is none".to_owned())),
             Outcome::Lost(lost) => Err(lost.into_error()),
         }
     }
@@ -150,6 +157,9 @@ impl Lost {
             Self::TimedOut { sent: false } => CallError::deadline(Delivery::NotSent),
             Self::NotSent(detail) => closed(Delivery::NotSent, &detail),
             Self::MaybeProcessed(detail) => closed(Delivery::MaybeProcessed, &detail),
+            Self::Unsendable(detail) => {
+                CallError::transport(TransportKind::Unsupported, Delivery::MaybeProcessed, &*detail)
+            }
             Self::Refused => CallError::transport(
                 TransportKind::Unavailable,
                 Delivery::Refused,

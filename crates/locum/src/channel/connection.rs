@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::answer::{Answered, Lost, Outcome};
 use super::outgoing::Outgoing;
 use super::slots::{NEVER, Slots};
+use super::streams::{Opened, Sink, Streaming};
 
 /// What both sides of a connection share.
 pub(super) struct Connection {
@@ -87,6 +88,8 @@ pub(super) struct Waiting {
     /// When it began, and when its answer came, by the clocks of their batches.
     begun: u64,
     pub(super) ended: u64,
+    /// Its streams, if it has any.
+    pub(super) stream: Option<Box<Streaming>>,
 }
 
 /// When a call is given up.
@@ -214,6 +217,14 @@ impl Connection {
                 (Some(at).filter(|_| matches!(until, Until::At(_))), Some(left))
             }
         };
+        let (deadline, timeout) = match &call.streams {
+            None => (deadline, timeout),
+            Some(streams) => {
+                let left = |at: Instant| at.saturating_duration_since(Instant::now());
+                let local = if streams.returns { deadline } else { streams.deadline };
+                (local, streams.deadline.map(left))
+            }
+        };
         let id = state.slots.next_id();
         let head = CallHead {
             id,
@@ -222,7 +233,7 @@ impl Connection {
             attempt,
             trace: call.trace,
             metadata: call.metadata,
-            streams: false,
+            streams: call.feeds(),
         };
         let State { calls, out, .. } = &mut *state;
         let begin = out.len();
@@ -252,11 +263,20 @@ impl Connection {
         waiting.start = start;
         (waiting.begun, waiting.ended) = (begun, NEVER);
         waiting.waker = Some(waker);
+        waiting.stream = call.streams.as_ref().map(|streams| Box::new(Streaming::new(streams)));
         self.count(&state);
         let driver = state.driver.take();
         drop(state);
         wake(driver);
-        Ok(Pending { connection: self, id, place, deadline, fresh: true, over: false })
+        Ok(Pending {
+            connection: self,
+            id,
+            place,
+            deadline,
+            opened: false,
+            fresh: true,
+            over: false,
+        })
     }
 
     /// Takes back what was written from `begin` on. What the call defined on the stream (types, names) is
@@ -406,8 +426,16 @@ impl State {
 
 impl Waiting {
     /// The call ended so; who is to be woken.
-    pub(super) fn finish(&mut self, outcome: Outcome) -> Option<Waker> {
+    pub(super) fn finish(&mut self, outcome: Outcome) -> impl Iterator<Item = Waker> + use<> {
         self.outcome = Some(outcome);
+        let wakers = self.stream.as_ref().map(|stream| stream.flow.close());
+        self.waker.take().into_iter().chain(wakers.into_iter().flatten().flatten())
+    }
+
+    /// The call returned a stream; who is to be woken.
+    pub(super) fn open(&mut self) -> Option<Waker> {
+        let stream = self.stream.as_mut().filter(|stream| stream.returns)?;
+        stream.opened = true;
         self.waker.take()
     }
 
@@ -427,12 +455,26 @@ pub(super) struct Pending {
     id: u64,
     place: u32,
     deadline: Option<Instant>,
+    /// Whether somebody reads the stream that it returned.
+    opened: bool,
     /// Its waker was handed over when it began; nothing has changed until it is woken.
     fresh: bool,
     over: bool,
 }
 
 impl Pending {
+    /// What its stream is told by.
+    pub(super) const fn place(&self) -> (&Arc<Connection>, u64) {
+        (&self.connection, self.id)
+    }
+
+    /// Where the items go that go with it.
+    pub(super) fn sink(&self) -> Option<Sink> {
+        let mut state = self.connection.lock();
+        let stream = state.slots.at(self.place).stream.as_ref()?;
+        Some(Sink::new(Arc::clone(&self.connection), self.id, Arc::clone(&stream.flow)))
+    }
+
     /// When it is given up.
     pub(super) const fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -450,6 +492,20 @@ impl Future for Pending {
         }
         let mut state = this.connection.lock();
         let waiting = state.slots.at(this.place);
+        if !this.opened
+            && let Some(stream) = waiting.stream.as_ref().filter(|stream| stream.opened)
+        {
+            let (flow, deadline) = (Arc::clone(&stream.flow), stream.deadline);
+            let until = deadline.map_or(NEVER, |at| this.connection.nanos(at));
+            state.slots.postpone(this.id, this.place, until);
+            this.over = true;
+            let connection = Arc::clone(&this.connection);
+            let (id, place) = (this.id, this.place);
+            let pending =
+                Self { connection, id, place, deadline, opened: true, fresh: false, over: false };
+            let outcome = Outcome::Opened(Box::new(Opened::new(flow, pending)));
+            return Poll::Ready(Answered { outcome, body: Vec::new(), took: None });
+        }
         let Some(outcome) = waiting.outcome.take() else {
             if !waiting.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 let previous = waiting.waker.replace(cx.waker().clone());
@@ -465,9 +521,11 @@ impl Future for Pending {
         };
         let took = waiting.took();
         this.over = true;
+        let stream = waiting.stream.take();
         state.slots.leave(this.id, this.place);
         this.connection.make_room(&state);
         drop(state);
+        drop(stream);
         Poll::Ready(Answered { outcome, body, took })
     }
 }
@@ -480,7 +538,7 @@ impl Drop for Pending {
         let mut state = self.connection.lock();
         let waiting = state.slots.at(self.place);
         waiting.outcome = None;
-        let waker = waiting.waker.take();
+        let (waker, stream) = (waiting.waker.take(), waiting.stream.take());
         let driver = match state.slots.leave(self.id, self.place) {
             true => {
                 self.connection.cancel(&mut state, self.id);
@@ -492,7 +550,7 @@ impl Drop for Pending {
         self.connection.make_room(&state);
         drop(state);
         // A waker may own the last of a task, so it is dropped outside the lock.
-        drop(waker);
+        drop((waker, stream));
         wake(driver);
     }
 }

@@ -10,10 +10,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::stream::TooMuch;
 use crate::transport::Io;
 
 use super::answer::{Lost, Outcome, OwnedForm};
-use super::connection::{Connection, KEPT_OUT, Phase, State};
+use super::connection::{Connection, KEPT_OUT, Phase, State, Waiting};
 use super::input::Input;
 use super::slots::NEVER;
 
@@ -362,8 +363,27 @@ fn deliver(
                 |_, waiting| woken.extend(waiting.finish(Outcome::Lost(Lost::Refused))),
             );
         }
-        // A call that is not of that kind is not answered so.
-        Answer::Pong(_) | Answer::Open { .. } | Answer::Item { .. } | Answer::Credit { .. } => {}
+        // Of a call without a stream, and of one that is over, none of these say anything.
+        Answer::Open { id } => woken.extend(state.slots.find(id).and_then(Waiting::open)),
+        Answer::Item { id, item } => {
+            let stream = state.slots.find(id).and_then(|waiting| waiting.stream.as_ref());
+            match stream.map(|stream| stream.flow.arrive(&item)) {
+                Some(Ok(reader)) => woken.extend(reader),
+                Some(Err(TooMuch)) => {
+                    if let Some(waiting) = state.slots.settle(id) {
+                        let reason = "more items than there was credit for".to_owned();
+                        woken.extend(waiting.finish(Outcome::Unreadable(reason)));
+                        connection.cancel(state, id);
+                    }
+                }
+                None => {}
+            }
+        }
+        Answer::Credit { id, bytes } => {
+            let stream = state.slots.find(id).and_then(|waiting| waiting.stream.as_ref());
+            woken.extend(stream.and_then(|stream| stream.flow.add(bytes)));
+        }
+        Answer::Pong(_) => {}
     }
 }
 

@@ -25,7 +25,7 @@ impl Channel {
     /// When polled outside a Tokio runtime.
     pub async fn call_json(&self, cx: &Cx, method: &str, json: &str) -> Result<String, CallError> {
         let counted = self.0.metrics.of_any(method);
-        let ended = self.exchange(cx, method, false, &Json(json)).await;
+        let ended = self.exchange(cx, method, false, &Json(json), None).await;
         conclude(ended, &counted, |answered| answered.read_by(|body| body.to_json()))
     }
 }

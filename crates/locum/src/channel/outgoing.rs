@@ -3,6 +3,8 @@
 use locum_wire::rpc::{CallHead, Calls, EncodeError, Metadata, Shape, TraceParent};
 use serde::Serialize;
 
+use super::streams::Streams;
+
 /// What is sent of a call, whichever connection takes it.
 #[derive(Clone, Copy)]
 pub(super) struct Outgoing<'a> {
@@ -13,6 +15,21 @@ pub(super) struct Outgoing<'a> {
     pub(super) argument: &'a dyn Argument,
     pub(super) trace: Option<TraceParent>,
     pub(super) metadata: Metadata<'a>,
+    /// Its streams, if it has any.
+    pub(super) streams: Option<Streams<'a>>,
+}
+
+impl Outgoing<'_> {
+    /// Whether a stream goes with it: then it is sent once.
+    pub(super) fn feeds(&self) -> bool {
+        self.streams.is_some_and(|streams| streams.feed.is_some())
+    }
+
+    /// Whether the time there is for calls is not for this one: a stream goes with it, and none comes
+    /// back that could open in time.
+    pub(super) fn is_untimed(&self) -> bool {
+        self.streams.is_some_and(|streams| !streams.returns)
+    }
 }
 
 /// Writes the call with its argument; for a retry once more. Behind `dyn`, so that all that is to be

@@ -50,6 +50,11 @@ impl Open {
             Cause::Reply if !readable => Cause::Protocol,
             other => other,
         };
+        self.end(cause);
+    }
+
+    /// The call ended after all, after it had returned a stream.
+    pub(super) fn end(self, cause: Cause) {
         self.held.settle(cause, self.clock.now(), &());
     }
 }
@@ -83,6 +88,7 @@ impl Engine {
         let own = &pool.settings;
         let default = match self.timeout(outgoing.path) {
             Some(_) if !own.timeout_is_set => None,
+            _ if outgoing.is_untimed() => None,
             _ => Some(arrived + own.timeout),
         };
         let told = cx.remaining().map(|left| arrived + left);
@@ -96,6 +102,7 @@ impl Engine {
             endpoints: pool.endpoints(&mut until).await?,
             outgoing,
             clock,
+            patience: if outgoing.is_untimed() { own.timeout } else { Duration::MAX },
             seed,
             picks: AtomicU64::new(0),
         };
@@ -173,6 +180,8 @@ struct Attempts<'a> {
     endpoints: Arc<Endpoints>,
     outgoing: &'a Outgoing<'a>,
     clock: Clock,
+    /// How long an attempt without a deadline waits for a connection.
+    patience: Duration,
     seed: u64,
     /// How many endpoints have been chosen.
     picks: AtomicU64,
@@ -188,6 +197,10 @@ impl Exchange for Attempts<'_> {
         Some(Endpoint { id: index, name: &endpoint.name, policy: None })
     }
 
+    fn repeatable(&self) -> bool {
+        !self.outgoing.feeds()
+    }
+
     fn panics(&self, now: Time) -> bool {
         self.endpoints.panics(now)
     }
@@ -198,7 +211,7 @@ impl Exchange for Attempts<'_> {
         let until = match attempt.deadline.and_then(|at| self.clock.instant(at)) {
             Some(at) => Until::Told(at),
             // Beyond what the system's clock can say.
-            None => Until::After(Duration::MAX),
+            None => Until::After(self.patience),
         };
         let patience = match self.endpoints.has_other(index) {
             true => Patience::Fail,

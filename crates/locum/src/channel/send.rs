@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use tokio::time::timeout_at;
 
-use super::answer::Answered;
+use super::answer::{Answered, Outcome};
 use super::connection::{Connection, NotBegun, Until};
 use super::dial::Unconnected;
 use super::link::{Link, NotReady, Patience};
@@ -54,8 +54,14 @@ pub(super) async fn send(
                 if let (Until::After(_), Some(at)) = (until, pending.deadline()) {
                     until = Until::At(at);
                 }
-                let answered = pending.await;
-                if !answered.was_not_begun() || again == AGAIN {
+                let feed = call.streams.and_then(|streams| streams.feed);
+                let feeder = feed.and_then(|feed| feed.start(pending.sink()?));
+                let mut answered = pending.await;
+                if let Outcome::Opened(opened) = &mut answered.outcome {
+                    opened.feeder = feeder;
+                }
+                // What was taken of a stream cannot be sent again.
+                if !answered.was_not_begun() || again == AGAIN || call.feeds() {
                     return Ok(answered);
                 }
                 again += 1;

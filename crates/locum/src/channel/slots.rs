@@ -100,6 +100,12 @@ impl<T: Default> Slots<T> {
         &mut self.slots[place as usize].value
     }
 
+    /// What belongs to the call `id`, if it waits.
+    pub(super) fn find(&mut self, id: u64) -> Option<&mut T> {
+        let place = self.place_of(id)?;
+        Some(self.at(place))
+    }
+
     /// The call `id` waits no longer: a late answer to it finds nobody. Its slot stays with its caller.
     pub(super) fn settle(&mut self, id: u64) -> Option<&mut T> {
         let place = self.place_of(id)?;
@@ -120,6 +126,14 @@ impl<T: Default> Slots<T> {
             *self = Self { next, ..Self::new() };
         }
         waited
+    }
+
+    /// The call `id` in the slot at `place`, if it still waits, is given up at `deadline` instead.
+    pub(super) fn postpone(&mut self, id: u64, place: u32, deadline: u64) {
+        if self.slots[place as usize].id == id {
+            self.deadlines[place as usize] = deadline;
+            self.earliest = self.earliest.min(deadline);
+        }
     }
 
     /// Settles the waiting calls that `which` says, in the order of their places.

@@ -13,6 +13,7 @@ mod server;
 mod service;
 mod serving;
 mod setup;
+mod streams;
 mod transport;
 mod wire_streams;
 mod wires;
