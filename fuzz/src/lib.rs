@@ -9,6 +9,7 @@ mod detect;
 mod differential;
 #[path = "../../crates/locum-wire/tests/it/gateway.rs"]
 mod gateway;
+mod gob;
 mod jsonrpc;
 mod native;
 mod netrpc;
@@ -24,6 +25,7 @@ pub use chunked::chunked;
 pub use connect::connect;
 pub use detect::detect;
 pub use differential::differential;
+pub use gob::{gob, gob_json};
 pub use jsonrpc::jsonrpc;
 pub use native::native;
 pub use netrpc::netrpc;

@@ -39,6 +39,16 @@ fn jsonrpc() {
 }
 
 #[test]
+fn gob() {
+    replay("gob", locum_fuzz::gob);
+}
+
+#[test]
+fn gob_json() {
+    replay("gob_json", locum_fuzz::gob_json);
+}
+
+#[test]
 fn netrpc() {
     replay("netrpc", locum_fuzz::netrpc);
 }
