@@ -2,6 +2,7 @@
 
 mod attack;
 mod formats;
+mod go;
 mod properties;
 mod rewritten;
 mod schemas;

@@ -83,7 +83,7 @@ fn a_value_of_an_unknown_type_is_skipped() {
 /// What Go writes of a struct whose interface holds a struct whose interfaces hold structs of types that
 /// were not seen before: `Outer{1, Mid{In{map[string]int{"k": 3}, Leaf{1, 2.5}}, []any{5, Leaf{1, 2.5}, "s",
 /// nil}, "k"}, 9}`, `Outer{2, In{…}, 8}`, `map[string]any{"a": 1}`.
-const NESTED: &str = "
+pub(super) const NESTED: &str = "
     247f030101054f7574657201ff8000010301014101040001015601100001015a0104000000
     32ff80010201086d61696e2e4d6964ff81030101034d696401ff8200010301014d01100001014e01ff840001014b010c0000
     00
