@@ -10,6 +10,7 @@ mod differential;
 #[path = "../../crates/locum-wire/tests/it/gateway.rs"]
 mod gateway;
 mod gob;
+mod gob_typed;
 mod jsonrpc;
 mod native;
 mod netrpc;
@@ -26,6 +27,7 @@ pub use connect::connect;
 pub use detect::detect;
 pub use differential::differential;
 pub use gob::{gob, gob_json};
+pub use gob_typed::gob_typed;
 pub use jsonrpc::jsonrpc;
 pub use native::native;
 pub use netrpc::netrpc;

@@ -54,6 +54,11 @@ fn netrpc() {
 }
 
 #[test]
+fn gob_typed() {
+    replay("gob_typed", locum_fuzz::gob_typed);
+}
+
+#[test]
 fn detect() {
     replay("detect", locum_fuzz::detect);
 }
