@@ -19,6 +19,52 @@
 //! # Ok::<_, locum::ParseError>(())
 //! ```
 //!
+//! # Services
+//!
+//! A service is a trait. Its proxy implements the same trait, so whoever uses it does not know whether it is
+//! given the service itself or one elsewhere, over Go's net/rpc, JSON-RPC or Locum's own protocol.
+//!
+#![cfg_attr(feature = "rpc", doc = "```")]
+#![cfg_attr(not(feature = "rpc"), doc = "```ignore")]
+//! use locum::{CallError, Cx, Server};
+//!
+//! #[locum::service]
+//! trait Arith {
+//!     /// Doing it twice does no harm, so it may be retried and hedged.
+//!     #[method(idempotent)]
+//!     async fn multiply(&self, cx: &Cx, a: i64, b: i64) -> Result<i64, CallError>;
+//! }
+//!
+//! struct RealArith;
+//!
+//! impl Arith for RealArith {
+//!     async fn multiply(&self, _: &Cx, a: i64, b: i64) -> Result<i64, CallError> {
+//!         a.checked_mul(b).ok_or_else(|| "overflow".into())
+//!     }
+//! }
+//!
+//! async fn business(arith: &impl Arith) -> Result<i64, CallError> {
+//!     arith.multiply(&Cx::new(), 6, 7).await
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let bound = Server::new().serve(ArithServer::new(RealArith)).listen("tcp://127.0.0.1:0").bind().await?;
+//! let address = bound.addresses()[0].to_string();
+//! tokio::spawn(bound.run());
+//!
+//! let remote: ArithProxy = ArithProxy::connect(address).build()?;
+//! assert_eq!(business(&remote).await, Ok(42));
+//! let local = ArithProxy::wrap(RealArith, None);
+//! assert_eq!(business(&local).await, Ok(42));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Begin at [`service`](macro@service) for what a trait may have, [`Server`], [`Channel`] for how calls are
+//! made, [`Cx`] for their time, [`CallError`] for how they fail, [`testing`] and [`mock`] for tests.
+//!
+//! # HTTP
+//!
 //! With the feature `tower` (on by default) a policy becomes a layer around an HTTP service: see
 //! [`http::ServerLayer`] for what serves and [`http::ClientLayer`] for what calls. For any other
 //! protocol there is the engine itself: implement [`policy::Exchange`] and call [`policy::run()`] with
