@@ -16,18 +16,7 @@
 //! or as numbers. They are written as Go writes them in 1.0 (`user_id` is `UserId`, bytes are base64), and
 //! as `serde_json` writes them in 2.0. NaN and the infinities cannot be written.
 //!
-//! Errors of 2.0 have these codes:
-//!
-//! | code | means |
-//! |---|---|
-//! | -32700, -32600 | not JSON; no request |
-//! | -32601, -32602, -32603 | unknown method, arguments that cannot be read, the server's fault |
-//! | -32000 | the service's own error, without a code of its own |
-//! | -32001 | a policy refused the call; `data` has `kind`, `policy`, `reason`, `retry_after` in seconds |
-//! | -32002 | its time was over; `data` likewise |
-//! | -32003 | it was cancelled |
-//! | -32004 | the server takes no calls now |
-//! | any other | the service's own, with its own code |
+//! The codes of errors stand in docs/json-rpc.md, whose examples the tests play.
 
 mod answers;
 mod call;

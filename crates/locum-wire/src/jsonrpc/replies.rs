@@ -56,7 +56,7 @@ impl Replies {
         })
     }
 
-    /// How a call failed: in 1.0 a text, in 2.0 an object with one of the [codes](super).
+    /// How a call failed: in 1.0 a text, in 2.0 an object with one of the codes of docs/json-rpc.md.
     pub fn failure(&mut self, out: &mut Vec<u8>, id: &CallId, failure: &Failure<'_>) {
         let written = self.answer(out, id, |out, protocol, id| match protocol {
             Protocol::Json2 => put_2(out, id, b"\"error\":", |out| {

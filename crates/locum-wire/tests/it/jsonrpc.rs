@@ -1,4 +1,4 @@
-//! JSON-RPC 1.0 and 2.0 from outside.
+//! JSON-RPC 1.0 and 2.0 from outside, and whether docs/json-rpc.md is true.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -55,6 +55,7 @@ fn answer(replies: &mut Replies, out: &mut Vec<u8>, id: &CallId, method: &str, a
             args.decode().map_err(bad).map(|Args { a, b }| replies.ok(out, id, &Reply { c: a + b }))
         }
         "Arith.Nothing" => args.decode::<()>().map_err(bad).map(|()| replies.ok(out, id, &())),
+        "Arith.Busy" => Err(Failure::refused(refusal())),
         "Arith.Fail" => Err(Failure { code: Some(7), ..Failure::app("divide by zero") }),
         method => Err(Failure::unknown_method(method)),
     };
@@ -62,6 +63,29 @@ fn answer(replies: &mut Replies, out: &mut Vec<u8>, id: &CallId, method: &str, a
         Ok(written) => written.unwrap(),
         Err(failure) => replies.failure(out, id, &failure),
     }
+}
+
+fn refusal() -> Refusal {
+    Refusal {
+        kind: "breaker".into(),
+        policy: "careful".into(),
+        reason: "open".into(),
+        retry_after: Some(Duration::from_millis(4200)),
+    }
+}
+
+#[test]
+fn the_examples_of_the_page_are_true() {
+    let page = include_str!("../../../../docs/json-rpc.md");
+    let mut exchanges = 0;
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some(request) = line.strip_prefix("--> ") else { continue };
+        let answer = lines.next().and_then(|line| line.strip_prefix("<-- ")).unwrap();
+        assert_eq!(serve(request.as_bytes()), (format!("{answer}\n"), None));
+        exchanges += 1;
+    }
+    assert_eq!(exchanges, 8);
 }
 
 #[test]
@@ -387,18 +411,12 @@ fn what_json_has_no_word_for_is_not_sent() {
 
 #[test]
 fn what_is_answered_is_read() {
-    let refusal = Refusal {
-        kind: "breaker".into(),
-        policy: "careful".into(),
-        reason: "open".into(),
-        retry_after: Some(Duration::from_millis(4200)),
-    };
     let failures = [
         Failure { code: Some(7), ..Failure::app("divide by \"zero\"\n") },
         Failure { detail: Some(br#"{"of":"x"}"#.as_slice().into()), ..Failure::app("") },
         Failure::unknown_method("A.B"),
         Failure::bad_arguments("json: no"),
-        Failure::refused(refusal),
+        Failure::refused(refusal()),
         Failure::deadline(),
         Failure::cancelled(),
         Failure::unavailable("draining"),
