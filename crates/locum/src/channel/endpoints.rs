@@ -179,3 +179,71 @@ impl locum_policy::balance::Endpoints for View<'_> {
             && !self.endpoints.get(index).is_some_and(|endpoint| endpoint.is_failing())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use locum_wire::rpc::{Limits, Protocol};
+    use tokio::sync::Notify;
+
+    use super::super::backoff::Backoff;
+    use super::super::connection::Settings;
+    use super::super::dial::Dialer;
+    use super::super::link::{NotReady, Patience};
+    use super::*;
+
+    fn settings() -> EndpointSettings {
+        let dialer = Dialer {
+            connector: None,
+            tunnel: false,
+            #[cfg(feature = "tls")]
+            tls: None,
+            connect_timeout: Duration::from_secs(1),
+            tcp_keepalive: None,
+        };
+        let connection =
+            Settings { protocol: Protocol::Native, cancel: true, max_in_flight: 1, max_message: 1 };
+        let link = LinkSettings {
+            dialer,
+            connection,
+            limits: Limits::default(),
+            backoff: Backoff::default(),
+            keepalive: None,
+            lost: Arc::new(Notify::new()),
+        };
+        EndpointSettings {
+            balance: Balance::RoundRobin,
+            connections: 2,
+            link: Arc::new(link),
+            policy: None,
+            seed: 7,
+        }
+    }
+
+    fn named(names: &[&str]) -> Vec<Address> {
+        names.iter().map(|name| Address::Named((*name).to_owned())).collect()
+    }
+
+    #[tokio::test]
+    async fn after_a_look_up_what_is_still_there_keeps_its_connections() {
+        let settings = settings();
+        let old = Endpoints::new(named(&["a", "b"]), &settings, None);
+        let new = Endpoints::new(named(&["c", "b"]), &settings, Some(&old));
+        assert!(Arc::ptr_eq(&old.list[1], &new.list[1]));
+        let gone = old.list[0].links[0].ready(Patience::Wait).await;
+        assert!(matches!(gone, Err(NotReady::Closed)));
+    }
+
+    #[test]
+    fn endpoints_take_turns_and_each_of_their_connections() {
+        let settings = settings();
+        let endpoints = Endpoints::new(named(&["a", "b"]), &settings, None);
+        let picks: Vec<_> =
+            (0..4).map(|random| endpoints.pick(&[], random, Time::ZERO).unwrap()).collect();
+        assert_eq!(picks, [0, 1, 0, 1]);
+        assert_eq!(endpoints.pick(&[0], 0, Time::ZERO), Some(1));
+        let endpoint = &endpoints.list[0];
+        assert!(!Arc::ptr_eq(endpoint.link(), endpoint.link()));
+    }
+}

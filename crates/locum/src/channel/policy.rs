@@ -118,13 +118,14 @@ impl Engine {
             seed,
         };
         let answer = run(&self.bound, &call, &clock, &exchange, &()).await;
-        self.conclude(answer, &exchange)
+        self.conclude(answer, &exchange, pool)
     }
 
     fn conclude(
         &self,
         answer: Answer<Result<Answered, Unsent>>,
         exchange: &Attempts<'_>,
+        pool: &Pool,
     ) -> Result<Decided, Undone> {
         let Answer { end, held, fallback, attempts } = answer;
         let clock = exchange.clock;
@@ -153,12 +154,12 @@ impl Engine {
                 held.settle(cause, clock.now(), &());
                 Err(match unsent {
                     Unsent::Late => self.timed_out(delivery),
-                    other => other.into_error(),
+                    other => other.or_closed(pool).into_error(),
                 })
             }
             End::Rejected(rejection) => Err(CallError::rejected(&rejection, delivery)),
             End::TimedOut => Err(self.timed_out(delivery)),
-            End::Unavailable => Err(Unsent::Gone.into_error()),
+            End::Unavailable => Err(Unsent::Gone.or_closed(pool).into_error()),
         }
     }
 
@@ -248,7 +249,7 @@ fn unsent(error: Unsent) -> Ended<Result<Answered, Unsent>> {
         Unsent::Unconnected(Unconnected { timed_out: true, .. }) => Cause::ConnectTimeout,
         Unsent::Unconnected(_) | Unsent::Gone => Cause::Connect,
         Unsent::Late => Cause::Timeout,
-        Unsent::Unsendable(_) => Cause::Cancelled,
+        Unsent::Unsendable(_) | Unsent::Closed => Cause::Cancelled,
     };
     Ended { cause, retry_after: None, reply: Err(error) }
 }

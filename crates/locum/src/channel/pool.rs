@@ -113,7 +113,7 @@ impl Pool {
                     }
                 }
                 Err(Unsent::Gone) if !self.is_closed() => {}
-                Err(unsent) => return Err(unsent.into_error()),
+                Err(unsent) => return Err(unsent.or_closed(self).into_error()),
             }
             until.settle();
         }
@@ -157,7 +157,7 @@ impl Pool {
         let mut changed = std::pin::pin!(self.changed.notified());
         changed.as_mut().enable();
         if self.is_closed() {
-            return Err(Unsent::Gone.into_error());
+            return Err(Unsent::Closed.into_error());
         }
         if !self.endpoints.load().is_empty() {
             return Ok(());
@@ -244,12 +244,21 @@ impl Drop for Pool {
 }
 
 impl Unsent {
+    /// Endpoints are gone also because all are.
+    pub(super) fn or_closed(self, pool: &Pool) -> Self {
+        match self {
+            Self::Gone if pool.is_closed() => Self::Closed,
+            other => other,
+        }
+    }
+
     pub(super) fn into_error(self) -> Undone {
         let unsent = |kind, reason: &str| CallError::transport(kind, Delivery::NotSent, reason);
         match self {
             Self::Unconnected(error) => unsent(TransportKind::Connect, &error.reason),
             Self::Late => CallError::deadline(Delivery::NotSent),
-            Self::Gone => unsent(TransportKind::Closed, "the channel is closed"),
+            Self::Gone => unsent(TransportKind::Connect, "its endpoint is there no more"),
+            Self::Closed => unsent(TransportKind::Closed, "the channel is closed"),
             Self::Unsendable(reason) => unsent(TransportKind::Unsupported, &reason),
         }
     }

@@ -21,6 +21,8 @@ pub(super) enum Unsent {
     Late,
     /// Its endpoint is none any more.
     Gone,
+    /// The channel is closed.
+    Closed,
     /// It can be sent on no connection.
     Unsendable(String),
 }

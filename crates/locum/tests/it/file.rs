@@ -15,7 +15,7 @@ fn a_whole_configuration_is_a_policy_file() {
          [[routes]]\nmatch = { path = '/*' }\nupstream = 'users'\npolicy = 'a'\n",
     )
     .unwrap();
-    assert_eq!(policies.iter().map(locum::Policy::name).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(policies.iter().map(Policy::name).collect::<Vec<_>>(), ["a", "b"]);
     assert!(policies.get("c").is_none());
     let timeout = policies.get("a").unwrap().engine().settings().timeout;
     assert_eq!(timeout, Some(std::time::Duration::from_secs(2)));
