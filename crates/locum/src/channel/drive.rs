@@ -6,9 +6,9 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use locum_wire::rpc::{Answer, Answers, Limits, Protocol};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::stream::TooMuch;
 use crate::transport::Io;
@@ -44,8 +44,8 @@ pub(super) struct Driver {
     /// What it is set to if nothing is due.
     far: Instant,
     keepalive: Option<Keepalive>,
-    /// Whether the peer ever said anything.
-    heard: bool,
+    /// Whether the peer ever answered a call.
+    answered: bool,
     /// Those who have an answer, until the lock is released.
     woken: Vec<Waker>,
     /// Calls whose time was over, until their peer is told.
@@ -71,8 +71,8 @@ struct Keepalive {
 
 /// How a connection ended.
 pub(super) struct Ended {
-    /// Whether the peer ever said anything.
-    pub(super) heard: bool,
+    /// Whether the peer ever answered a call.
+    pub(super) answered: bool,
 }
 
 impl Driver {
@@ -104,10 +104,16 @@ impl Driver {
             armed: far,
             far,
             keepalive: keepalive.map(|settings| Keepalive { settings, heard: now, asked: false }),
-            heard: false,
+            answered: false,
             woken: Vec::new(),
             expired: Vec::new(),
         }
+    }
+
+    /// Tells the peer that the connection is over, in the words of what is below (TLS has some).
+    pub(super) async fn hang_up(mut self) {
+        // Nobody waits for that, and a peer that is gone needs not be told.
+        let _ = timeout(Duration::from_secs(1), self.io.shutdown()).await;
     }
 
     /// Reads and hands out all that has come. Ready: the connection is over.
@@ -123,7 +129,6 @@ impl Driver {
                 return Poll::Ready("the peer closed the connection".to_owned());
             }
             self.input.filled(count);
-            self.heard = true;
             let now = Instant::now();
             if let Some(keepalive) = &mut self.keepalive {
                 (keepalive.heard, keepalive.asked) = (now, false);
@@ -144,6 +149,10 @@ impl Driver {
             let rest = self.input.bytes().get(taken..).unwrap_or_default();
             match self.answers.next(rest, &mut taken) {
                 Ok(Some(answer)) => {
+                    self.answered |= !matches!(
+                        answer,
+                        Answer::Ping(_) | Answer::Pong(_) | Answer::GoAway { .. }
+                    );
                     deliver(&mut state, answer, now, &self.connection, &mut self.woken);
                 }
                 Ok(None) => break Ok(()),
@@ -307,7 +316,7 @@ impl Future for Driver {
         }
         let reason = ready!(over);
         this.connection.close(this.sent, &reason);
-        Poll::Ready(Ended { heard: this.heard })
+        Poll::Ready(Ended { answered: this.answered })
     }
 }
 

@@ -46,7 +46,7 @@ struct State {
     closed: bool,
     /// Calls that wait for one.
     waiting: usize,
-    /// Tries in a row that came to nothing; a connection that broke before the peer said anything is
+    /// Tries in a row that came to nothing; a connection that broke before the peer answered anything is
     /// one.
     failures: u32,
     /// All tries that came to nothing.
@@ -186,11 +186,12 @@ impl Link {
             }
             match self.settings.dialer.dial(&self.address).await {
                 Ok((io, said)) => {
-                    let (connection, driver) = self.begin(io, &said);
+                    let (connection, mut driver) = self.begin(io, &said);
                     drop(dialing);
-                    let ended = driver.await;
+                    let ended = (&mut driver).await;
                     self.current.compare_and_swap(&connection, None);
-                    return self.over(ended.heard);
+                    self.over(ended.answered);
+                    return driver.hang_up().await;
                 }
                 Err(error) => self.failed(error),
             }
@@ -223,12 +224,12 @@ impl Link {
     }
 
     /// A connection is over.
-    fn over(&self, heard: bool) {
-        if heard {
+    fn over(&self, answered: bool) {
+        if answered {
             let mut state = self.lock();
             (state.failures, state.not_before) = (0, None);
         } else {
-            let reason = format!("{}: closed before the peer said anything", self.address);
+            let reason = format!("{}: closed before the peer answered anything", self.address);
             self.failed(Unconnected { reason: reason.into(), timed_out: false });
         }
         self.settings.lost.notify_one();

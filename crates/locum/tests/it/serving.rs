@@ -2,7 +2,6 @@
 
 mod calls;
 mod drain;
-mod gob;
 mod limits;
 mod peer;
 mod policy;

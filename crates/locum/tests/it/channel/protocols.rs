@@ -193,7 +193,7 @@ async fn every_protocol_reaches_a_real_server() {
         "native+tls",
         "json-rpc+tls",
     ] {
-        let builder = ArithProxy::connect(&format!("{scheme}://localhost:{port}"));
+        let builder = ArithProxy::connect(format!("{scheme}://localhost:{port}"));
         let believing = ClientSettings::trusting(cert.as_bytes()).unwrap();
         let builder = if scheme.ends_with("+tls") { builder.tls(believing) } else { builder };
         let arith = builder.build().unwrap();
@@ -222,4 +222,38 @@ async fn every_protocol_reaches_a_real_server() {
     }
     handle.shutdown();
     served.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_a_server_sends_calls_end() {
+    for (url, protocol) in [
+        ("native://a:1", Protocol::Native),
+        ("gob://a:1", Protocol::Gob),
+        ("json-rpc://a:1", Protocol::Json1),
+    ] {
+        for seed in 0..200 {
+            let (builder, mut door) = Door::new(url, protocol, 4096);
+            let channel: Channel = builder.timeout(seconds(1)).seed(seed).build().unwrap();
+            let server = tokio::spawn(async move {
+                for connection in 0.. {
+                    let mut io = door.accept_raw().await;
+                    let word = |at: u64| locum::policy::seed::mix(seed * 1000 + connection, at);
+                    let length = word(0) % 200;
+                    let noise: Vec<_> =
+                        (1..=length).map(|at| word(at) as u8 & word(999) as u8).collect();
+                    let _ = io.write_all(&noise).await;
+                    if word(998) % 2 == 0 {
+                        let mut rest = Vec::new();
+                        let _ = io.read_to_end(&mut rest).await;
+                    }
+                }
+            });
+            let begun = Instant::now();
+            let (one, other) = tokio::join!(double(&channel, 1), add(&channel, 2));
+            assert!(one.is_err() && other.is_err(), "{url} {seed}");
+            assert!(begun.elapsed() <= Duration::from_millis(1001), "{url} {seed}");
+            assert_eq!(channel.pending(), 0, "{url} {seed}");
+            server.abort();
+        }
+    }
 }
