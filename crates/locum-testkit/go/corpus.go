@@ -32,8 +32,10 @@ type stream struct {
 // Capture writes the corpus of this Go.
 func capture() {
 	for _, kind := range kinds {
-		values(kind.name, kind.name != "Floats" && kind.name != "Complexes" && kind.name != "RawStrings", kind.value, kind.value)
+		values(kind.name, kind.name != "Floats" && kind.name != "Complexes", kind.value, kind.value)
 	}
+	raw := RawStrings{"\xff\xfe bad \x80", []string{"\xc3\x28"}}
+	values("RawStrings", false, raw, raw)
 	captureSingles()
 	captureConversation()
 }
@@ -128,7 +130,7 @@ func captureConversation() {
 	call("Echo.Numbers", []int{7, 8}, new([]int))
 	call("Echo.Nothing", Empty{}, new(Empty))
 	for _, kind := range kinds {
-		if kind.name != "Floats" && kind.name != "Complexes" && kind.name != "RawStrings" {
+		if kind.name != "Floats" && kind.name != "Complexes" {
 			call("Zoo."+kind.name, kind.value, reflect.New(reflect.TypeOf(kind.value)).Interface())
 		}
 	}

@@ -126,6 +126,13 @@ pub use stream::Stream;
 #[cfg(feature = "rpc")]
 pub use locum_wire::rpc::{Metadata, TraceParent};
 
+/// Types of Go's that have no like in Rust, for services whose peers speak gob. Elsewhere they are plain
+/// values.
+#[cfg(feature = "rpc")]
+pub mod gob {
+    pub use locum_wire::gob::{Any, BigInt, Bytes, Complex, Marshal, Opaque, OpaqueKind, Time};
+}
+
 /// The engine: gates, what they are told, and the run around them.
 pub use locum_policy as policy;
 

@@ -47,6 +47,8 @@ mod outbox;
 mod output;
 mod reflection;
 mod responder;
+#[cfg(feature = "tls")]
+mod rewound;
 mod session;
 
 pub use limits::{Deadlines, Limits, WhenFull};

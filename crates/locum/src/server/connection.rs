@@ -103,13 +103,17 @@ impl Connection {
             if standing.earliest.is_some_and(|earliest| earliest <= now) {
                 self.session.outbox().sweep(now);
             }
+            let was_full = standing.unsent + self.output.left() > self.core.limits.reply_bytes;
             let read = self.poll_read(standing, now, task)?;
             let outbox = self.session.outbox();
             let written = self.output.poll_write(&mut self.io, outbox, now, task)?;
+            // Reading that waits for the room which has just been made is told by nobody else.
+            let has_room = was_full && written.is_ready();
             if standing.broken {
                 return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
             }
             if read.is_pending()
+                && !has_room
                 && let Some(asleep) = outbox.sleep(task.waker(), written.is_ready())
             {
                 if let Some(ended) = self.ended(&asleep, now) {

@@ -1,21 +1,21 @@
 //! What a connection speaks, found out before anything is done with it.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use locum_wire::connect;
 use locum_wire::detect::{Detected, detect};
 use locum_wire::rpc::Protocol;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 
 use super::connection::Connection;
 use super::core::{Core, QUIET, drains};
 use super::http;
+#[cfg(feature = "tls")]
+use super::rewound::Rewound;
 use crate::cx;
 use crate::transport::{Io, Peer};
 
@@ -54,22 +54,13 @@ enum Opened {
 
 /// Reads until it is clear what the client speaks.
 async fn open(core: &Arc<Core>, mut io: Io, peer: &Peer) -> io::Result<Opened> {
-    let mut who = cx::Peer { address: peer.address(), identity: None };
     let mut first = Vec::with_capacity(FIRST);
-    let mut detected = read_first(&mut io, &mut first).await?;
+    let detected = read_first(&mut io, &mut first).await?;
     #[cfg(feature = "tls")]
-    if let Some(tls) = &core.tls {
-        if detected == Detected::Tls {
-            let first = std::mem::take(&mut first);
-            io = tls.accept(Io::Other(Box::new(Rewound { first, taken: 0, io }))).await?;
-            who.identity = crate::transport::tls::identity(&io);
-        } else if peer.address().is_some() && !tls.takes_plain() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "this is not TLS"));
-        }
-        if detected == Detected::Tls {
-            detected = read_first(&mut io, &mut first).await?;
-        }
-    }
+    let (mut io, identity, detected) = secure(core, io, peer, &mut first, detected).await?;
+    #[cfg(not(feature = "tls"))]
+    let identity = None;
+    let who = cx::Peer { address: peer.address(), identity };
     let protocol = match detected {
         Detected::Gob => Protocol::Gob,
         Detected::Json => Protocol::Json2,
@@ -87,6 +78,31 @@ async fn open(core: &Arc<Core>, mut io: Io, peer: &Peer) -> io::Result<Opened> {
         }
     };
     Ok(Opened::Calls(Box::new(Connection::new(core, io, protocol, who, first))))
+}
+
+/// Takes TLS off a connection that begins with it, where the server has a certificate; tells who the client
+/// has proved to be, and what is spoken inside.
+#[cfg(feature = "tls")]
+async fn secure(
+    core: &Core,
+    io: Io,
+    peer: &Peer,
+    first: &mut Vec<u8>,
+    detected: Detected,
+) -> io::Result<(Io, Option<String>, Detected)> {
+    let Some(tls) = &core.tls else { return Ok((io, None, detected)) };
+    if detected != Detected::Tls {
+        return if peer.address().is_some() && !tls.takes_plain() {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "this is not TLS"))
+        } else {
+            Ok((io, None, detected))
+        };
+    }
+    let rewound = Rewound::new(std::mem::take(first), io);
+    let mut io = tls.accept(Io::Other(Box::new(rewound))).await?;
+    let identity = crate::transport::tls::identity(&io);
+    let detected = read_first(&mut io, first).await?;
+    Ok((io, identity, detected))
 }
 
 /// Reads until the first bytes tell.
@@ -124,51 +140,6 @@ pub(super) async fn read_more(io: &mut Io, into: &mut Vec<u8>) -> io::Result<()>
     match io.read_buf(into).await? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),
-    }
-}
-
-/// A connection of which the first bytes are read once more.
-struct Rewound {
-    first: Vec<u8>,
-    taken: usize,
-    io: Io,
-}
-
-impl AsyncRead for Rewound {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        task: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let rest = this.first.get(this.taken..).unwrap_or_default();
-        if rest.is_empty() {
-            this.first = Vec::new();
-            this.taken = 0;
-            return Pin::new(&mut this.io).poll_read(task, into);
-        }
-        let some = rest.get(..into.remaining()).unwrap_or(rest);
-        into.put_slice(some);
-        this.taken += some.len();
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Rewound {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        task: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(task, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(task)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(task)
     }
 }
 

@@ -5,33 +5,26 @@
 //! task each.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use locum_wire::rpc::{
-    Body, CallId, Failure, Fatal, Metadata, Protocol, Refusal, Request, Requests, Shape,
-    TraceParent,
-};
+use locum_wire::rpc::{CallId, Failure, Fatal, Protocol, Request, Requests, Shape};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use self::call::Read;
 use super::core::Core;
-use super::guard::Guarded;
-use super::handling;
 use super::limits::WhenFull;
-use super::line::Line;
-use super::outbox::{Key, Outbox, Standing};
-use super::responder::{PANICKED, Responder, Told};
-use crate::Cx;
-use crate::cx::{Arrived, Peer};
-use crate::service::{Handler, Incoming};
-use crate::stream::{self, Flow, Inlet};
+use super::outbox::{Outbox, Standing};
+use crate::cx::Peer;
+
+mod call;
 
 /// The calls of one connection.
 pub(super) struct Session {
+    core: Arc<Core>,
     requests: Requests,
     calls: Calls,
     /// Whether bytes have come that were not looked at.
@@ -40,7 +33,6 @@ pub(super) struct Session {
 
 /// What calls are begun with.
 struct Calls {
-    core: Arc<Core>,
     outbox: Arc<Outbox>,
     peer: Arc<Peer>,
     /// Who the connection has proved to be, before any token.
@@ -70,7 +62,6 @@ impl Session {
         now: Instant,
     ) -> Self {
         let calls = Calls {
-            core: Arc::clone(core),
             outbox: Arc::new(Outbox::new(Arc::clone(core), protocol)),
             proved: peer.identity.is_some(),
             peer: Arc::new(peer),
@@ -83,7 +74,7 @@ impl Session {
             away: false,
             is_left: false,
         };
-        Self { requests, calls, stopped: true }
+        Self { core: Arc::clone(core), requests, calls, stopped: true }
     }
 
     pub(super) fn outbox(&self) -> &Arc<Outbox> {
@@ -97,15 +88,15 @@ impl Session {
     ///
     /// Nothing more can be read from this connection.
     pub(super) fn take(&mut self, input: &[u8], now: Instant) -> Result<usize, Fatal> {
-        let Self { requests, calls, stopped } = self;
+        let Self { core, requests, calls, stopped } = self;
         calls.now = now;
         calls.in_place_until = now + IN_PLACE;
         *stopped = true;
         let mut taken = 0;
-        while calls.may_begin() {
+        while calls.may_begin(core) {
             let rest = input.get(taken..).unwrap_or_default();
             match requests.next(rest, &mut taken) {
-                Ok(Some(request)) => calls.handle(request),
+                Ok(Some(request)) => calls.handle(core, request),
                 ended => {
                     *stopped = false;
                     return ended.map(|_| taken);
@@ -127,16 +118,16 @@ impl Session {
 
     /// Ready if there is room for the next call.
     pub(super) fn poll_ready(&mut self, standing: Standing, task: &mut Context<'_>) -> Poll<()> {
-        let calls = &mut self.calls;
+        let Self { core, calls, .. } = self;
         calls.standing = standing;
-        if calls.may_begin() {
+        if calls.may_begin(core) {
             return Poll::Ready(());
         }
         let Some(awaited) = &mut calls.awaited else { return Poll::Pending };
         let Poll::Ready(room) = awaited.as_mut().poll(task) else { return Poll::Pending };
         calls.awaited = None;
         calls.room = Some(room);
-        if calls.may_begin() { Poll::Ready(()) } else { Poll::Pending }
+        if calls.may_begin(core) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Whether a client that says nothing more may still wait for answers. On the native protocol it says
@@ -167,22 +158,10 @@ impl Drop for Session {
     }
 }
 
-/// A call as it was read.
-struct Read<'a> {
-    id: CallId,
-    method: &'a str,
-    timeout: Option<Duration>,
-    attempt: u32,
-    trace: Option<TraceParent>,
-    metadata: Metadata<'a>,
-    args: Body<'a>,
-    streams: bool,
-}
-
 impl Calls {
     /// Whether the next request may be looked at.
-    fn may_begin(&mut self) -> bool {
-        let limits = &self.core.limits;
+    fn may_begin(&mut self, core: &Core) -> bool {
+        let limits = &core.limits;
         if self.standing.unsent > limits.reply_bytes {
             return false;
         }
@@ -195,35 +174,36 @@ impl Calls {
         }
         match limits.when_full {
             WhenFull::Wait => {
-                self.standing.calls < limits.calls_per_connection && self.has_room_or_waits()
+                self.standing.calls < limits.calls_per_connection && self.has_room_or_waits(core)
             }
             WhenFull::Refuse => true,
         }
     }
 
-    fn has_room_or_waits(&mut self) -> bool {
-        if self.has_room() {
+    fn has_room_or_waits(&mut self, core: &Core) -> bool {
+        if self.has_room(core) {
             return true;
         }
         if self.awaited.is_none() {
-            let room = Arc::clone(&self.core.room);
+            let room = Arc::clone(&core.room);
             let acquired = async move { room.acquire_owned().await.expect("it is never closed") };
             self.awaited = Some(Box::pin(acquired));
         }
         false
     }
 
-    fn has_room(&mut self) -> bool {
+    fn has_room(&mut self, core: &Core) -> bool {
         if self.room.is_none() {
-            self.room = Arc::clone(&self.core.room).try_acquire_owned().ok();
+            self.room = Arc::clone(&core.room).try_acquire_owned().ok();
         }
         self.room.is_some()
     }
 
-    fn handle(&mut self, request: Request<'_>) {
+    fn handle(&mut self, core: &Arc<Core>, request: Request<'_>) {
         match request {
             Request::Call { id, method, timeout, attempt, trace, metadata, args, streams } => {
-                self.call(Read { id, method, timeout, attempt, trace, metadata, args, streams });
+                let call = Read { id, method, timeout, attempt, trace, metadata, args, streams };
+                self.call(core, call);
             }
             Request::Malformed { id, method, failure } => self.refuse(&id, method, &failure),
             Request::Batch { calls } => self.outbox.write(|replies, _| replies.batch(calls)),
@@ -244,158 +224,6 @@ impl Calls {
             // Nobody was asked.
             Request::Pong(_) => {}
         }
-    }
-
-    /// Begins a call.
-    fn call(&mut self, read: Read<'_>) {
-        let Read { id, method, timeout, attempt, trace, metadata, args, streams } = read;
-        let core = Arc::clone(&self.core);
-        let Some(at) = core.directory.find(method) else {
-            return self.refuse(&id, method, &core.directory.unknown(method));
-        };
-        if let CallId::Number(number) | CallId::NumberInJson(number) = id {
-            if self.away {
-                return self.refuse(&id, method, &Failure::unavailable("the server drains"));
-            }
-            self.last = self.last.max(Some(number));
-        }
-        if self.is_over() {
-            return self.refuse(&id, method, &Failure::unavailable("too many calls"));
-        }
-        if let Err(refusal) = self.identify(metadata) {
-            return self.refuse(&id, method, &Failure::refused(refusal));
-        }
-        let entry = core.directory.entry(at);
-        let flow = if entry.method.streams() {
-            if self.outbox.protocol() != Protocol::Native {
-                return self.refuse(
-                    &id,
-                    method,
-                    &Failure::bad_arguments(stream::unsupported(method)),
-                );
-            }
-            Some(Arc::new(Flow::new(streams)))
-        } else {
-            None
-        };
-        // A stream lasts as long as it likes, unless its caller says how long.
-        let deadline = match (timeout, &flow) {
-            (None, Some(_)) => None,
-            _ => core.deadlines.of_call(timeout, self.now),
-        };
-        if deadline.is_some_and(|deadline| deadline <= self.now) {
-            return self.refuse(&id, method, &Failure::deadline());
-        }
-        let cx = Cx::of_call(Arrived { deadline, peer: &self.peer, metadata, trace });
-        let bytes = args.bytes.len();
-        let (key, standing) = self.outbox.open(id, at, bytes, flow.clone());
-        self.standing = standing;
-        let items = Inlet::new(flow.clone().map(|flow| Line::new(&self.outbox, key, flow)));
-        let told = core.guard.as_ref().map(|_| Arc::<Told>::default());
-        let responder = Responder::new(Arc::clone(&self.outbox), key, told.clone(), flow);
-        let incoming = Incoming { cx: cx.clone(), args, items, responder };
-        self.outbox.beginning(key);
-        let begun = catch_unwind(AssertUnwindSafe(|| entry.service.call(entry.index, incoming)));
-        self.outbox.begun();
-        let handler = match begun {
-            Ok(Ok(handler)) => handler,
-            Ok(Err(error)) => {
-                self.answered(bytes);
-                return self.outbox.fail(key, &Failure::bad_arguments(error.0));
-            }
-            Err(panic) => {
-                self.answered(bytes);
-                handling::panicked(&core, panic.as_ref());
-                return self.outbox.fail(key, &Failure::internal(PANICKED));
-            }
-        };
-        let handler = match told {
-            None => handler,
-            Some(told) => {
-                let (core, outbox) = (Arc::clone(&core), Arc::clone(&self.outbox));
-                let method = entry.method.path;
-                let guarded =
-                    Guarded { outbox, key, method, cx: cx.clone(), attempt, told, handler };
-                Box::pin(async move {
-                    if let Some(guard) = &core.guard {
-                        guard.handle(guarded).await;
-                    }
-                })
-            }
-        };
-        if entry.method.heavy || entry.method.streams() || self.now >= self.in_place_until {
-            self.entrust(key, self.now, deadline, cx, handler);
-        } else if let Some(handler) = self.handle_in_place(at, &cx, handler) {
-            self.entrust(key, self.now, deadline, cx, handler);
-        } else {
-            self.answered(bytes);
-        }
-    }
-
-    /// Polls a handler once, and gives it back if that was not enough.
-    fn handle_in_place(&mut self, at: usize, cx: &Cx, mut handler: Handler) -> Option<Handler> {
-        let polled = {
-            let _entered = cx.enter();
-            // Nobody has to be woken: a handler that is not done is polled again by its task.
-            handling::poll(&mut handler, &mut Context::from_waker(Waker::noop()), &self.core)
-        };
-        if polled.is_pending() {
-            return Some(handler);
-        }
-        handling::dispose(handler, &self.core);
-        let before = std::mem::replace(&mut self.now, Instant::now());
-        self.core.directory.entry(at).calls.time(self.now.saturating_duration_since(before));
-        None
-    }
-
-    /// Gives a handler a task.
-    fn entrust(
-        &mut self,
-        key: Key,
-        started: Instant,
-        deadline: Option<Instant>,
-        cx: Cx,
-        handler: Handler,
-    ) {
-        let Some(room) = self.room.take() else {
-            return self.outbox.fail(key, &Failure::unavailable("too many calls"));
-        };
-        if !self.outbox.entrust(key, started, deadline, cx.clone(), room) {
-            return handling::dispose(handler, &self.core);
-        }
-        let core = Arc::clone(&self.core);
-        let task = tokio::spawn(cx.scope(async move {
-            // Its responder has said what there is to say of a panic.
-            let _ = handling::contained(handler, &core).await;
-        }));
-        self.outbox.stop_with(key, task.abort_handle());
-    }
-
-    /// Whether there is no room for a call, where it would be refused for that.
-    fn is_over(&mut self) -> bool {
-        let limits = &self.core.limits;
-        let beyond = self.standing.argument_bytes > limits.argument_bytes;
-        (limits.when_full == WhenFull::Refuse || self.standing.streams > 0)
-            && (self.standing.calls >= limits.calls_per_connection || beyond || !self.has_room())
-    }
-
-    /// Finds out who calls, if the server wants to know.
-    fn identify(&mut self, metadata: Metadata<'_>) -> Result<(), Refusal> {
-        let Some(bearer) = self.core.bearer.as_ref().filter(|_| !self.proved) else {
-            return Ok(());
-        };
-        let token = metadata.get("authorization").and_then(super::bearer::token);
-        let identity = bearer.identify(token)?;
-        if self.peer.identity.as_ref() != Some(&identity) {
-            self.peer = Arc::new(Peer { address: self.peer.address, identity: Some(identity) });
-        }
-        Ok(())
-    }
-
-    /// A call was answered as soon as it was read.
-    fn answered(&mut self, bytes: usize) {
-        self.standing.calls = self.standing.calls.saturating_sub(1);
-        self.standing.argument_bytes = self.standing.argument_bytes.saturating_sub(bytes);
     }
 
     fn refuse(&mut self, id: &CallId, method: &str, failure: &Failure<'_>) {

@@ -2,6 +2,7 @@
 
 mod calls;
 mod drain;
+mod gob;
 mod limits;
 mod peer;
 mod policy;

@@ -35,6 +35,21 @@ async fn calls_beyond_the_limit_wait_unread() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn reading_goes_on_as_soon_as_the_answers_before_have_left() {
+    let world = world(Limits { reply_bytes: 10, ..Limits::default() }).await;
+    let mut client = world.dial().await.client(Protocol::Gob);
+    let began = Instant::now();
+    for _ in 0..20 {
+        client.multiply(6, 7);
+    }
+    client.send().await;
+    for id in 0..20 {
+        assert_eq!(client.hear::<i64>().await, reply(id, 42));
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO, "no timer woke the connection");
+}
+
+#[tokio::test(start_paused = true)]
 async fn room_that_one_connection_leaves_another_takes() {
     let world = world(Limits { calls: 1, ..Limits::default() }).await;
     let mut clients = Vec::new();
