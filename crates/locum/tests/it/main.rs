@@ -9,6 +9,7 @@ mod error;
 mod faults;
 mod file;
 mod local;
+mod lossy;
 mod server;
 mod service;
 mod serving;
