@@ -16,13 +16,11 @@ use crate::rpc::{CallHead, EncodeError, TraceParent};
 pub struct Calls {
     writer: Writer,
     methods: Numbers,
-    form: Form,
 }
 
-/// How a side writes its values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    #[default]
     Postcard,
     Json,
 }
@@ -31,11 +29,6 @@ impl Calls {
     /// At the beginning of a stream.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// The same, for who does not know the types: arguments go as JSON, and so does what comes back.
-    pub fn in_json() -> Self {
-        Self { form: Form::Json, ..Self::default() }
     }
 
     /// One call.
@@ -49,7 +42,7 @@ impl Calls {
         head: &CallHead<'_>,
         args: &T,
     ) -> Result<(), EncodeError> {
-        self.put(out, head, self.form, args)
+        self.put(out, head, Form::Postcard, args)
     }
 
     /// One call with an argument that is JSON already; so is what it returns.
@@ -101,9 +94,9 @@ impl Calls {
         id: u64,
         item: &T,
     ) -> Result<usize, EncodeError> {
-        let start = self.writer.begin(out, self.form.mark(Kind::ITEM));
+        let start = self.writer.begin(out, Kind::ITEM);
         field::put_number(out, id);
-        self.form.encode(out, start, item)
+        Form::Postcard.encode(out, start, item)
     }
 
     /// That stream is over.
