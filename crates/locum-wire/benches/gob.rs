@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use locum_wire::gob::{Bytes, Encoder, Schema, Stream, decode};
+use locum_wire::gob::{Bytes, Encoder, Schema, Stream, Typed, decode};
 use locum_wire::rpc::Limits;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,41 @@ fn bench<T: Serialize + DeserializeOwned>(c: &mut Criterion, name: &str, value: 
     group.finish();
 }
 
+/// What carries a value that it has no type for does: finds it, reads it, hands it on.
+fn untyped<T: Serialize + DeserializeOwned>(c: &mut Criterion, name: &str, value: &T) {
+    let schema = Schema::trace::<T>().expect("gob can carry it");
+    let (mut encoder, mut out) = (Encoder::new(), Vec::new());
+    encoder.encode(&mut out, &schema, value).expect("gob can carry it");
+    let (limits, mut stream) = (Limits::default(), Stream::new(&Limits::default()));
+    stream.next(&out, &mut 0).expect("it was just written").expect("whole");
+    out.clear();
+    encoder.encode(&mut out, &schema, value).expect("gob can carry it");
+    let message = out.clone();
+    let mut other = Encoder::new();
+    let mut group = c.benchmark_group(name);
+    group.throughput(Throughput::Bytes(message.len() as u64));
+    group.bench_function("find", |b| {
+        b.iter(|| stream.next(black_box(&message), &mut 0).expect("valid").is_some());
+    });
+    group.bench_function("copy", |b| {
+        b.iter(|| {
+            let raw = stream.next(black_box(&message), &mut 0).expect("valid").expect("whole");
+            out.clear();
+            other.copy(&mut out, &raw, &limits).expect("as before");
+        });
+    });
+    group.bench_function("read", |b| {
+        b.iter(|| {
+            let raw = stream.next(black_box(&message), &mut 0).expect("valid").expect("whole");
+            Typed::decode(&raw, &limits).expect("as before")
+        });
+    });
+    group.finish();
+}
+
 fn all(c: &mut Criterion) {
+    untyped(c, "untyped_args", &Args { a: 7, b: 8 });
+    untyped(c, "untyped_order", &order());
     bench(c, "args", &Args { a: 7, b: 8 });
     bench(c, "order", &order());
     bench(c, "orders_100", &vec![order(); 100]);

@@ -27,7 +27,7 @@ pub struct Stream {
     defined: Defined,
     limits: Limits,
     /// A value with definitions in its middle, all of whose messages so far were taken.
-    broken: Option<Walk>,
+    broken: Option<Box<Walk>>,
     /// A value that had to be put together; given once, then only room for the next.
     whole: Vec<u8>,
     needs: usize,
@@ -147,15 +147,13 @@ impl Stream {
 
     /// Takes a message, and gives the value that it ends, if it ends one.
     fn take<'a>(&mut self, message: &'a [u8]) -> Result<Option<Found<'a>>, StreamError> {
-        if let Some(mut walk) = self.broken.take() {
-            let progress = walk.resume(message, &mut self.defined)?;
-            return Ok(self.walked(walk, progress));
+        if self.broken.is_some() {
+            return self.resume(message);
         }
         let mut rest = message;
         let id = number(&mut rest)?;
         if id < 0 {
-            self.defined.define(id, &mut rest)?;
-            return if rest.is_empty() { Ok(None) } else { Err(fatal(Corrupt::Long).into()) };
+            return self.define(id, rest).map(|()| None);
         }
         let id = TypeId::from_wire(id).ok_or(Corrupt::UnknownType)?;
         let Kind { is_struct, has_interface } =
@@ -166,9 +164,31 @@ impl Stream {
         if !has_interface {
             return Ok(Some(Found::Borrowed(id, rest)));
         }
+        self.walk(id, rest)
+    }
+
+    #[cold]
+    fn define(&mut self, id: i64, mut rest: &[u8]) -> Result<(), StreamError> {
+        self.defined.define(id, &mut rest)?;
+        if rest.is_empty() { Ok(()) } else { Err(fatal(Corrupt::Long).into()) }
+    }
+
+    /// Takes the first message of a value with interfaces in it.
+    #[inline(never)]
+    fn walk<'a>(&mut self, id: TypeId, rest: &[u8]) -> Result<Option<Found<'a>>, StreamError> {
         let mut walk = Walk::new(id, &self.limits);
         let progress = walk.begin(rest, &mut self.defined)?;
         Ok(self.walked(walk, progress))
+    }
+
+    /// Takes another message of such a value.
+    #[cold]
+    fn resume<'a>(&mut self, message: &[u8]) -> Result<Option<Found<'a>>, StreamError> {
+        let Some(mut walk) = self.broken.take() else {
+            return Ok(None);
+        };
+        let progress = walk.resume(message, &mut self.defined)?;
+        Ok(self.walked(*walk, progress))
     }
 
     fn walked<'a>(&mut self, walk: Walk, progress: Progress) -> Option<Found<'a>> {
@@ -179,7 +199,7 @@ impl Stream {
                 Some(Found::Whole(id))
             }
             Progress::Broken => {
-                self.broken = Some(walk);
+                self.broken = Some(Box::new(walk));
                 None
             }
         }
