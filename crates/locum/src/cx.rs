@@ -45,6 +45,9 @@ enum State {
     Background,
     /// Shared by its clones, once there is something to share.
     Own(OnceLock<Arc<Node>>),
+    /// Shared. A server makes one for each call and clones it, and setting a lock costs as much as all else
+    /// of that.
+    Shared(Arc<Node>),
 }
 
 impl Cx {
@@ -229,7 +232,7 @@ impl Cx {
     }
 
     fn of_node(node: Node) -> Self {
-        Self(State::Own(OnceLock::from(Arc::new(node))))
+        Self(State::Shared(Arc::new(node)))
     }
 
     /// What there is to know, if there is anything.
@@ -237,6 +240,7 @@ impl Cx {
         match &self.0 {
             State::Background => None,
             State::Own(node) => node.get(),
+            State::Shared(node) => Some(node),
         }
     }
 
@@ -245,6 +249,7 @@ impl Cx {
         match &self.0 {
             State::Background => None,
             State::Own(node) => Some(node.get_or_init(Arc::default)),
+            State::Shared(node) => Some(node),
         }
     }
 }
@@ -257,7 +262,7 @@ fn well_formed(bytes: &[u8]) -> Metadata<'_> {
 impl Clone for Cx {
     fn clone(&self) -> Self {
         match self.shared() {
-            Some(node) => Self(State::Own(OnceLock::from(Arc::clone(node)))),
+            Some(node) => Self(State::Shared(Arc::clone(node))),
             None => Self::background(),
         }
     }
