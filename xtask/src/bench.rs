@@ -9,6 +9,9 @@ mod idle;
 mod load;
 mod peer;
 mod report;
+mod rpc;
+
+pub(crate) use rpc::rpc;
 
 use crate::process::{Step, cargo};
 use crate::setup;

@@ -19,6 +19,7 @@ usage: cargo xtask COMMAND
   run [ARGUMENTS]   build the program and run `locum run` with the arguments
   test              format, lints, documentation, dependencies, every test, a short fuzz
   bench proxy       the data path beside nginx and HAProxy; writes bench/results/
+  bench rpc [--brief]  remote calls beside Go, tarpc, tonic, volo and capnp-rpc
   bench run         what the policies around one call cost";
 
 fn main() -> ExitCode {
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
         ["run", rest @ ..] => run(rest),
         ["test"] => check::everything(),
         ["bench", "proxy"] => bench::proxy(),
+        ["bench", "rpc"] => bench::rpc(false),
+        ["bench", "rpc", "--brief"] => bench::rpc(true),
         ["bench", "run"] => bench_run(),
         _ => {
             eprintln!("{USAGE}");

@@ -95,7 +95,7 @@ fn row(one: &Series) -> String {
     )
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);
     match (values.len(), values.len() / 2) {
@@ -106,7 +106,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// The commit that was measured.
-fn revision() -> String {
+pub(super) fn revision() -> String {
     let root = root().display().to_string();
     let known = output("git", &["-C", &root, "rev-parse", "--short", "HEAD"]);
     known.unwrap_or_else(|| "an unknown revision".to_owned())
@@ -118,7 +118,7 @@ fn version(package: &str) -> String {
     format!("{package} {}", known.as_deref().unwrap_or("of unknown version"))
 }
 
-fn machine() -> String {
+pub(super) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = processor
