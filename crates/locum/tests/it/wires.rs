@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::service::{
     Args, Arith as _, ArithError, ArithMock, ArithProxy, ArithServer, DynArith, Real,
-    everything_works,
+    everything_works, iter, streams_work,
 };
 
 /// The address of a server of `service`, which is there as long as the runtime.
@@ -33,6 +33,35 @@ async fn a_proxy_is_the_service_over_every_wire() {
     for scheme in SCHEMES {
         everything_works(&proxy(scheme, &address)).await;
     }
+}
+
+#[tokio::test]
+async fn streams_go_over_the_native_protocol_and_are_refused_elsewhere() {
+    let address = serve(ArithServer::new(Real)).await;
+    streams_work(&proxy("native", &address)).await;
+    for scheme in SCHEMES.into_iter().filter(|scheme| *scheme != "native") {
+        let arith = proxy(scheme, &address);
+        for error in [
+            arith.count(&Cx::new(), 3).await.map(drop).unwrap_err().map_app(|it| it.to_string()),
+            arith.total(&Cx::new(), iter([1].into_iter())).await.map(drop).unwrap_err(),
+            arith.doubled(iter([1].into_iter())).await.map(drop).unwrap_err(),
+        ] {
+            let CallError::Transport(error) = error else { panic!("{scheme}: {error:?}") };
+            assert_eq!(
+                (error.kind, error.delivery),
+                (TransportKind::Unsupported, Delivery::NotSent)
+            );
+            assert!(error.detail.contains("native://"), "{}", error.detail);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_passes_through_a_proxy_that_is_served() {
+    let address = serve(ArithServer::new(Real)).await;
+    let behind: Arc<dyn DynArith> = Arc::new(proxy("native", &address));
+    let address = serve(ArithServer::new(behind)).await;
+    streams_work(&proxy("native", &address)).await;
 }
 
 #[tokio::test]
