@@ -7,10 +7,6 @@ use crate::{jsonrpc, native, netrpc};
 
 /// Reads what a client sends.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a connection has one, and a box is one more step for each call"
-)]
 pub enum Requests {
     /// net/rpc over gob.
     Gob(netrpc::Requests),
