@@ -31,7 +31,7 @@ fn connect(protocol: &str, faults: Faults, policy: Option<&str>) -> (EchoProxy, 
         let policies = Policies::parse_seeded(&format!("[policies.p]\n{lines}"), 1).unwrap();
         policies.get("p").unwrap().clone()
     });
-    let builder = EchoProxy::connect(&format!("{protocol}://echo:1"));
+    let builder = EchoProxy::connect(format!("{protocol}://echo:1"));
     let builder = builder.connector(memory.faulty(faults)).timeout(TIMEOUT).seed(1);
     (builder.policy(policy).build().unwrap(), memory)
 }
