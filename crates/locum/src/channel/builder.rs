@@ -37,6 +37,7 @@ pub struct Builder<P = Channel> {
     endpoints: Vec<String>,
     policy: Option<Policy>,
     timeout: Option<Duration>,
+    fail_fast: bool,
     cancel: bool,
     connections: usize,
     balance: String,
@@ -76,6 +77,7 @@ impl<P> Builder<P> {
             endpoints: Vec::new(),
             policy: None,
             timeout: None,
+            fail_fast: false,
             cancel: false,
             connections: 1,
             balance: Balance::default().to_string(),
@@ -114,6 +116,13 @@ impl<P> Builder<P> {
     /// up its callers.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
+    }
+
+    /// Whether a call fails once all endpoints were tried and none could be connected to; otherwise, as by
+    /// default, it waits for one of them to come back, within its time. A policy's calls fail so anyway,
+    /// as often as it has them tried.
+    pub fn fail_fast(self, fail_fast: bool) -> Self {
+        Self { fail_fast, ..self }
     }
 
     /// Whether a net/rpc server is told of calls that are given up, by a call of `_goRPC_.Cancel`. Not
@@ -267,6 +276,7 @@ impl<P: From<Channel>> Builder<P> {
             engine,
             timeout: self.timeout.unwrap_or(TIMEOUT),
             timeout_is_set: self.timeout.is_some(),
+            fail_fast: self.fail_fast,
             metadata,
         };
         let (addresses, resolver) = if named {

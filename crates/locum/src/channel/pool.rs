@@ -46,6 +46,8 @@ pub(super) struct PoolSettings {
     pub(super) timeout: Duration,
     /// Whether that was said; otherwise a policy's time goes before it.
     pub(super) timeout_is_set: bool,
+    /// Whether a call fails when no endpoint can be connected to.
+    pub(super) fail_fast: bool,
     /// What travels with every call.
     pub(super) metadata: Vec<u8>,
 }
@@ -106,9 +108,14 @@ impl Pool {
                     return Ok(answered);
                 }
                 // Somebody else may be there; once nobody was, the first may be back.
-                Err(Unsent::Unconnected(_)) if patience == Patience::Fail && !until.is_over() => {
+                Err(unconnected @ Unsent::Unconnected(_))
+                    if patience == Patience::Fail && !until.is_over() =>
+                {
                     tried.push(index);
                     if tried.len() >= self.endpoints.load().len() {
+                        if self.settings.fail_fast {
+                            return Err(unconnected.into_error());
+                        }
                         tried.clear();
                     }
                 }
@@ -130,7 +137,8 @@ impl Pool {
         let now = if alone { Time::ZERO } else { self.clock.now() };
         let index = endpoints.pick(tried, random, now)?;
         let link = endpoints.get(index)?.link();
-        let patience = if alone { Patience::Wait } else { Patience::Fail };
+        let waits = alone && !self.settings.fail_fast;
+        let patience = if waits { Patience::Wait } else { Patience::Fail };
         Some(Way { index, connection: link.connection(), link: Arc::clone(link), patience })
     }
 
@@ -172,12 +180,13 @@ impl Pool {
                 true
             }
         };
-        if in_time {
-            return Ok(());
-        }
         let unresolved = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let reason = unresolved.unwrap_or_else(|| "no address was found in time".into());
-        Err(Unsent::Unconnected(Unconnected { reason, timed_out: true }).into_error())
+        let reason = match unresolved {
+            Some(reason) if self.settings.fail_fast => reason,
+            _ if in_time => return Ok(()),
+            reason => reason.unwrap_or_else(|| "no address was found in time".into()),
+        };
+        Err(Unsent::Unconnected(Unconnected { reason, timed_out: !in_time }).into_error())
     }
 
     /// A look-up found these.
@@ -194,6 +203,7 @@ impl Pool {
     /// A look-up failed. What was found before stays.
     pub(super) fn not_found(&self, why: Arc<str>) {
         *self.unresolved.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        self.changed.notify_waiters();
     }
 
     /// An attempt at the endpoint `index` that began then was answered so.

@@ -25,6 +25,9 @@ pub(super) struct Resolver {
     running: Arc<AtomicBool>,
 }
 
+/// When names that could not be looked up are looked up again.
+const SOON: Duration = Duration::from_secs(3);
+
 /// However many connections are lost, names are looked up no more often than that.
 const AT_MOST: Duration = Duration::from_secs(1);
 
@@ -55,6 +58,7 @@ async fn keep_looking(
     loop {
         let found = look_up_all(&places).await;
         let now = Instant::now();
+        let interval = if found.is_ok() { interval } else { interval.min(SOON) };
         {
             let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) else { return };
             match found {
