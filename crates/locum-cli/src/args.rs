@@ -32,6 +32,12 @@ pub(crate) enum Command {
     Schema,
     /// Tries a policy on recorded or modelled calls, in virtual time.
     Simulate(Simulate),
+    /// Calls a method of a server by hand and prints the answer as JSON. Exit code 1: the service's own
+    /// error, or no such method; 3: the call could not be carried; 4: a policy refused it, or its time
+    /// was over.
+    Call(Call),
+    /// Lists the services and methods of a server, where it tells them.
+    List(List),
 }
 
 #[derive(Debug, clap::Args)]
@@ -149,6 +155,75 @@ pub(crate) struct Simulate {
     /// Prints the summary as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Call {
+    /// The server: HOST:PORT, or a URL such as `gob://127.0.0.1:1234`.
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: String,
+    /// What is called.
+    #[arg(value_name = "SERVICE.METHOD")]
+    pub(crate) method: String,
+    /// The argument, in JSON.
+    #[arg(value_name = "JSON", allow_hyphen_values = true)]
+    pub(crate) argument: String,
+    /// How to speak to it; default what a URL says, else gob.
+    #[arg(long, value_enum)]
+    pub(crate) protocol: Option<Protocol>,
+    /// How long the call may take in all.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    pub(crate) timeout: Duration,
+    /// What is sent along with the call, over the native protocol; may be repeated.
+    #[arg(short = 'H', long = "header", value_name = "KEY: VALUE", value_parser = header)]
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// The server: HOST:PORT, or a URL such as `native://127.0.0.1:1234`.
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: String,
+    /// How to speak to it; otherwise its page `/debug/rpc` is asked first, then the native protocol.
+    #[arg(long, value_enum)]
+    pub(crate) protocol: Option<Protocol>,
+    /// How long to wait for each way of asking.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    pub(crate) timeout: Duration,
+    /// Prints the list as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A protocol of remote calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, clap::ValueEnum)]
+pub(crate) enum Protocol {
+    /// Go's net/rpc over gob.
+    #[default]
+    Gob,
+    /// The same after an HTTP CONNECT, as Go's `rpc.HandleHTTP` serves it.
+    Http,
+    /// JSON-RPC 1.0, Go's net/rpc/jsonrpc.
+    #[value(name = "json-rpc")]
+    JsonRpc,
+    /// JSON-RPC 2.0.
+    #[value(name = "json-rpc2")]
+    JsonRpc2,
+    /// Locum's own.
+    Native,
+}
+
+impl Protocol {
+    /// Of an address, as a channel takes it.
+    pub(crate) const fn scheme(self) -> &'static str {
+        match self {
+            Self::Gob => "gob",
+            Self::Http => "gob-http",
+            Self::JsonRpc => "json-rpc",
+            Self::JsonRpc2 => "json-rpc2",
+            Self::Native => "native",
+        }
+    }
 }
 
 /// Reads an address to listen on.

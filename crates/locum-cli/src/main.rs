@@ -6,9 +6,11 @@ use clap::Parser as _;
 
 mod admin;
 mod args;
+mod call;
 mod config;
 mod demo;
 mod explain;
+mod list;
 mod log;
 mod print;
 mod proxy;
@@ -33,6 +35,8 @@ fn main() -> ExitCode {
         args::Command::Explain(args) => explain::run(&args),
         args::Command::Schema => print::schema(),
         args::Command::Simulate(args) => simulate::run(&args),
+        args::Command::Call(args) => call::run(&args),
+        args::Command::List(args) => list::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,6 +60,8 @@ enum Failure {
     Config(config::Failure),
     /// It could not be done: what, and why.
     Failed(String),
+    /// A remote call ended badly: the exit code, and why.
+    Call(u8, String),
 }
 
 impl Failure {
@@ -74,6 +80,10 @@ impl Failure {
             Self::Failed(text) => {
                 eprintln!("error: {text}");
                 ExitCode::FAILURE
+            }
+            Self::Call(code, text) => {
+                eprintln!("error: {text}");
+                ExitCode::from(code)
             }
         }
     }

@@ -2,6 +2,7 @@
 //! the program is its command line, its configuration file and its admin API.
 
 mod balance;
+mod calling;
 mod config;
 mod corpus;
 mod deadlines;
