@@ -241,7 +241,11 @@ impl fmt::Display for Rejection {
             write!(f, ": {}", self.detail)?;
         }
         match self.retry_after {
-            Some(after) => write!(f, "; retry after {:.1}s", after.as_secs_f64()),
+            // Up, since whoever comes back too early is refused again.
+            Some(after) => {
+                let tenths = after.as_nanos().div_ceil(100_000_000);
+                write!(f, "; retry after {}.{}s", tenths / 10, tenths % 10)
+            }
             None => Ok(()),
         }
     }

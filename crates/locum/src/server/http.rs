@@ -44,9 +44,13 @@ struct Asked {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
-    Services { json: bool },
+    Services {
+        json: bool,
+    },
     Metrics,
     Calls,
+    /// Of where gob begins after a CONNECT: as Go says it (`src/net/rpc/server.go`).
+    NoConnect,
     Refused(u16),
 }
 
@@ -152,6 +156,7 @@ impl Connection {
             What::Services { json: true } => Answer::ok("application/json", page::json(&self.core)),
             What::Metrics => Answer::ok(page::METRICS_TYPE, metrics(&self.core)),
             What::Calls => post::answer(&self.core, peer, &content).await,
+            What::NoConnect => Answer::text(405, "405 must CONNECT\n"),
             What::Refused(status) => Answer::refused(status),
         })
     }
@@ -194,6 +199,8 @@ impl Asked {
 impl What {
     fn read(request: &http1::Request<'_>) -> Self {
         match (request.method(), request.path()) {
+            // A CONNECT was told apart before.
+            (_, b"/_goRPC_") => Self::NoConnect,
             (b"GET" | b"HEAD", b"/debug/rpc") => {
                 let query = request.query().unwrap_or_default();
                 Self::Services {

@@ -142,6 +142,9 @@ async fn http_that_is_not_served_is_told_so() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}: {answer}");
         assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{request}: {answer}");
     }
+    let answer = ask(&world, "GET /_goRPC_ HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    assert_eq!(content(&answer), "405 must CONNECT\n");
     let answer = ask(&world, "CONNECT /other HTTP/1.0\n\n").await;
     assert!(answer.starts_with("HTTP/1.0 404 "), "{answer}");
 }
