@@ -1,6 +1,6 @@
 //! `#[locum::service]` and `#[derive(locum::AppError)]`: see the crate `locum`, which re-exports them.
 //!
-//! A trait is read into an [`Interface`](interface::Interface), in which every mistake has been found,
+//! A trait is read into an `Interface` (interface.rs), in which every mistake has been found,
 //! and from that all is written that stands for it.
 
 use proc_macro::TokenStream;

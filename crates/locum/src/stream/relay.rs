@@ -12,7 +12,7 @@ use crate::CallError;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Runs `work`, which owns what a stream borrows from and [passes](Relay::pass) it on; returns once
+/// Runs `work`, which owns what a stream borrows from and passes it on; returns once
 /// that stream has begun, or failed to.
 ///
 /// The stream that a service returns may borrow from the service, and then it has no type that a
