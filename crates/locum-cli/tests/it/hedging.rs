@@ -97,7 +97,8 @@ fn a_call_that_must_not_be_made_twice_is_not_hedged() {
 
 #[test]
 fn a_failed_attempt_does_not_win_while_another_is_under_way() {
-    // Whoever is asked first answers once the other has failed.
+    // Whoever is asked first answers once the other has failed, and the program is done with that: then it
+    // closes the connection.
     let asked = Arc::new(AtomicUsize::new(0));
     let failed = Gate::new();
     let upstreams = [(); 2].map(|()| {
@@ -108,8 +109,11 @@ fn a_failed_attempt_does_not_win_while_another_is_under_way() {
                     failed.wait();
                     peer.answer(&request, b"ok");
                 } else {
-                    peer.answer_with(&request, "503 Service Unavailable", &[], b"no");
+                    let closing = [("connection", "close")];
+                    peer.answer_with(&request, "503 Service Unavailable", &closing, b"no");
+                    assert!(peer.request().is_none());
                     failed.open(1);
+                    return;
                 }
             }
         })
