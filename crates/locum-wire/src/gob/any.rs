@@ -235,7 +235,7 @@ impl<'de> Visitor<'de> for Parts {
 /// An [`Any`] on its way out of a stream.
 pub(super) struct Interface<'a> {
     name: &'a str,
-    stream: Vec<u8>,
+    pub(super) stream: Vec<u8>,
 }
 
 impl<'a> Interface<'a> {

@@ -301,7 +301,8 @@ impl<'de> Deserializer<'de> for Value<'_, 'de> {
                 let Input { types, rest, depth, .. } = self.input;
                 let before = rest.len();
                 let interface = Interface::read(types, rest, *depth)?;
-                let taken = before - rest.len();
+                // It takes its types along, which are in this stream but once.
+                let taken = (before - rest.len()).max(interface.stream.len());
                 self.input.charge(taken)?;
                 visitor.visit_newtype_struct(interface)
             }

@@ -138,7 +138,7 @@ impl Stream {
             return Err(Fatal("gob: invalid message length".to_owned()));
         };
         let Some((message, rest)) = rest.split_at_checked(length) else {
-            self.needs = prefix + length;
+            self.needs = length.saturating_add(prefix);
             return Ok(None);
         };
         *input = rest;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use allocation_counter::measure;
-use locum_wire::gob::{Bytes, Encoder, Schema, Stream, decode};
+use locum_wire::gob::{Any, Bytes, Encoder, Schema, Stream, decode};
 use locum_wire::rpc::Limits;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -125,6 +125,31 @@ fn what_is_small_on_the_wire_and_large_in_memory_is_limited() {
         1_000_000
     );
     assert_eq!(read::<Vec<()>>(&mut nothing, zero, &fats(2_000_000), 1024), Err(error.to_owned()));
+}
+
+#[test]
+fn the_types_that_an_interface_takes_along_are_limited() {
+    let limits = Limits { decoded: 4 << 20, ..Limits::default() };
+    let mut stream = Stream::new(&limits);
+    let name = "N".repeat(1 << 20);
+    let slice = [&[2, 1, 2][..], &uint(130), &[0, 1, 16, 0, 0]].concat();
+    let empty = [&[3, 1, 1][..], &uint(name.len()), name.as_bytes(), &[1], &uint(132), &[0; 3]];
+    for (id, description) in [(65, slice), (66, empty.concat())] {
+        let body = [uint(2 * (id - 1) + 1), description].concat();
+        let definition = [uint(body.len()), body].concat();
+        assert!(stream.next(&definition, &mut 0).unwrap().is_none());
+    }
+    // Of a few bytes each, and of a type whose name takes a MiB.
+    let bytes = [uint(1000), [&[1, b'N'][..], &uint(132), &[1, 0]].concat().repeat(1000)].concat();
+    let anys = read::<Vec<Any>>(&mut (stream, 65), &[0], &bytes, 16 << 20);
+    assert_eq!(anys, Err("gob: value takes too much memory".to_owned()));
+}
+
+#[test]
+fn an_any_whose_stream_is_endless_is_refused() {
+    let bytes = [&[1, b'N', 9, 0xf8][..], &[0xff; 8]].concat();
+    let any: Any = postcard::from_bytes(&bytes).unwrap();
+    assert_eq!(any.decode::<i64>().unwrap_err().0, "gob: there is no value");
 }
 
 #[test]
