@@ -18,6 +18,8 @@ pub(super) struct Defined {
     outer: FxHashMap<TypeId, Vec<TypeId>>,
     most_types: usize,
     most_fields: usize,
+    /// How many bytes definitions may still have: they stay as long as the stream does.
+    room: usize,
 }
 
 /// What has to be known of a type to find a value's end.
@@ -37,6 +39,7 @@ impl Defined {
             outer: FxHashMap::default(),
             most_types: limits.types.min(Types::MOST),
             most_fields: limits.fields,
+            room: limits.decoded,
         }
     }
 
@@ -50,7 +53,12 @@ impl Defined {
         if self.types.len() >= self.most_types {
             return Err(Fatal(format!("gob: more than {} types in a stream", self.most_types)));
         }
+        let before = input.len();
         let described = wire_type::read(input, self.most_fields).map_err(fatal)?;
+        self.room = self
+            .room
+            .checked_sub(before - input.len())
+            .ok_or_else(|| Fatal("gob: definitions take too much memory".to_owned()))?;
         self.kinds.push(Kind { is_struct: described.is_struct(), has_interface: false });
         let holds = described.inner().any(|inner| self.has_interface(inner));
         if !holds {

@@ -334,3 +334,19 @@ fn a_value_in_many_messages_takes_no_more_than_it_may() {
     let begin = [slice(65, 8), message(&[&hex("ff82 00 f8 00ffffffffffffff")])].concat();
     assert_eq!(read(&begin, &limits).malformed, ["gob: length exceeds input size"]);
 }
+
+#[test]
+fn definitions_take_no_more_memory_than_values() {
+    let limits = Limits { decoded: 1 << 20, ..Limits::default() };
+    let name = vec![b'N'; 300 << 10];
+    let mut input = Vec::new();
+    for id in 65..69 {
+        let length = uint(name.len() as u64);
+        let common = [&hex("03 01 01")[..], &length, &name, &hex("01"), &int(id)].concat();
+        input.extend(message(&[&int(-id), &common, &hex("00 00 00")]));
+    }
+    let outcome = read_within(4 << 20, &input, &limits);
+    assert_eq!(outcome.fatal.unwrap(), "gob: definitions take too much memory");
+    let three = read_within(4 << 20, &input[..input.len() * 3 / 4], &limits);
+    assert_eq!(three.fatal, None);
+}
