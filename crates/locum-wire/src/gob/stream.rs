@@ -28,7 +28,7 @@ pub struct Stream {
     limits: Limits,
     /// A value with definitions in its middle, all of whose messages so far were taken.
     broken: Option<Box<Walk>>,
-    /// A value that had to be put together; given once, then only room for the next.
+    /// A value that had to be put together; given once, and let go when the next is asked for.
     whole: Vec<u8>,
     needs: usize,
 }
@@ -106,6 +106,8 @@ impl Stream {
         input: &'a [u8],
         taken: &mut usize,
     ) -> Result<Option<Found<'a>>, StreamError> {
+        // It may be large, and the next of its kind far away.
+        self.whole = Vec::new();
         let mut rest = input;
         loop {
             let before = rest.len();
