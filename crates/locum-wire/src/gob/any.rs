@@ -256,7 +256,6 @@ impl<'a> Interface<'a> {
                 Ok::<_, Corrupt>(id)
             };
             let mut rest = held.bytes;
-            let depth = depth.checked_sub(1).ok_or(Corrupt::Nesting)?;
             copy(types, held.id, &mut rest, &mut value, depth, &mut number)?;
             if !rest.is_empty() {
                 return Err(Corrupt::Interface);

@@ -94,7 +94,7 @@ pub(super) fn copy<E: From<Corrupt>>(
             out.push(0);
         }
         Type::Interface => {
-            let depth = deeper()?;
+            // It is no level: what it holds is, unless nothing else is in that.
             let name = bytes(input)?;
             put_bytes(out, name);
             if !name.is_empty() {
@@ -135,6 +135,10 @@ impl<'a> Held<'a> {
     pub(super) fn read(types: &Types, input: &mut &'a [u8]) -> Result<Self, Corrupt> {
         let id = TypeId::from_wire(int(input)?).ok_or(Corrupt::UnknownType)?;
         let kind = types.get(id).ok_or(Corrupt::UnknownType)?;
+        // So that values nest no deeper than there are levels, of which an interface is none.
+        if *kind == Type::Interface {
+            return Err(Corrupt::Interface);
+        }
         let is_struct = kind.is_struct();
         let mut held = bytes(input)?;
         if !is_struct {

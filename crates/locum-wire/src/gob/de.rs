@@ -170,18 +170,17 @@ impl<'a> Value<'_, 'a> {
 
     /// What an interface holds, for types that take whatever comes; nothing is unit.
     fn held<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.input.inside(|input| {
-            if bytes(&mut input.rest)?.is_empty() {
-                return visitor.visit_unit();
-            }
-            let held = super::copy::Held::read(input.types, &mut input.rest)?;
-            let after = std::mem::replace(&mut input.rest, held.bytes);
-            let value = Value { input, id: held.id }.deserialize_any(visitor)?;
-            if !std::mem::replace(&mut input.rest, after).is_empty() {
-                return Err(Corrupt::Interface.into());
-            }
-            Ok(value)
-        })
+        let input = self.input;
+        if bytes(&mut input.rest)?.is_empty() {
+            return visitor.visit_unit();
+        }
+        let held = super::copy::Held::read(input.types, &mut input.rest)?;
+        let after = std::mem::replace(&mut input.rest, held.bytes);
+        let value = Value { input: &mut *input, id: held.id }.deserialize_any(visitor)?;
+        if !std::mem::replace(&mut input.rest, after).is_empty() {
+            return Err(Corrupt::Interface.into());
+        }
+        Ok(value)
     }
 }
 

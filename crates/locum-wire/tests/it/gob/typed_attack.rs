@@ -145,6 +145,45 @@ fn the_types_that_an_interface_takes_along_are_limited() {
     assert_eq!(anys, Err("gob: value takes too much memory".to_owned()));
 }
 
+/// `type Node struct { Next any }`, so many of them, each in the one before.
+fn linked(nodes: usize) -> Vec<u8> {
+    let mut value = vec![0];
+    for _ in 1..nodes {
+        value = [&[1, 1, b'N'][..], &uint(130), &uint(value.len()), &value, &[0]].concat();
+    }
+    value
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Link {
+    next: Any,
+}
+
+#[test]
+fn interfaces_are_no_levels_of_nesting() {
+    let mut link = defined(&Link::default());
+    let mut first = Some(read::<Link>(&mut link, &[], &linked(40), 1 << 20).unwrap());
+    let mut found = 0;
+    while let Some(link) = first {
+        found += 1;
+        let mut again = Vec::new();
+        Encoder::new().encode(&mut again, &Schema::trace::<Link>().unwrap(), &link).unwrap();
+        first = (!link.next.is_nil()).then(|| link.next.decode().unwrap());
+    }
+    assert_eq!(found, 40);
+    let untyped = read::<serde_json::Value>(&mut link, &[], &linked(40), 1 << 20).unwrap();
+    assert_eq!(untyped.to_string().matches("Next").count(), 39);
+}
+
+#[test]
+fn an_interface_holds_no_interface() {
+    let (stream, _) = defined(&Link::default());
+    let nested = [1, b'N', 16, 6, 0, 1, b'N', 4, 2, 0, 2];
+    let id = locum_wire::gob::TypeId::INTERFACE;
+    let error = decode::<serde_json::Value>(stream.types(), id, &nested).unwrap_err().0;
+    assert_eq!(decode::<Any>(stream.types(), id, &nested).unwrap_err().0, error);
+}
+
 #[test]
 fn an_any_whose_stream_is_endless_is_refused() {
     let bytes = [&[1, b'N', 9, 0xf8][..], &[0xff; 8]].concat();
