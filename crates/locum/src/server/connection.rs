@@ -115,6 +115,9 @@ impl Connection {
             if read.is_pending()
                 && !has_room
                 && let Some(asleep) = outbox.sleep(task.waker(), written.is_ready())
+                // A call that was answered after `standing` was taken made room, of which reading knows
+                // nothing: its answer found nobody asleep, and may have been written already.
+                && asleep.calls >= standing.calls
             {
                 if let Some(ended) = self.ended(&asleep, now) {
                     return Poll::Ready(ended);
@@ -141,7 +144,11 @@ impl Connection {
     ) -> io::Result<Poll<()>> {
         let Self { session, input, io, .. } = self;
         standing.unsent += self.output.left();
-        if self.deaf || session.poll_ready(standing, task).is_pending() {
+        if self.deaf {
+            session.rest();
+            return Ok(Poll::Pending);
+        }
+        if session.poll_ready(standing, task).is_pending() {
             return Ok(Poll::Pending);
         }
         let read = if session.has_stopped() {

@@ -116,18 +116,28 @@ impl Session {
         self.stopped
     }
 
-    /// Ready if there is room for the next call.
+    /// Ready if there is room for the next call. Room is held only while the next call may be begun: what
+    /// this connection cannot use is for others.
     pub(super) fn poll_ready(&mut self, standing: Standing, task: &mut Context<'_>) -> Poll<()> {
         let Self { core, calls, .. } = self;
         calls.standing = standing;
         if calls.may_begin(core) {
+            // Whoever waits for room may have been given some that nobody would look at again.
+            calls.awaited = None;
             return Poll::Ready(());
         }
-        let Some(awaited) = &mut calls.awaited else { return Poll::Pending };
+        let Some(awaited) = &mut calls.awaited else {
+            calls.room = None;
+            return Poll::Pending;
+        };
         let Poll::Ready(room) = awaited.as_mut().poll(task) else { return Poll::Pending };
         calls.awaited = None;
         calls.room = Some(room);
-        if calls.may_begin(core) { Poll::Ready(()) } else { Poll::Pending }
+        if calls.may_begin(core) {
+            return Poll::Ready(());
+        }
+        calls.room = None;
+        Poll::Pending
     }
 
     /// Whether a client that says nothing more may still wait for answers. On the native protocol it says
@@ -136,9 +146,10 @@ impl Session {
         self.calls.is_left || self.calls.outbox.protocol() != Protocol::Native
     }
 
-    /// Gives back room that was taken for a next call.
+    /// Gives back room that was taken for a next call, and waits for none.
     pub(super) fn rest(&mut self) {
         self.calls.room = None;
+        self.calls.awaited = None;
     }
 
     /// Tells the client that no more calls are begun, where that can be said.

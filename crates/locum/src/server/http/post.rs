@@ -69,7 +69,15 @@ impl Calls<'_> {
             if standing.broken {
                 return Poll::Ready(Err(TooLarge));
             }
+            if !self.session.has_stopped() {
+                // Room is for those who have something to begin.
+                self.session.rest();
+            }
             let Some(asleep) = outbox.sleep(task.waker(), true) else { continue };
+            if asleep.calls < standing.calls {
+                // An answer that is none, or waits for others of its batch, made room all the same.
+                continue;
+            }
             if asleep.calls == 0 && !self.session.has_stopped() {
                 return Poll::Ready(Ok(()));
             }

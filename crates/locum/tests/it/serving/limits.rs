@@ -67,6 +67,42 @@ async fn room_that_one_connection_leaves_another_takes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn room_that_comes_after_all_is_not_kept_by_who_has_nothing_to_begin() {
+    let world = world(Limits { calls: 2, ..Limits::default() }).await;
+    let mut clients = Vec::new();
+    for millis in [100, 100, 1, 1, 1, 1] {
+        let mut client = world.dial().await.client(Protocol::Native);
+        client.wait(millis);
+        client.send().await;
+        clients.push(client);
+    }
+    for client in &mut clients {
+        assert!(matches!(client.hear::<u64>().await, Heard::Reply(..)));
+    }
+    let before = world.seen.counts().0;
+    for client in clients.iter_mut().take(2) {
+        client.wait(100);
+        client.send().await;
+    }
+    sleep(Duration::from_millis(50)).await;
+    assert_eq!(world.seen.counts().0, before + 2, "all the room is there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_waits_no_longer_than_until_those_before_it_are_given_up() {
+    let world = world(Limits { calls_per_connection: 2, ..Limits::default() }).await;
+    let mut client = world.dial().await.client(Protocol::Native);
+    client.wait(60_000);
+    client.wait(60_000);
+    client.wait(10);
+    client.send().await;
+    let heard = timeout(Duration::from_secs(11), client.hear_sorted::<u64>(3)).await;
+    let text = "locum: rejected by deadline \"\": deadline";
+    let late = |id| failure(id, Class::Deadline, text);
+    assert_eq!(heard.unwrap(), [late(0), late(1), reply(2, 10)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn calls_beyond_the_limit_are_refused_if_so_told() {
     for limits in [
         Limits { calls_per_connection: 2, ..Limits::default() },
