@@ -57,6 +57,9 @@ impl Connection {
         let requests = Requests::new(protocol, &core.limits.message);
         let session = Session::new(core, protocol, requests, peer, now);
         let registered = core.register(session.outbox());
+        let mut phase = core.phases();
+        // The server may drain already, which a receiver that is new takes for known.
+        phase.mark_changed();
         Self {
             core: Arc::clone(core),
             io,
@@ -64,7 +67,7 @@ impl Connection {
             input: Input::new(first),
             output: Output::new(now),
             deaf: false,
-            phase: core.phases(),
+            phase,
             draining: None,
             heard: now,
             alarm: Alarm::default(),
@@ -100,6 +103,10 @@ impl Connection {
         let mut now = Instant::now();
         for _ in 0..BATCHES {
             self.hear_of_phase(now)?;
+            // Looked at here, since a client that never pauses never lets the connection sleep.
+            if self.has_had_grace(now) && self.may_go_deaf(standing.calls) {
+                self.deaf = true;
+            }
             if standing.earliest.is_some_and(|earliest| earliest <= now) {
                 self.session.outbox().sweep(now);
             }
@@ -205,6 +212,17 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether a server that drains has read from this for long enough.
+    fn has_had_grace(&self, now: Instant) -> bool {
+        self.draining.is_some_and(|since| now.saturating_duration_since(since) >= GRACE)
+    }
+
+    /// Whether the client's next word cannot be about one of these `calls`. On the native protocol it may: an
+    /// item, credit, a cancellation; new calls it is refused there anyway.
+    fn may_go_deaf(&self, calls: usize) -> bool {
+        calls == 0 || self.session.outbox().protocol() != Protocol::Native
+    }
+
     /// Whether the time has come to end, and how.
     fn ended(&mut self, standing: &Standing, now: Instant) -> Option<io::Result<Over>> {
         let limits = &self.core.limits;
@@ -214,9 +232,6 @@ impl Connection {
             return Some(Err(io::ErrorKind::TimedOut.into()));
         }
         if self.has_half_a_message() && is_past(self.heard, limits.message_timeout) {
-            self.deaf = true;
-        }
-        if self.draining.is_some_and(|since| is_past(since, GRACE)) {
             self.deaf = true;
         }
         if writing || standing.calls > 0 {
@@ -236,7 +251,8 @@ impl Connection {
         let resting = !writing && standing.calls == 0;
         let quiet = self.heard.max(self.output.since());
         let draining = self.draining.map(|since| {
-            let grace = since.checked_add(GRACE).filter(|_| !self.deaf);
+            let may_go_deaf = !self.deaf && self.may_go_deaf(standing.calls);
+            let grace = since.checked_add(GRACE).filter(|_| may_go_deaf);
             let rest = since.max(quiet).checked_add(QUIET).filter(|_| resting);
             [grace, rest].into_iter().flatten().min()
         });

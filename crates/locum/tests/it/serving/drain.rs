@@ -79,6 +79,39 @@ async fn those_who_say_nothing_do_not_hold_it_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_that_begins_during_a_drain_does_not_hold_it_up() {
+    let world = World::new().await;
+    let mut peer = world.dial().await;
+    sleep(Duration::from_millis(10)).await;
+    world.handle.shutdown();
+    let began = Instant::now();
+    sleep(Duration::from_millis(10)).await;
+    peer.say(b"{\"method\":\"Work.Multiply\",\"params\":[{\"A\":6,\"B\":7}],\"id\":1}").await;
+    let heard = peer.hear_all().await;
+    assert!(heard.contains("42"), "{heard}");
+    drop(peer);
+    assert_eq!(world.run.await.unwrap(), Drained { given_up: 0 });
+    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_under_way_are_listened_to_until_they_end() {
+    let world = World::new().await;
+    let mut client = world.dial().await.client(Protocol::Native);
+    client.wait(5_000);
+    client.send().await;
+    sleep(Duration::from_millis(10)).await;
+    world.handle.shutdown();
+    sleep(Duration::from_secs(3)).await;
+    client.cancel(0);
+    client.send().await;
+    sleep(Duration::from_millis(10)).await;
+    assert_eq!(world.seen.counts(), (1, 0, 1));
+    drop(client);
+    assert_eq!(world.run.await.unwrap(), Drained { given_up: 0 });
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_takes_too_long_is_given_up() {
     let world = World::with(|server| server.drain(Duration::from_secs(3))).await;
     let mut client = world.dial().await.client(Protocol::Native);
