@@ -227,7 +227,7 @@ impl Connection {
     fn ended(&mut self, standing: &Standing, now: Instant) -> Option<io::Result<Over>> {
         let limits = &self.core.limits;
         let is_past = |since: Instant, time| now.saturating_duration_since(since) >= time;
-        let writing = self.output.left() + standing.unsent > 0;
+        let writing = self.output.is_busy() || standing.unsent > 0;
         if writing && is_past(self.output.since(), limits.write_stall) {
             return Some(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -247,7 +247,7 @@ impl Connection {
     /// When to look again whether it [has ended](Self::ended), or a call's time is over.
     fn next_alarm(&self, standing: &Standing) -> Option<Instant> {
         let limits = &self.core.limits;
-        let writing = self.output.left() + standing.unsent > 0;
+        let writing = self.output.is_busy() || standing.unsent > 0;
         let resting = !writing && standing.calls == 0;
         let quiet = self.heard.max(self.output.since());
         let draining = self.draining.map(|since| {

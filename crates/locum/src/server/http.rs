@@ -100,8 +100,7 @@ impl Connection {
             // What a refused request has in its body was not read.
             let refused = answer.status >= 400;
             let keep_alive = asked.keep_alive && !is_last && !refused;
-            self.io.write_all(&answer.encode(asked.is_head, keep_alive)).await?;
-            self.io.flush().await?;
+            self.send(&answer.encode(asked.is_head, keep_alive)).await?;
             if !keep_alive {
                 return super::connection::linger(&mut self.io).await;
             }
@@ -141,7 +140,7 @@ impl Connection {
             Err(refusal) => return Ok(Answer::text(401, &format!("{refusal}\n"))),
         };
         if asked.expects_continue {
-            self.io.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
         let limits = &self.core.limits;
         let read = body::read(&mut self.io, &mut self.input, asked.framing, limits).await;
@@ -159,6 +158,19 @@ impl Connection {
             What::NoConnect => Answer::text(405, "405 must CONNECT\n"),
             What::Refused(status) => Answer::refused(status),
         })
+    }
+
+    /// Writes `bytes` to a client that goes on taking some.
+    async fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        let stall = self.core.limits.write_stall;
+        while !bytes.is_empty() {
+            let written = timeout(stall, self.io.write(bytes)).await??;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = bytes.get(written..).unwrap_or_default();
+        }
+        timeout(stall, self.io.flush()).await?
     }
 
     /// Who asks, if the server wants to know.

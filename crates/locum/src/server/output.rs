@@ -29,6 +29,11 @@ impl Output {
         self.bytes.len() - self.written
     }
 
+    /// Whether bytes are on their way, some of which TLS may hold.
+    pub(super) fn is_busy(&self) -> bool {
+        self.left() > 0 || !self.flushed
+    }
+
     /// Since when nothing more was written.
     pub(super) fn since(&self) -> Instant {
         self.since
@@ -44,7 +49,7 @@ impl Output {
         task: &mut Context<'_>,
     ) -> io::Result<Poll<()>> {
         let mut io = Pin::new(io);
-        if self.left() == 0 && self.flushed {
+        if !self.is_busy() {
             self.bytes.clear();
             // What one large answer took is given back.
             self.bytes.shrink_to(KEPT);
@@ -68,7 +73,10 @@ impl Output {
         }
         // TLS may hold back what it was given.
         let flushed = io.poll_flush(task)?;
-        self.flushed = flushed.is_ready();
+        if flushed.is_ready() && !self.flushed {
+            self.flushed = true;
+            self.since = now;
+        }
         Ok(flushed)
     }
 }

@@ -176,6 +176,20 @@ async fn a_client_that_never_reads_is_let_go() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_posts_and_never_reads_is_let_go() {
+    let world = world(Limits::default()).await;
+    let mut peer = world.dial().await;
+    let call = "{\"jsonrpc\":\"2.0\",\"method\":\"Work.Letters\",\"params\":[200000],\"id\":1}";
+    let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json";
+    let post = format!("{head}\r\ncontent-length: {}\r\n\r\n{call}", call.len());
+    peer.say(post.as_bytes()).await;
+    sleep(Duration::from_secs(29)).await;
+    assert!(world.handle.metrics().contains("\nlocum_connections 1\n"));
+    sleep(Duration::from_secs(2)).await;
+    assert!(world.handle.metrics().contains("\nlocum_connections 0\n"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn too_many_connections_are_closed_at_once() {
     let world = world(Limits { connections: 2, ..Limits::default() }).await;
     let mut clients = Vec::new();
