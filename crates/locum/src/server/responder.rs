@@ -34,13 +34,18 @@ impl Responder {
 
     /// Answers the call. A result that cannot be written on the wire it came by fails the call.
     pub fn finish<R: Serialize, E: AppError>(mut self, result: &Result<R, CallError<E>>) {
-        self.answered = true;
         match result {
             Ok(value) => {
+                self.answered = true;
                 self.tell(Cause::Reply);
                 self.outbox.ok(self.key, value);
             }
-            Err(error) => self.fail(&error.to_failure()),
+            Err(error) => {
+                // The error is put into words by the program, which may panic: that is answered too.
+                let failure = error.to_failure();
+                self.answered = true;
+                self.fail(&failure);
+            }
         }
     }
 
