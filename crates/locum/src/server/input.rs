@@ -69,8 +69,9 @@ impl Input {
         take: impl FnOnce(&[u8]) -> Result<usize, E>,
     ) -> Poll<io::Result<Result<usize, E>>> {
         let filled = self.kept.len();
-        // What is promised is given room only as it comes: at most as much again as is there.
-        let room = needs.saturating_sub(filled).clamp(SHARED / 2, filled.max(SHARED));
+        // What is promised is given room only as it comes. All of it is zeroed before each read: were it to
+        // grow with the message, so would what each read costs.
+        let room = needs.saturating_sub(filled).clamp(SHARED / 2, SHARED);
         self.kept.resize(filled + room, 0);
         let polled = read(io, &mut self.kept, filled, task);
         let read = match &polled {
