@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::unconstrained;
 
 use super::core::{Core, Open, drains};
 use super::entry;
@@ -41,7 +42,8 @@ pub(super) async fn accept(
         }
     }
     for _ in 0..QUEUE {
-        let mut next = pin!(listener.accept());
+        // Tokio would have a task that accepts so much at once believe that there are no more.
+        let mut next = pin!(unconstrained(listener.accept()));
         let next = poll_fn(|task| Poll::Ready(next.as_mut().poll(task))).await;
         let Poll::Ready(Ok(accepted)) = next else { return };
         serve(&core, accepted, &alive);

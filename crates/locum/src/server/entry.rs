@@ -11,7 +11,7 @@ use locum_wire::rpc::Protocol;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 
-use super::connection::Connection;
+use super::connection::{Connection, linger};
 use super::core::{Core, QUIET, drains};
 use super::http;
 #[cfg(feature = "tls")]
@@ -129,7 +129,8 @@ async fn take_connect(io: &mut Io, first: &mut Vec<u8>) -> io::Result<()> {
             Ok(None) => read_more(io, first).await?,
             Err(refused) => {
                 io.write_all(refused.response()).await?;
-                io.shutdown().await?;
+                // What came behind the head is unread, and would cost the client the answer.
+                linger(io).await?;
                 return Err(io::Error::new(io::ErrorKind::InvalidData, refused));
             }
         }
