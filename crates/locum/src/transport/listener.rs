@@ -3,7 +3,9 @@
 use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 
@@ -16,7 +18,8 @@ pub struct Listener(Kind);
 #[derive(Debug)]
 enum Kind {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    /// The file goes first: once nobody listens, another server may have put its own there.
+    Unix(SocketFile, UnixListener),
     Memory(mpsc::Receiver<Io>),
 }
 
@@ -37,7 +40,8 @@ impl Listener {
             }
             Address::Unix(path) => {
                 remove_stale(path)?;
-                Kind::Unix(UnixListener::bind(path)?, SocketFile(path.clone()))
+                let listener = UnixListener::bind(path)?;
+                Kind::Unix(SocketFile(path.clone()), listener)
             }
         };
         Ok(Self(kind))
@@ -60,9 +64,12 @@ impl Listener {
                 // Whoever writes here gathers what there is to be written itself. Where this fails the peer
                 // has gone, as the first read will tell.
                 let _ = stream.set_nodelay(true);
+                // A client whose machine has gone says nothing of it, and a connection may rest for ever.
+                let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+                let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
                 Ok((Io::Tcp(stream), Peer::Tcp(address)))
             }
-            Kind::Unix(listener, _) => {
+            Kind::Unix(_, listener) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Io::Unix(stream), Peer::Unix))
             }
@@ -84,7 +91,7 @@ impl Listener {
                 let address = listener.local_addr()?;
                 Some(Address::Tcp { host: address.ip().to_string(), port: address.port() })
             }
-            Kind::Unix(_, SocketFile(path)) => Some(Address::Unix(path.clone())),
+            Kind::Unix(SocketFile(path), _) => Some(Address::Unix(path.clone())),
             Kind::Memory(_) => None,
         })
     }
@@ -168,6 +175,9 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     };
     if is_socket && refused() { std::fs::remove_file(path) } else { Ok(()) }
 }
+
+/// How long a client is silent before the system asks whether it is there, and how long between.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// How many connections wait to be accepted.
 const BACKLOG: usize = 128;
