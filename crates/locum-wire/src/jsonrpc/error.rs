@@ -25,6 +25,7 @@ pub(super) struct Struct {
 
 impl Error {
     pub(super) const SYNTAX: Self = Self::Other(Cow::Borrowed("what is not JSON"));
+    pub(super) const RANGE: Self = Self::Other(Cow::Borrowed("a number out of range"));
 
     /// The same, of a field of this struct.
     pub(super) fn of(self, this: Option<Struct>) -> Self {

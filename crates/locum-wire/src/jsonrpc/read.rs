@@ -97,10 +97,13 @@ impl<'de, 'm> Reader<'de, 'm> {
     /// Passes over a value.
     pub(super) fn pass(&mut self) -> Result<&'de str, Error> {
         self.peek()?;
-        let end = Scanner::new(usize::MAX).end(self.rest.as_bytes()).map_err(|_| Error::SYNTAX)?;
-        // A number at the end of the text is over, too.
-        let (value, rest) =
-            self.rest.split_at_checked(end.unwrap_or(self.rest.len())).ok_or(Error::SYNTAX)?;
+        let mut scanner = Scanner::new(usize::MAX);
+        let end = match scanner.end(self.rest.as_bytes()).map_err(|_| Error::SYNTAX)? {
+            Some(end) => end,
+            None if scanner.is_number() => self.rest.len(),
+            None => return Err(Error::SYNTAX),
+        };
+        let (value, rest) = self.rest.split_at_checked(end).ok_or(Error::SYNTAX)?;
         self.rest = rest;
         Ok(value)
     }
@@ -129,17 +132,27 @@ impl<'de, 'm> Reader<'de, 'm> {
     }
 
     fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        let digit = |it: &u8| matches!(it, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
-        let length = self.rest.bytes().take_while(digit).count();
-        let (number, rest) = self.rest.split_at_checked(length).ok_or(Error::SYNTAX)?;
-        self.rest = rest;
+        let number = self.digits()?;
         if let Ok(number) = number.parse::<u64>() {
             visitor.visit_u64(number)
         } else if let Ok(number) = number.parse::<i64>() {
             visitor.visit_i64(number)
         } else {
-            visitor.visit_f64(number.parse().map_err(|_| Error::SYNTAX)?)
+            match number.parse::<f64>() {
+                Ok(number) if number.is_finite() => visitor.visit_f64(number),
+                Ok(_) => Err(Error::RANGE),
+                Err(_) => Err(Error::SYNTAX),
+            }
         }
+    }
+
+    /// What a number is written with.
+    fn digits(&mut self) -> Result<&'de str, Error> {
+        let digit = |it: &u8| matches!(it, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+        let length = self.rest.bytes().take_while(digit).count();
+        let (number, rest) = self.rest.split_at_checked(length).ok_or(Error::SYNTAX)?;
+        self.rest = rest;
+        Ok(number)
     }
 
     /// The bytes of a string in base64, with or without its padding.
@@ -224,12 +237,24 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de, '_> {
         deserialize_u16 => visit_u64(0),
         deserialize_u32 => visit_u64(0),
         deserialize_u64 => visit_u64(0),
-        deserialize_f32 => visit_f64(0.0),
         deserialize_f64 => visit_f64(0.0),
         deserialize_char => visit_char('\0'),
         deserialize_str => visit_borrowed_str(""),
         deserialize_string => visit_borrowed_str(""),
         deserialize_identifier => visit_borrowed_str(""),
+    }
+
+    /// Not by way of an `f64`: what is too large for an `f32` would become infinity.
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.peek()? {
+            b'0'..=b'9' | b'-' => match self.digits()?.parse::<f32>() {
+                Ok(number) if number.is_finite() => visitor.visit_f32(number),
+                Ok(_) => Err(Error::RANGE),
+                Err(_) => Err(Error::SYNTAX),
+            },
+            b'n' => self.word("null").and_then(|()| visitor.visit_f32(0.0)),
+            _ => self.deserialize_any(visitor),
+        }
     }
 
     fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {

@@ -110,6 +110,11 @@ impl Scanner {
         end
     }
 
+    /// Whether what was looked at is a number, over if nothing follows.
+    pub(super) fn is_number(&self) -> bool {
+        self.open.is_empty() && number_ends(self.state, b' ')
+    }
+
     fn step(&mut self, state: State, byte: u8) -> Result<State, Invalid> {
         use State::*;
         Ok(match (state, byte) {

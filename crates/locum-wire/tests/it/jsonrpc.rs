@@ -502,6 +502,28 @@ fn decode<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, DecodeError> 
     Body { bytes: json.as_bytes(), form: Form::Json }.decode()
 }
 
+#[test]
+fn numbers_beyond_a_float_are_refused() {
+    let range = "json: cannot unmarshal a number out of range";
+    assert_eq!(decode::<f64>("1e999").unwrap_err().0, range);
+    assert_eq!(decode::<f64>("-1e999").unwrap_err().0, range);
+    assert_eq!(decode::<f32>("1e300").unwrap_err().0, range);
+    assert_eq!(decode::<Vec<f32>>("[1.5, -2, null, 0.1]"), Ok(vec![1.5, -2.0, 0.0, 0.1]));
+    assert_eq!(decode::<f64>("1e300"), Ok(1e300));
+}
+
+#[test]
+fn json_that_is_cut_short_is_not_passed_over() {
+    for json in ["{", "[", "{\"a\":", "[1", "[1,", "{\"a\":1", "\"a", "tru", "-", "1e", "1."] {
+        assert!(decode::<serde::de::IgnoredAny>(json).is_err(), "{json}");
+        assert!(decode::<()>(json).is_err(), "{json}");
+        assert!(decode::<Box<serde_json::value::RawValue>>(json).is_err(), "{json}");
+    }
+    for json in ["0", "-12", "1.5", "1e9", "null", "{} ", "[1]"] {
+        assert!(decode::<serde::de::IgnoredAny>(json).is_ok(), "{json}");
+    }
+}
+
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Wide {
     user_id: u8,
