@@ -54,6 +54,12 @@ pub struct Limits {
     pub decoded: usize,
 }
 
+/// How many bytes the elements of a value may take in memory that came in so many bytes, by a protocol that
+/// knows nothing of [`Limits`]. Lists of the shortest numbers and texts take no more than eight times as many.
+pub(crate) fn memory(bytes: usize) -> usize {
+    bytes.saturating_mul(8).max(64 << 20)
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { message: 16 << 20, nesting: 64, types: 1024, fields: 1024, decoded: 64 << 20 }

@@ -26,6 +26,8 @@ pub(super) struct Struct {
 impl Error {
     pub(super) const SYNTAX: Self = Self::Other(Cow::Borrowed("what is not JSON"));
     pub(super) const RANGE: Self = Self::Other(Cow::Borrowed("a number out of range"));
+    pub(super) const MEMORY: Self =
+        Self::Other(Cow::Borrowed("a value that takes too much memory"));
 
     /// The same, of a field of this struct.
     pub(super) fn of(self, this: Option<Struct>) -> Self {

@@ -60,6 +60,10 @@ impl<'de> de::SeqAccess<'de> for Elements<'_, 'de, '_> {
             *left = fewer;
         }
         if self.advance()? {
+            // Those of an array of known length are part of what it stands in.
+            if self.left.is_none() {
+                self.reader.charge(size_of::<S::Value>())?;
+            }
             seed.deserialize(&mut *self.reader).map(Some)
         } else if self.left.is_some() {
             seed.deserialize(&mut Reader::absent(self.reader.missing)).map(Some)
@@ -140,6 +144,7 @@ impl<'de> de::MapAccess<'de> for Members<'_, 'de, '_> {
             let name = self.reader.text()?;
             self.reader.expect(b':')?;
             if self.of.is_none() {
+                self.reader.charge(size_of::<S::Value>())?;
                 return seed.deserialize(Key(name)).map(Some);
             }
             let Some(field) = self.field(&name) else {
@@ -162,6 +167,9 @@ impl<'de> de::MapAccess<'de> for Members<'_, 'de, '_> {
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
         if self.within {
+            if self.of.is_none() {
+                self.reader.charge(size_of::<S::Value>())?;
+            }
             seed.deserialize(&mut *self.reader)
         } else {
             seed.deserialize(&mut Reader::absent(self.reader.missing))

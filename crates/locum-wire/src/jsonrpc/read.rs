@@ -13,7 +13,7 @@ use super::error::{Error, Struct};
 use super::members::{Elements, Members, Variant};
 use super::scan::{Scanner, white};
 use super::text::{from_base64, text};
-use crate::rpc::DecodeError;
+use crate::rpc::{DecodeError, memory};
 
 /// Reads one value that takes up all of `bytes`. No bytes are a request of 1.0 without an argument.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
@@ -45,6 +45,8 @@ pub(super) struct Reader<'de, 'm> {
     pub(super) rest: &'de str,
     pub(super) missing: &'m [Missing],
     depth: usize,
+    /// How many bytes the elements of lists and maps may still take.
+    memory: usize,
 }
 
 /// Types that contain themselves are read no deeper, whatever the limits of the connection say: reading them is
@@ -53,7 +55,7 @@ const DEEPEST: usize = 128;
 
 impl<'de, 'm> Reader<'de, 'm> {
     pub(super) fn new(text: &'de str, missing: &'m [Missing]) -> Self {
-        Self { rest: text, missing, depth: 0 }
+        Self { rest: text, missing, depth: 0, memory: memory(text.len()) }
     }
 
     /// What stands for a value that is not there.
@@ -78,6 +80,12 @@ impl<'de, 'm> Reader<'de, 'm> {
         let (text, rest) = text(self.rest).ok_or(Error::SYNTAX)?;
         self.rest = rest;
         Ok(text)
+    }
+
+    /// An element of so many bytes is about to be read.
+    pub(super) fn charge(&mut self, size: usize) -> Result<(), Error> {
+        self.memory = self.memory.checked_sub(size).ok_or(Error::MEMORY)?;
+        Ok(())
     }
 
     /// Goes through what is within an array or object.

@@ -503,6 +503,24 @@ fn decode<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, DecodeError> 
 }
 
 #[test]
+fn what_is_short_in_json_and_large_in_memory_is_limited() {
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Fat {
+        text: [[String; 8]; 8],
+    }
+    let fats = |count: usize| format!("[{}{{}}]", "{},".repeat(count - 1));
+    assert_eq!(decode::<Vec<Fat>>(&fats(1000)).unwrap().len(), 1000);
+    let too_much = "json: cannot unmarshal a value that takes too much memory";
+    assert_eq!(decode::<Vec<Fat>>(&fats(50_000)).unwrap_err().0, too_much);
+    let members: Vec<_> = (0..50_000).map(|key| format!("\"{key}\":{{}}")).collect();
+    let map = format!("{{{}}}", members.join(","));
+    assert_eq!(decode::<BTreeMap<u32, Fat>>(&map).unwrap_err().0, too_much);
+    let ones = format!("[{}1]", "1,".repeat(5_000_000));
+    assert_eq!(decode::<Vec<Option<u64>>>(&ones).unwrap().len(), 5_000_001);
+}
+
+#[test]
 fn numbers_beyond_a_float_are_refused() {
     let range = "json: cannot unmarshal a number out of range";
     assert_eq!(decode::<f64>("1e999").unwrap_err().0, range);

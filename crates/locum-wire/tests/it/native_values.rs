@@ -13,6 +13,19 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     Body { bytes, form: Form::Postcard }.decode().map_err(|error| error.0)
 }
 
+#[test]
+fn what_is_short_on_the_wire_and_large_in_memory_is_limited() {
+    type Fat = Option<[u128; 32]>;
+    let nones = |count: usize| [postcard::to_allocvec(&count).unwrap(), vec![0; count]].concat();
+    assert_eq!(decode::<Vec<Fat>>(&nones(1000)).unwrap().len(), 1000);
+    let too_much = "postcard: the value takes too much memory";
+    assert_eq!(decode::<Vec<Fat>>(&nones(1_000_000)).unwrap_err(), too_much);
+    let keys = (0..500_000_u32).map(|key| (key, None::<u8>)).collect::<BTreeMap<_, _>>();
+    let map = postcard::to_allocvec(&keys).unwrap();
+    assert_eq!(decode::<BTreeMap<u32, Fat>>(&map).unwrap_err(), too_much);
+    assert_eq!(decode::<Vec<u64>>(&nones(10_000_000)).unwrap().len(), 10_000_000);
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Shape {
     Point,

@@ -8,6 +8,8 @@ use serde::de::{
     Visitor,
 };
 
+use crate::rpc::memory;
+
 /// How deep values may nest. An option, and a struct of one field, is a level as any other.
 const DEPTH: u32 = 128;
 
@@ -20,6 +22,8 @@ pub(super) struct Reader<'de> {
     depth: u32,
     /// How many elements of no bytes there may still be.
     empty: u32,
+    /// How many bytes the elements of lists and maps may still take.
+    memory: usize,
 }
 
 /// Why bytes are not the value that was asked for.
@@ -27,8 +31,8 @@ pub(super) struct Reader<'de> {
 pub(super) struct Error(Cow<'static, str>);
 
 impl<'de> Reader<'de> {
-    pub(super) const fn new(bytes: &'de [u8]) -> Self {
-        Self { rest: bytes, depth: DEPTH, empty: EMPTY }
+    pub(super) fn new(bytes: &'de [u8]) -> Self {
+        Self { rest: bytes, depth: DEPTH, empty: EMPTY, memory: memory(bytes.len()) }
     }
 
     /// That the value took all bytes.
@@ -111,9 +115,17 @@ impl<'de> Reader<'de> {
         Ok(value)
     }
 
+    /// Something of so many bytes is about to be read.
+    #[inline]
+    fn charge(&mut self, size: usize) -> Result<(), Error> {
+        self.memory = self.memory.checked_sub(size).ok_or(Error::MEMORY)?;
+        Ok(())
+    }
+
     /// One element of many.
     #[inline]
     fn element<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        self.charge(size_of::<T>())?;
         let before = self.rest.len();
         let value = read(self)?;
         if self.rest.len() == before {
@@ -324,6 +336,7 @@ impl<'de> MapAccess<'de> for Elements<'_, 'de> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        self.reader.charge(size_of::<V::Value>())?;
         seed.deserialize(&mut *self.reader)
     }
 
@@ -398,6 +411,7 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
 impl Error {
     const SHORT: Self = Self(Cow::Borrowed("cut short"));
     const RANGE: Self = Self(Cow::Borrowed("a number out of range"));
+    const MEMORY: Self = Self(Cow::Borrowed("the value takes too much memory"));
     const UNTYPED: Self =
         Self(Cow::Borrowed("the value does not say what it is, and the type asks for that"));
 }
