@@ -49,7 +49,8 @@ impl<E: AppError> CallError<E> {
     }
 
     /// What a handler that ended with this error tells its caller. What the handler itself was told by
-    /// those that it called passes on: a service may stand for another.
+    /// those that it called passes on, because a service may stand for another; but that a call of its own
+    /// was not begun it does not say of the one that it answers, which was.
     pub fn to_failure(&self) -> Failure<'static> {
         match self {
             Self::App(error) => Failure {
@@ -57,16 +58,19 @@ impl<E: AppError> CallError<E> {
                 detail: error.to_bytes().map(Cow::Owned),
                 ..Failure::app(error.to_string())
             },
-            Self::Rejected(rejection) => Failure::refused(Refusal {
-                kind: rejection.kind.clone(),
-                policy: rejection.policy.clone(),
-                reason: rejection.reason.clone(),
-                retry_after: rejection.retry_after,
-            }),
+            Self::Rejected(rejection) if rejection.kind == "deadline" => {
+                Failure::refused(Refusal {
+                    kind: rejection.kind.clone(),
+                    policy: rejection.policy.clone(),
+                    reason: rejection.reason.clone(),
+                    retry_after: rejection.retry_after,
+                })
+            }
             Self::Transport(TransportError { kind: TransportKind::Cancelled, .. }) => {
                 Failure::cancelled()
             }
             // Refused by whom this one asked; of this one's call no more may be said than that.
+            Self::Rejected(rejection) => Failure::internal(&rejection.to_string()),
             Self::Transport(error) => Failure::internal(&error.to_string()),
             Self::Protocol(ProtocolError { kind, detail }) => match kind {
                 ProtocolKind::UnknownMethod => Failure::new(Class::UnknownMethod, detail.clone()),

@@ -39,7 +39,6 @@ fn classes_are_never_collapsed() {
     for error in [
         CallError::App(ArithError::DivideByZero),
         CallError::App(ArithError::Overflow { by: 3 }),
-        CallError::Rejected(Box::new(rejection("breaker"))),
         protocol(ProtocolKind::UnknownMethod),
         protocol(ProtocolKind::BadArguments),
         CallError::Internal("the handler panicked".to_owned()),
@@ -62,6 +61,10 @@ fn what_the_peer_asked_says_nothing_of_the_call_itself() {
     assert_eq!(passed(&closed), internal);
     assert_eq!(passed(&closed).delivery(), Delivery::MaybeProcessed);
     assert_eq!(passed(&protocol(ProtocolKind::BadReply)), CallError::Internal("x".to_owned()));
+    let refused = passed(&CallError::Rejected(Box::new(rejection("breaker"))));
+    let text = "rejected by breaker \"careful\": open; retry after 4.0s";
+    assert_eq!(refused, CallError::Internal(text.to_owned()));
+    assert_eq!(refused.delivery(), Delivery::MaybeProcessed);
     let cancelled: CallError = CallError::Transport(transport(TransportKind::Cancelled));
     assert_eq!(cancelled.to_failure().text, "context canceled");
 }
