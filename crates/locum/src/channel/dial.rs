@@ -130,7 +130,10 @@ impl Dialer {
         // Whoever writes here gathers what there is to be written itself.
         stream.set_nodelay(true)?;
         if let Some(silence) = self.tcp_keepalive {
-            let keepalive = TcpKeepalive::new().with_time(silence).with_interval(silence / 3);
+            // The system counts in seconds, and refuses none as well as more than these.
+            let [time, interval] = [silence, silence / 3]
+                .map(|time| time.clamp(Duration::from_secs(1), Duration::from_secs(32_767)));
+            let keepalive = TcpKeepalive::new().with_time(time).with_interval(interval);
             SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
         }
         Ok(Io::Tcp(stream))

@@ -1,6 +1,5 @@
 //! How channels find their endpoints, connect to them, and spread calls over them.
 
-use locum::channel::Builder;
 use locum::transport::{Address, Listener};
 
 use super::*;
@@ -134,7 +133,7 @@ async fn an_endpoint_that_cannot_be_reached_is_passed_over() {
                 }
                 let (near, far) = tokio::io::duplex(4096);
                 let _ = sender.send(far);
-                Ok(locum::transport::Io::Memory(near))
+                Ok(Io::Memory(near))
             }
         })
         .build()
@@ -163,6 +162,24 @@ async fn a_name_is_looked_up() {
     assert_eq!(double(&channel, 4).await, Ok(8));
     drop(channel);
     assert_eq!(served.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn the_shortest_and_the_longest_patience_can_be_set() {
+    for patience in [Duration::from_millis(1), seconds(1_000_000)] {
+        let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
+        let mut listener = Listener::bind(&address).await.unwrap();
+        let Some(Address::Tcp { port, .. }) = listener.address().unwrap() else {
+            panic!("no port")
+        };
+        tokio::spawn(async move {
+            let (io, _) = listener.accept().await.unwrap();
+            peer::Peer::over(io).serve().await
+        });
+        let builder = Channel::builder(format!("native://127.0.0.1:{port}"));
+        let channel: Channel = builder.keepalive(patience, seconds(60)).build().unwrap();
+        assert_eq!(double(&channel, 4).await, Ok(8));
+    }
 }
 
 #[tokio::test]
