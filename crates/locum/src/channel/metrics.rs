@@ -26,6 +26,11 @@ pub(super) struct Method {
     times: metrics::Calls,
 }
 
+/// Methods with counters of their own, but for those that a program has by their types.
+const NAMES: usize = 1024;
+/// All others.
+const OTHER: &str = "_other";
+
 const OUTCOMES: [&str; 10] = [
     "ok",
     "app_error",
@@ -46,7 +51,7 @@ impl Metrics {
         if let Some(method) = self.known.load().get(&place) {
             return Arc::clone(method);
         }
-        let method = self.of_any(path);
+        let method = self.named(path);
         // Of two who do this at once one may undo what the other did; then that is done again.
         let mut known = FxHashMap::clone(&self.known.load());
         known.insert(place, Arc::clone(&method));
@@ -54,8 +59,17 @@ impl Metrics {
         method
     }
 
-    /// That of any path.
+    /// That of any path. Whoever makes paths up does not make counters without end: those beyond a
+    /// number are counted as one.
     pub(super) fn of_any(&self, path: &str) -> Arc<Method> {
+        let is_another = {
+            let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.len() >= NAMES && !all.iter().any(|method| &*method.path == path)
+        };
+        self.named(if is_another { OTHER } else { path })
+    }
+
+    fn named(&self, path: &str) -> Arc<Method> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(method) = all.iter().find(|method| &*method.path == path) {
             return Arc::clone(method);

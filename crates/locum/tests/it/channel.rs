@@ -480,3 +480,20 @@ async fn calls_are_counted_by_method_and_outcome() {
         assert!(metrics.lines().any(|it| it == line), "{line} is not in\n{metrics}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn names_that_are_made_up_do_not_make_counters_without_end() {
+    let (builder, _door) = Door::native("native://a:1");
+    let channel: Channel = builder.build().unwrap();
+    let cx = Cx::new();
+    cx.cancel();
+    for number in 0..2000 {
+        channel.call_json(&cx, &format!("Test.Number{number}"), "1").await.unwrap_err();
+    }
+    let metrics = channel.metrics();
+    let count = |text: &str| {
+        let lines = metrics.lines().filter(|line| line.starts_with("locum_client_calls_total{"));
+        lines.filter(|line| line.contains(text)).count()
+    };
+    assert_eq!((count("Test.Number"), count("_other")), (1024, 1));
+}
