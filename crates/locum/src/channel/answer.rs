@@ -30,8 +30,8 @@ pub(super) enum Outcome {
 
 /// Why there will be no answer.
 pub(super) enum Lost {
-    /// Its time was over, after something of it was sent or before.
-    TimedOut { sent: bool },
+    /// Its time was over. It is sent all the same, if it is not yet.
+    TimedOut,
     /// The connection closed before anything of it was sent.
     NotSent(Arc<str>),
     /// The peer goes away and did not begin it.
@@ -96,7 +96,7 @@ impl Answered {
                 Class::Cancelled => Cause::Cancelled,
             },
             Outcome::Unreadable(_) => Cause::Protocol,
-            Outcome::Lost(Lost::TimedOut { .. }) => Cause::Timeout,
+            Outcome::Lost(Lost::TimedOut) => Cause::Timeout,
             Outcome::Lost(Lost::NotSent(_)) => Cause::Stale,
             Outcome::Lost(Lost::Refused) => Cause::Refused,
             Outcome::Lost(Lost::MaybeProcessed(_)) => Cause::Reset,
@@ -153,8 +153,7 @@ impl Lost {
         let closed =
             |delivery, detail: &str| CallError::transport(TransportKind::Closed, delivery, detail);
         match self {
-            Self::TimedOut { sent: true } => CallError::deadline(Delivery::MaybeProcessed),
-            Self::TimedOut { sent: false } => CallError::deadline(Delivery::NotSent),
+            Self::TimedOut => CallError::deadline(Delivery::MaybeProcessed),
             Self::NotSent(detail) => closed(Delivery::NotSent, &detail),
             Self::MaybeProcessed(detail) => closed(Delivery::MaybeProcessed, &detail),
             Self::Unsendable(detail) => {

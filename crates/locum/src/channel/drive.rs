@@ -179,30 +179,28 @@ impl Driver {
                         self.sent += count as u64;
                         self.unflushed = true;
                     }
-                    Poll::Ready(Err(error)) => return Poll::Ready(error.to_string()),
-                    Poll::Pending => {
-                        self.connection.lock().blocked = true;
-                        return Poll::Pending;
+                    Poll::Ready(Err(error)) => {
+                        // What is above the system's sockets may have sent part of what it was given
+                        // before it failed, and does not tell how much.
+                        if !matches!(self.io, Io::Tcp(_) | Io::Unix(_) | Io::Memory(_)) {
+                            self.sent += rest.len() as u64;
+                        }
+                        return Poll::Ready(error.to_string());
                     }
+                    Poll::Pending => return self.blocked(cx),
                 }
             }
             if self.unflushed {
                 match Pin::new(&mut self.io).poll_flush(cx) {
                     Poll::Ready(Ok(())) => self.unflushed = false,
                     Poll::Ready(Err(error)) => return Poll::Ready(error.to_string()),
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => return self.blocked(cx),
                 }
             }
             let mut state = self.connection.lock();
             if state.out.is_empty() {
-                if state.phase != Phase::Open && state.slots.waiting() == 0 {
-                    return Poll::Ready("there are no more calls".to_owned());
-                }
-                if !state.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
-                    state.driver = Some(cx.waker().clone());
-                }
                 self.yielded = false;
-                return Poll::Pending;
+                return self.sleep(&mut state, cx);
             }
             // Let callers that are about to call, because they were just answered, add to the batch.
             // Without this, on several threads, calls leave one by one: 130,000 a second instead of
@@ -222,6 +220,29 @@ impl Driver {
             state.blocked = false;
             self.connection.make_room(&state);
         }
+    }
+
+    /// Nothing more can be sent now. Ready: the connection is over.
+    fn blocked(&self, cx: &Context<'_>) -> Poll<String> {
+        let mut state = self.connection.lock();
+        state.blocked = true;
+        self.sleep(&mut state, cx)
+    }
+
+    /// Has callers wake this task: also while nothing can be sent, because their deadlines are to be seen
+    /// to all the same. Ready: nobody will call, and nobody waits.
+    fn sleep(&self, state: &mut State, cx: &Context<'_>) -> Poll<String> {
+        if state.phase != Phase::Open && state.slots.waiting() == 0 {
+            return Poll::Ready("there are no more calls".to_owned());
+        }
+        // On another thread a call may have begun since the timer was set, and have woken nobody.
+        if state.slots.earliest() < self.connection.nanos(self.armed) {
+            cx.waker().wake_by_ref();
+        }
+        if !state.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
+            state.driver = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// Does what is due by now, and sets the timer to what is due next. Ready: the connection is over.
@@ -256,11 +277,10 @@ impl Driver {
         if state.slots.earliest() > nanos {
             return;
         }
-        let (expired, woken, sent) = (&mut self.expired, &mut self.woken, self.sent);
+        let (expired, woken) = (&mut self.expired, &mut self.woken);
         state.slots.expire(nanos, |id, waiting| {
             expired.push(id);
-            let sent = waiting.start < sent;
-            woken.extend(waiting.finish(Outcome::Lost(Lost::TimedOut { sent })));
+            woken.extend(waiting.finish(Outcome::Lost(Lost::TimedOut)));
         });
         for id in self.expired.drain(..) {
             self.connection.cancel(&mut state, id);

@@ -144,7 +144,7 @@ impl Engine {
         };
         match end {
             End::Ended(cause, Ok(answered)) => {
-                if let Outcome::Lost(Lost::TimedOut { sent: true }) = answered.outcome {
+                if let Outcome::Lost(Lost::TimedOut) = answered.outcome {
                     held.settle(cause, clock.now(), &());
                     return Err(self.timed_out(delivery));
                 }

@@ -1,7 +1,11 @@
 //! Channels, against servers that are played by hand, in paused time.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use locum::channel::Builder;
+use locum::transport::Io;
 use locum::{CallError, Channel, Cx, Delivery, TransportKind};
 use locum_wire::rpc::Failure;
 use tokio::time::Instant;
@@ -247,6 +251,84 @@ async fn calls_that_were_not_sent_when_the_connection_ends_are_sent_on_the_next(
     });
     assert_eq!((answer, calls.args), (Ok(8), 4));
     assert_eq!(large.await.unwrap().unwrap_err().delivery(), Delivery::MaybeProcessed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_to_be_sent_runs_out_of_time_and_may_be_sent_all_the_same() {
+    let (builder, mut door) = Door::new("native://a:1", locum_wire::rpc::Protocol::Native, 1000);
+    let channel: Channel = builder.build().unwrap();
+    let large = channel.clone();
+    let large = tokio::spawn(async move {
+        large.call::<_, i64, String>(&Cx::new(), &ADD, "x".repeat(10_000)).await
+    });
+    let mut peer = door.accept().await;
+    settle().await;
+    let begun = Instant::now();
+    let cx = Cx::new().with_timeout(seconds(1));
+    let late = channel.call::<i64, i64, String>(&cx, &ADD, 4).await;
+    let Err(CallError::Rejected(rejection)) = late else { panic!("{late:?}") };
+    assert_eq!(
+        (rejection.kind.as_str(), rejection.delivery),
+        ("deadline", Delivery::MaybeProcessed)
+    );
+    assert_eq!(begun.elapsed().as_millis() / 10, 100);
+    peer.call().await;
+    assert_eq!(peer.call().await.args, 4, "its bytes were in the buffer");
+    assert_eq!(peer.next().await, Asked::Cancel(1));
+    large.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_calls_ends_though_nothing_can_be_sent() {
+    let (builder, mut door) = Door::new("native://a:1", locum_wire::rpc::Protocol::Native, 1000);
+    let channel: Channel = builder.build().unwrap();
+    let large = channel.clone();
+    let large = tokio::spawn(async move {
+        large.call::<_, i64, String>(&Cx::new(), &ADD, "x".repeat(10_000)).await
+    });
+    let _peer = door.accept().await;
+    settle().await;
+    large.abort();
+    let closed = tokio::time::timeout(seconds(1), channel.close()).await;
+    assert!(closed.is_ok(), "it waits for what nobody reads");
+}
+
+/// Takes nothing, and does not tell how much it sent before that.
+struct Broken;
+
+impl tokio::io::AsyncWrite for Broken {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_layer_took_that_failed_may_have_been_processed() {
+    let channel: Channel = Builder::new("native://a:1")
+        .connector(|_| async {
+            let (near, far) = tokio::io::duplex(64);
+            tokio::spawn(async move {
+                let _open = far;
+                std::future::pending::<()>().await;
+            });
+            Ok(Io::Other(Box::new(tokio::io::join(near, Broken))))
+        })
+        .build()
+        .unwrap();
+    let error = add(&channel, 1).await.unwrap_err();
+    assert_eq!(error.delivery(), Delivery::MaybeProcessed);
 }
 
 #[tokio::test(start_paused = true)]
