@@ -63,6 +63,8 @@ pub(super) struct State {
     /// Nothing can be sent: then batches last long, and every call reads the clock.
     pub(super) blocked: bool,
     pub(super) phase: Phase,
+    /// It ends because a call could not be written to its end.
+    pub(super) abandoned: bool,
     /// How many calls wait for room.
     crowd: usize,
 }
@@ -156,6 +158,7 @@ impl Connection {
                 now: start,
                 blocked: false,
                 phase: Phase::Open,
+                abandoned: false,
                 crowd: 0,
             }),
             settings,
@@ -283,6 +286,7 @@ impl Connection {
     /// gone with it and the encoder does not know, so nothing can follow.
     fn abandon(&self, mut state: MutexGuard<'_, State>, begin: usize) {
         state.out.truncate(begin);
+        state.abandoned = true;
         let driver = self.retire_locked(&mut state);
         drop(state);
         wake(driver);

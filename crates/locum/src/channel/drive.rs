@@ -73,6 +73,8 @@ struct Keepalive {
 pub(super) struct Ended {
     /// Whether the peer ever answered a call.
     pub(super) answered: bool,
+    /// Whether that was for what a call of this side is, and no fault of the peer's.
+    pub(super) abandoned: bool,
 }
 
 impl Driver {
@@ -336,7 +338,8 @@ impl Future for Driver {
         }
         let reason = ready!(over);
         this.connection.close(this.sent, &reason);
-        Poll::Ready(Ended { answered: this.answered })
+        let abandoned = this.connection.lock().abandoned;
+        Poll::Ready(Ended { answered: this.answered, abandoned })
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::backoff::Backoff;
 use super::connection::{self, Connection};
 use super::dial::{Address, Dialer, Unconnected};
-use super::drive::{Driver, KeepaliveSettings};
+use super::drive::{Driver, Ended, KeepaliveSettings};
 
 use crate::transport::Io;
 
@@ -190,7 +190,7 @@ impl Link {
                     drop(dialing);
                     let ended = (&mut driver).await;
                     self.current.compare_and_swap(&connection, None);
-                    self.over(ended.answered);
+                    self.over(&ended);
                     return driver.hang_up().await;
                 }
                 Err(error) => self.failed(error),
@@ -224,11 +224,11 @@ impl Link {
     }
 
     /// A connection is over.
-    fn over(&self, answered: bool) {
-        if answered {
+    fn over(&self, ended: &Ended) {
+        if ended.answered {
             let mut state = self.lock();
             (state.failures, state.not_before) = (0, None);
-        } else {
+        } else if !ended.abandoned {
             let reason = format!("{}: closed before the peer answered anything", self.address);
             self.failed(Unconnected { reason: reason.into(), timed_out: false });
         }

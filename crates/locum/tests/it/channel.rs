@@ -447,7 +447,9 @@ async fn a_message_that_is_too_large_is_not_sent() {
     assert!(error.detail.contains("max_message = 1000"), "{}", error.detail);
     let mut first = door.accept().await;
     assert_eq!(first.next().await, Asked::End);
+    let begun = Instant::now();
     assert_eq!(warm(&channel, &mut door).await, Ok(2));
+    assert_eq!(begun.elapsed(), Duration::ZERO, "that was no fault of the peer's");
 }
 
 #[tokio::test(start_paused = true)]
