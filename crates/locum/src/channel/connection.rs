@@ -502,6 +502,10 @@ impl Future for Pending {
             let (flow, deadline) = (Arc::clone(&stream.flow), stream.deadline);
             let until = deadline.map_or(NEVER, |at| this.connection.nanos(at));
             state.slots.postpone(this.id, this.place, until);
+            // Nobody else sees to the time that the stream has from now on.
+            let driver = state.driver.take();
+            drop(state);
+            wake(driver);
             this.over = true;
             let connection = Arc::clone(&this.connection);
             let (id, place) = (this.id, this.place);

@@ -217,6 +217,12 @@ impl Peer {
         self.send().await;
     }
 
+    /// The call returns a stream.
+    pub(crate) async fn open(&mut self, id: u64) {
+        self.replies.open(&mut self.out, &CallId::Number(id)).expect("it has a number");
+        self.send().await;
+    }
+
     pub(crate) async fn fail(&mut self, id: u64, failure: &Failure<'_>) {
         self.replies.failure(&mut self.out, &CallId::Number(id), "Test.Double", failure);
         self.send().await;

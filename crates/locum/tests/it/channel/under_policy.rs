@@ -1,6 +1,9 @@
 //! Channels under a policy.
 
-use locum::{Policies, Policy};
+use std::future::poll_fn;
+use std::pin::pin;
+
+use locum::{Policies, Policy, Stream as _};
 use locum_wire::rpc::Refusal;
 
 use super::*;
@@ -213,4 +216,28 @@ async fn a_rate_limit_refuses_before_anything_is_sent() {
     let refused = double(&channel, 1).await;
     let Err(CallError::Rejected(rejection)) = refused else { panic!("{refused:?}") };
     assert_eq!((rejection.kind.as_str(), rejection.delivery), ("rate_limit", Delivery::NotSent));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_with_its_time_whatever_its_peer_does() {
+    let (builder, mut door) = Door::native("native://a:1");
+    let channel: Channel = builder.policy(policy("timeout = \"2s\"")).build().unwrap();
+    let cx = Cx::new().with_timeout(seconds(4));
+    let begun = Instant::now();
+    let (answer, peer) =
+        tokio::join!(channel.call_receiving::<i64, i64, String>(&cx, &ADD, 1), async {
+            let mut peer = door.accept().await;
+            let call = peer.call().await;
+            settle().await;
+            peer.open(call.id).await;
+            peer
+        });
+    let mut stream = pin!(answer.unwrap());
+    let Some(Err(CallError::Rejected(rejection))) =
+        poll_fn(|task| stream.as_mut().poll_next(task)).await
+    else {
+        panic!("no deadline")
+    };
+    assert_eq!((rejection.kind.as_str(), begun.elapsed().as_secs()), ("deadline", 4));
+    drop(peer);
 }
