@@ -215,8 +215,11 @@ fn conclude<R, E>(
         if let Some(took) = answered.took {
             counted.took(took);
         }
-        let result = read(answered);
+        let mut result = read(answered);
         if let Some(open) = open {
+            if open.begun {
+                result = result.map_err(CallError::begun_before);
+            }
             open.settle(!result.as_ref().is_err_and(is_unreadable));
         }
         result

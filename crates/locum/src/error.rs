@@ -163,6 +163,16 @@ impl<E> CallError<E> {
         }
     }
 
+    /// Of a call that may have been begun before the attempt that ended with this.
+    pub(crate) fn begun_before(mut self) -> Self {
+        match &mut self {
+            Self::Rejected(rejection) => rejection.delivery = Delivery::MaybeProcessed,
+            Self::Transport(error) => error.delivery = Delivery::MaybeProcessed,
+            Self::App(_) | Self::Protocol(_) | Self::Internal(_) => {}
+        }
+        self
+    }
+
     /// A policy of this side refused a call.
     pub(crate) fn rejected(rejection: &locum_policy::Rejection, delivery: Delivery) -> Self {
         Self::Rejected(Box::new(Rejection {

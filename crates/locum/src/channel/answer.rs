@@ -124,6 +124,16 @@ impl Answered {
         matches!(self.outcome, Outcome::Lost(Lost::NotSent(_) | Lost::Refused))
     }
 
+    /// Whether somebody may have begun the call.
+    pub(super) fn may_have_begun(&self) -> bool {
+        let is_refused =
+            |failure: &Failure<'_>| matches!(failure.class, Class::Unavailable | Class::Rejected);
+        match &self.outcome {
+            Outcome::Failure(failure) => !is_refused(failure),
+            _ => !self.was_not_begun(),
+        }
+    }
+
     /// Reads it.
     pub(super) fn read<R: DeserializeOwned, E: AppError>(self) -> Result<R, CallError<E>> {
         self.read_by(|body| body.decode())

@@ -25,6 +25,11 @@ impl Outgoing<'_> {
         self.streams.is_some_and(|streams| streams.feed.is_some())
     }
 
+    /// Whether it returns a stream.
+    pub(super) fn returns_stream(&self) -> bool {
+        self.streams.is_some_and(|streams| streams.returns)
+    }
+
     /// Whether the time there is for calls is not for this one: a stream goes with it, and none comes
     /// back that could open in time.
     pub(super) fn is_untimed(&self) -> bool {

@@ -1,7 +1,7 @@
 //! A call under a policy: the engine decides, and each of its attempts is sent here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use locum_policy::balance::Seen;
@@ -41,6 +41,8 @@ pub(super) struct Open {
     held: Held,
     cause: Cause,
     clock: Clock,
+    /// Whether an attempt may have been begun: then that holds for the call, however its last one ended.
+    pub(super) begun: bool,
 }
 
 impl Open {
@@ -86,7 +88,8 @@ impl Engine {
         let clock = *self.policy.clock();
         let arrived = clock.now();
         let own = &pool.settings;
-        let default = match self.timeout(outgoing.path) {
+        let given = self.timeout(outgoing.path);
+        let default = match given {
             Some(_) if !own.timeout_is_set => None,
             _ if outgoing.is_untimed() => None,
             _ => Some(arrived + own.timeout),
@@ -94,7 +97,8 @@ impl Engine {
         let told = cx.remaining().map(|left| arrived + left);
         let deadline = default.into_iter().chain(told).min();
         let seed = self.policy.next_seed();
-        let mut until = match deadline {
+        // The policy sees to its time itself, but for the look-up that may come first.
+        let mut until = match deadline.into_iter().chain(given.map(|time| arrived + time)).min() {
             Some(at) => Until::After(arrived.until(at)),
             None => Until::After(own.timeout),
         };
@@ -105,6 +109,7 @@ impl Engine {
             patience: if outgoing.is_untimed() { own.timeout } else { Duration::MAX },
             seed,
             picks: AtomicU64::new(0),
+            begun: AtomicU32::new(0),
         };
         let call = Call {
             method: outgoing.path,
@@ -127,28 +132,33 @@ impl Engine {
         exchange: &Attempts<'_>,
         pool: &Pool,
     ) -> Result<Decided, Undone> {
-        let Answer { end, held, fallback, attempts } = answer;
+        let Answer { end, held, fallback, .. } = answer;
+        let begun = exchange.begun.load(Ordering::Relaxed) > 0;
         let clock = exchange.clock;
-        if fallback && let Some(settings) = self.bound.fallback() {
+        // A stream is not what a fallback says: it would have no items, as if all had gone well.
+        if fallback
+            && !exchange.outgoing.returns_stream()
+            && let Some(settings) = self.bound.fallback()
+        {
             let cause = match end {
                 End::Ended(cause, _) => cause,
                 End::TimedOut => Cause::Timeout,
                 End::Rejected(_) | End::Unavailable => Cause::Unavailable,
             };
             let answered = Answered::json(settings.body.clone().into_bytes());
-            return Ok(Decided { answered, open: Open { held, cause, clock } });
+            return Ok(Decided { answered, open: Open { held, cause, clock, begun } });
         }
-        let delivery = match attempts {
-            0 => Delivery::NotSent,
-            _ => Delivery::MaybeProcessed,
+        let delivery = match begun {
+            false => Delivery::NotSent,
+            true => Delivery::MaybeProcessed,
         };
-        match end {
+        let decided = match end {
             End::Ended(cause, Ok(answered)) => {
                 if let Outcome::Lost(Lost::TimedOut) = answered.outcome {
                     held.settle(cause, clock.now(), &());
                     return Err(self.timed_out(delivery));
                 }
-                Ok(Decided { answered, open: Open { held, cause, clock } })
+                Ok(Decided { answered, open: Open { held, cause, clock, begun } })
             }
             End::Ended(cause, Err(unsent)) => {
                 held.settle(cause, clock.now(), &());
@@ -160,7 +170,8 @@ impl Engine {
             End::Rejected(rejection) => Err(CallError::rejected(&rejection, delivery)),
             End::TimedOut => Err(self.timed_out(delivery)),
             End::Unavailable => Err(Unsent::Gone.or_closed(pool).into_error()),
-        }
+        };
+        decided.map_err(|error| if begun { error.begun_before() } else { error })
     }
 
     fn timed_out(&self, delivery: Delivery) -> Undone {
@@ -186,6 +197,8 @@ struct Attempts<'a> {
     seed: u64,
     /// How many endpoints have been chosen.
     picks: AtomicU64,
+    /// Attempts that somebody may have begun. One that is dropped stays counted.
+    begun: AtomicU32,
 }
 
 impl Exchange for Attempts<'_> {
@@ -219,7 +232,12 @@ impl Exchange for Attempts<'_> {
             false => Patience::Wait,
         };
         let (link, outgoing) = (endpoint.link(), self.outgoing);
-        match send(link, link.connection(), outgoing, attempt.number, until, patience).await {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        let sent = send(link, link.connection(), outgoing, attempt.number, until, patience).await;
+        if !sent.as_ref().is_ok_and(Answered::may_have_begun) {
+            self.begun.fetch_sub(1, Ordering::Relaxed);
+        }
+        match sent {
             Ok(answered) => {
                 let (cause, now) = (answered.cause(), self.clock.now());
                 let balancer = self.endpoints.balancer();

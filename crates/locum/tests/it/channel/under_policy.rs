@@ -219,6 +219,51 @@ async fn a_rate_limit_refuses_before_anything_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_earlier_attempt_may_have_begun_is_not_forgotten() {
+    let (builder, mut door) = Door::native("native://a:1,b:1");
+    let channel: Channel = builder.policy(policy("retry = { attempts = 2 }")).build().unwrap();
+    let (answer, ()) = tokio::join!(biased; double(&channel, 1), async {
+        let mut first = door.accept().await;
+        first.call().await;
+        door.refuse(1_000_000);
+    });
+    let Err(CallError::Transport(error)) = answer else { panic!("{answer:?}") };
+    assert_eq!((error.kind, error.delivery), (TransportKind::Connect, Delivery::MaybeProcessed));
+    let (builder, mut door) = Door::native("native://a:1,b:1");
+    let channel: Channel = builder.policy(policy("retry = { attempts = 2 }")).build().unwrap();
+    let (answer, ()) = tokio::join!(biased; double(&channel, 1), async {
+        let mut first = door.accept().await;
+        first.call().await;
+        drop(first);
+        let mut second = door.accept().await;
+        let call = second.call().await;
+        second.fail(call.id, &Failure::unavailable("full")).await;
+    });
+    assert_eq!(answer.unwrap_err().delivery(), Delivery::MaybeProcessed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fallback_is_no_stream() {
+    let (builder, door) = Door::native("native://a:1");
+    let careful = policy("timeout = \"1s\"\nfallback = { body = \"42\" }");
+    let channel: Channel = builder.policy(careful).build().unwrap();
+    door.refuse(1_000_000);
+    let answer = channel.call_receiving::<i64, i64, String>(&Cx::new(), &ADD, 1).await;
+    assert_eq!(answer.err().map(|error| error.delivery()), Some(Delivery::NotSent));
+}
+
+#[tokio::test]
+async fn the_time_of_a_policy_is_also_that_of_the_first_look_up() {
+    let careful = policy("timeout = \"200ms\"");
+    let builder = Channel::builder("native://no-such-host.invalid:1");
+    let channel: Channel = builder.policy(careful).build().unwrap();
+    let begun = Instant::now();
+    let answer = double(&channel, 4).await;
+    assert!(matches!(answer, Err(CallError::Transport(_))), "{answer:?}");
+    assert!(begun.elapsed() < seconds(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_ends_with_its_time_whatever_its_peer_does() {
     let (builder, mut door) = Door::native("native://a:1");
     let channel: Channel = builder.policy(policy("timeout = \"2s\"")).build().unwrap();
