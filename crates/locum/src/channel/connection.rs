@@ -140,7 +140,7 @@ pub(super) enum NotBegun {
 }
 
 /// Bytes that may wait to be sent before calls wait for room.
-const QUEUE: usize = 4 << 20;
+pub(super) const QUEUE: usize = 4 << 20;
 /// Buffers larger than this are given back after their use.
 pub(super) const KEPT_OUT: usize = 256 << 10;
 const KEPT_BODY: usize = 4 << 10;

@@ -14,7 +14,7 @@ use crate::stream::TooMuch;
 use crate::transport::Io;
 
 use super::answer::{Lost, Outcome, OwnedForm};
-use super::connection::{Connection, KEPT_OUT, Phase, State, Waiting};
+use super::connection::{Connection, KEPT_OUT, Phase, QUEUE, State, Waiting};
 use super::input::Input;
 use super::slots::NEVER;
 
@@ -118,9 +118,9 @@ impl Driver {
         let _ = timeout(Duration::from_secs(1), self.io.shutdown()).await;
     }
 
-    /// Reads and hands out all that has come. Ready: the connection is over.
+    /// Reads and hands out what has come. Ready: the connection is over.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<String> {
-        loop {
+        for _ in 0..READS {
             let mut room = ReadBuf::new(self.input.room(self.answers.needs()));
             match ready!(Pin::new(&mut self.io).poll_read(cx, &mut room)) {
                 Ok(()) => {}
@@ -141,6 +141,9 @@ impl Driver {
                 return Poll::Ready(reason);
             }
         }
+        // A peer that always has something to say does not keep deadlines and calls from their turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Hands out the answers that are whole: all under one lock, and their callers are woken after it.
@@ -383,6 +386,8 @@ fn deliver(
                 woken.extend(waiting.finish(Outcome::Unreadable(error.0)));
             }
         }
+        // A peer that asks and does not read what it is told asks for nothing.
+        Answer::Ping(_) if state.out.len() >= QUEUE => {}
         Answer::Ping(token) => {
             state.calls.pong(&mut state.out, token);
             Connection::queued(state, begin);
@@ -419,5 +424,7 @@ fn deliver(
     }
 }
 
+/// How often a connection is read from in one turn.
+const READS: usize = 32;
 /// About as far as timers reach.
 const FAR: Duration = Duration::from_secs(365 * 86400);
