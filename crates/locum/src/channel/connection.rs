@@ -547,6 +547,8 @@ impl Drop for Pending {
         let waiting = state.slots.at(self.place);
         waiting.outcome = None;
         let (waker, stream) = (waiting.waker.take(), waiting.stream.take());
+        // Of a reply that nobody reads no more is kept than of others.
+        let body = (waiting.body.capacity() > KEPT_BODY).then(|| std::mem::take(&mut waiting.body));
         let driver = match state.slots.leave(self.id, self.place) {
             true => {
                 self.connection.cancel(&mut state, self.id);
@@ -558,7 +560,7 @@ impl Drop for Pending {
         self.connection.make_room(&state);
         drop(state);
         // A waker may own the last of a task, so it is dropped outside the lock.
-        drop((waker, stream));
+        drop((waker, stream, body));
         wake(driver);
     }
 }

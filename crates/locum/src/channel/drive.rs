@@ -165,6 +165,7 @@ impl Driver {
             }
         };
         self.connection.count(&state);
+        self.connection.make_room(&state);
         drop(state);
         self.input.take(taken);
         self.woken.drain(..).for_each(Waker::wake);
@@ -260,6 +261,7 @@ impl Driver {
             }
             ready!(self.timer.as_mut().poll(cx));
             let now = Instant::now();
+            self.far = now + FAR;
             self.expire(now);
             if let Some(reason) = self.keep_alive(now) {
                 return Poll::Ready(reason);
@@ -291,6 +293,7 @@ impl Driver {
             self.connection.cancel(&mut state, id);
         }
         self.connection.count(&state);
+        self.connection.make_room(&state);
         drop(state);
         self.woken.drain(..).for_each(Waker::wake);
     }
