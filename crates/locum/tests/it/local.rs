@@ -130,6 +130,29 @@ async fn what_may_not_be_done_again_is_done_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_service_could_not_ask_of_others_was_begun_all_the_same() {
+    #[locum::service]
+    trait Shop {
+        async fn buy(&self) -> Result<(), CallError>;
+    }
+    #[derive(Clone)]
+    struct Till(Arc<AtomicU32>, TransportKind);
+    impl Shop for Till {
+        async fn buy(&self) -> Result<(), CallError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            let (kind, delivery) = (self.1, Delivery::NotSent);
+            Err(CallError::Transport(TransportError { kind, delivery, detail: "x".to_owned() }))
+        }
+    }
+    for kind in [TransportKind::Connect, TransportKind::Closed, TransportKind::Unavailable] {
+        let till = Till(Arc::default(), kind);
+        let shop = ShopProxy::wrap(till.clone(), policy("retry = { attempts = 3 }"));
+        shop.buy().await.unwrap_err();
+        assert_eq!(till.0.load(Ordering::Relaxed), 1, "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_breaker_opens_before_a_service() {
     let lines = "breaker = { window = \"10s\", min_calls = 4, failure_rate = 0.5 }";
     let worker = Worker::failing(u32::MAX);
