@@ -46,7 +46,7 @@ pub(crate) fn rpc(briefly: bool) -> Result<(), String> {
     setup::need(&[("taskset", "util-linux"), ("capnp", "capnproto")])?;
     let programs = build()?;
     let servers = system::start_all(&programs)?;
-    let (rounds, warm_up, measured) = if briefly { (1, 50, 100) } else { (ROUNDS, 300, 900) };
+    let (rounds, warm_up, measured) = if briefly { (1, 50, 100) } else { (ROUNDS, 150, 450) };
     let mut results = Results::new();
     for shape in shapes() {
         let step = Step::new(&shape.to_string());
@@ -64,24 +64,24 @@ pub(crate) fn rpc(briefly: bool) -> Result<(), String> {
 }
 
 fn build() -> Result<Programs, String> {
-    let go = setup::need_go()?;
-    // The last is the recent one: Go at its best.
-    let go = std::env::split_paths(&go).last().ok_or("no Go")?;
+    let gos = setup::need_go()?;
     let programs = Programs::at(&crate::process::target());
     Step::new("build the systems in Rust").run(
         cargo(&["build", "--quiet", "--release", "--locked"])
             .current_dir(root().join("bench/rpc"))
             .env("CARGO_TARGET_DIR", crate::process::target().join("bench-rpc")),
     )?;
-    Step::new("build the systems in Go").run(
-        std::process::Command::new(&go)
-            .args(["build", "-o"])
-            .arg(&programs.go)
-            .arg(".")
-            .current_dir(root().join("bench/rpc/go"))
-            .env("GOTOOLCHAIN", "local")
-            .env("GOFLAGS", ""),
-    )?;
+    for (go, program) in std::env::split_paths(&gos).zip([&programs.old_go, &programs.go]) {
+        Step::new("build the systems in Go").run(
+            std::process::Command::new(&go)
+                .args(["build", "-o"])
+                .arg(program)
+                .arg(".")
+                .current_dir(root().join("bench/rpc/go"))
+                .env("GOTOOLCHAIN", "local")
+                .env("GOFLAGS", ""),
+        )?;
+    }
     Ok(programs)
 }
 

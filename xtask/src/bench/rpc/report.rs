@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use super::system::{GO, GO_TO_OURS, GOB, Measured, NATIVE, SYSTEMS, TARPC, TONIC};
+use super::system::{
+    GO, GO_TO_OURS, GOB, Measured, NATIVE, OLD_GO, OLD_GO_TO_OURS, SYSTEMS, TARPC, TONIC,
+};
 use super::{Results, Shape, shapes};
 use crate::bench::report::{machine, median, revision};
 use crate::process::{output, root};
@@ -88,7 +90,9 @@ fn ratios(results: &Results) -> Result<Vec<(&'static str, f64, f64)>, String> {
     let p50 = of(one, GOB, |run| run.p50)? / of(one, GO, |run| run.p50)?;
     Ok(vec![
         ("the same Go client: our server to Go's", to(GO_TO_OURS, GO)?, 0.5),
+        ("the same with Debian's Go", to(OLD_GO_TO_OURS, OLD_GO)?, 0.5),
         ("gob, both ends: ours to Go's", to(GOB, GO)?, 1.0 / 15.0),
+        ("the same with Debian's Go", to(GOB, OLD_GO)?, 1.0 / 15.0),
         ("native to tarpc", to(NATIVE, TARPC)?, 1.0 / 2.5),
         ("native to tonic", to(NATIVE, TONIC)?, 1.0 / 10.0),
         ("p50 of one caller, gob: ours to Go's", p50, 1.0),
@@ -124,9 +128,8 @@ fn versions() -> String {
     };
     let crates =
         ["tokio", "tarpc", "tonic", "volo-thrift", "capnp-rpc"].into_iter().filter_map(version);
-    let go = crate::setup::need_go().ok().and_then(|gos| {
-        let go = std::env::split_paths(&gos).last()?;
-        output(&go.display().to_string(), &["env", "GOVERSION"])
-    });
-    crates.chain(go).collect::<Vec<_>>().join(", ")
+    let gos = crate::setup::need_go().unwrap_or_default();
+    let gos = std::env::split_paths(&gos)
+        .filter_map(|go| output(&go.display().to_string(), &["env", "GOVERSION"]));
+    crates.chain(gos).collect::<Vec<_>>().join(", ")
 }

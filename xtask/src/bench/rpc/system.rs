@@ -14,8 +14,9 @@ pub(super) struct System {
     client: &'static [&'static str],
 }
 
-/// Each server by its name, and how it is started: `go` and `rust` are the programs.
-const SERVERS: [(&str, &[&str]); 11] = [
+/// Each server by its name, and how it is started: `go`, `old-go` and `rust` are the programs.
+const SERVERS: [(&str, &[&str]); 12] = [
+    ("old go gob", &["old-go", "serve", "gob"]),
     ("go gob", &["go", "serve", "gob"]),
     ("go json", &["go", "serve", "json"]),
     ("locum", &["rust", "serve", "locum", "single"]),
@@ -37,10 +38,12 @@ const fn system(
     System { name, server, client }
 }
 
-pub(super) const SYSTEMS: [System; 19] = [
+pub(super) const SYSTEMS: [System; 21] = [
     system(GO, "go gob", &["go", "load", "gob"]),
+    system(OLD_GO, "old go gob", &["old-go", "load", "gob"]),
     system("Go, jsonrpc", "go json", &["go", "load", "json"]),
     system(GO_TO_OURS, "locum", &["go", "load", "gob"]),
+    system(OLD_GO_TO_OURS, "locum", &["old-go", "load", "gob"]),
     system("Go to locum, jsonrpc", "locum", &["go", "load", "json"]),
     system("locum to Go, gob", "go gob", &["rust", "load", "gob", "single"]),
     system(GOB, "locum", &["rust", "load", "gob", "single"]),
@@ -61,15 +64,19 @@ pub(super) const SYSTEMS: [System; 19] = [
 
 pub(super) const GO: &str = "Go, gob";
 pub(super) const GO_TO_OURS: &str = "Go to locum, gob";
+pub(super) const OLD_GO: &str = "Debian's Go, gob";
+pub(super) const OLD_GO_TO_OURS: &str = "Debian's Go to locum, gob";
 pub(super) const GOB: &str = "locum, gob";
 pub(super) const NATIVE: &str = "locum, native";
 pub(super) const TARPC: &str = "tarpc";
 pub(super) const TONIC: &str = "tonic";
 
-/// The two programs that have all systems.
+/// The programs that have all systems.
 pub(super) struct Programs {
     pub(super) rust: PathBuf,
     pub(super) go: PathBuf,
+    /// The same by the Go that Debian has, which spends more on a call.
+    pub(super) old_go: PathBuf,
 }
 
 impl Programs {
@@ -78,12 +85,17 @@ impl Programs {
         Self {
             rust: directory.join("release/locum-bench-rpc"),
             go: directory.join("locum-bench-rpc-go"),
+            old_go: directory.join("locum-bench-rpc-old-go"),
         }
     }
 
     fn command(&self, core: &str, words: &[&str]) -> Command {
         let (program, words) = words.split_first().unwrap_or((&"rust", &[]));
-        let program = if *program == "go" { &self.go } else { &self.rust };
+        let program = match *program {
+            "go" => &self.go,
+            "old-go" => &self.old_go,
+            _ => &self.rust,
+        };
         // `taskset` replaces itself, so the process is the program's own.
         let mut command = Command::new("taskset");
         command.args(["-c", core]).arg(program).args(words).stdin(Stdio::null());
