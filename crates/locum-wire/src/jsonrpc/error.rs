@@ -13,6 +13,12 @@ pub(super) enum Error {
         of: Option<Struct>,
         field: &'static str,
     },
+    /// A field is there more than once, which types do not put up with.
+    Repeated {
+        /// The struct that it belongs to, once that is known.
+        of: Option<Struct>,
+        field: &'static str,
+    },
     Other(Cow<'static, str>),
 }
 
@@ -33,6 +39,7 @@ impl Error {
     pub(super) fn of(self, this: Option<Struct>) -> Self {
         match self {
             Self::Missing { of: None, field } => Self::Missing { of: this, field },
+            Self::Repeated { of: None, field } => Self::Repeated { of: this, field },
             other => other,
         }
     }
@@ -42,6 +49,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing { field, .. } => write!(f, "an object without the field {field:?}"),
+            Self::Repeated { field, .. } => write!(f, "an object with two of the field {field:?}"),
             Self::Other(text) => f.write_str(text),
         }
     }
@@ -64,5 +72,9 @@ impl de::Error for Error {
 
     fn missing_field(field: &'static str) -> Self {
         Self::Missing { of: None, field }
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::Repeated { of: None, field }
     }
 }

@@ -86,6 +86,8 @@ pub(super) struct Members<'a, 'de, 'm> {
     begun: bool,
     /// Which fields were given.
     seen: Vec<&'static str>,
+    /// Where the last of each field is that may be repeated: so many bytes are left there.
+    last: Vec<(&'static str, usize)>,
     /// What is left to be filled in.
     fill: std::slice::Iter<'m, super::read::Missing>,
     of: Option<Struct>,
@@ -97,14 +99,25 @@ impl<'a, 'de, 'm> Members<'a, 'de, 'm> {
         of: Option<Struct>,
     ) -> Result<Self, Error> {
         reader.expect(b'{')?;
-        Ok(Self { within: true, ..Self::absent(reader, of) })
+        let mut members = Self { within: true, ..Self::absent(reader, of) };
+        members.look_ahead()?;
+        Ok(members)
     }
 
     /// Those of an object that is not there.
     pub(super) fn absent(reader: &'a mut Reader<'de, 'm>, of: Option<Struct>) -> Self {
         let fields = of.map_or(&[][..], |of| of.fields);
         let fill = reader.missing.iter();
-        Self { reader, fields, within: false, begun: false, seen: Vec::new(), fill, of }
+        Self {
+            reader,
+            fields,
+            within: false,
+            begun: false,
+            seen: Vec::new(),
+            last: Vec::new(),
+            fill,
+            of,
+        }
     }
 
     pub(super) fn finish(&mut self) -> Result<(), Error> {
@@ -114,6 +127,30 @@ impl<'a, 'de, 'm> Members<'a, 'de, 'm> {
             self.reader.pass()?;
         }
         Ok(())
+    }
+
+    /// Finds the last of each field that is known to be repeated in structs of this kind.
+    fn look_ahead(&mut self) -> Result<(), Error> {
+        let repeated = self.reader.repeated;
+        if !repeated.iter().any(|(of, _)| Some(*of) == self.of) {
+            return Ok(());
+        }
+        let (mut ahead, mut begun) = (Reader::new(self.reader.rest, &[]), false);
+        while another(&mut ahead, b'}', &mut begun)? {
+            ahead.peek()?;
+            let left = ahead.rest.len();
+            let name = ahead.text()?;
+            ahead.expect(b':')?;
+            ahead.pass()?;
+            let wanted =
+                |field: &&str| repeated.iter().any(|(of, it)| Some(*of) == self.of && it == field);
+            if let Some(field) = self.field(&name).filter(wanted) {
+                self.last.retain(|(it, _)| *it != field);
+                self.last.push((field, left));
+            }
+        }
+        // What is within others is looked at once for each that it is in; so that is limited, too.
+        self.reader.charge(self.reader.rest.len() - ahead.rest.len())
     }
 
     fn advance(&mut self) -> Result<bool, Error> {
@@ -139,8 +176,9 @@ impl<'de> de::MapAccess<'de> for Members<'_, 'de, '_> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Error> {
-        if self.advance()? {
+        while self.advance()? {
             self.reader.peek()?;
+            let left = self.reader.rest.len();
             let name = self.reader.text()?;
             self.reader.expect(b':')?;
             if self.of.is_none() {
@@ -150,6 +188,10 @@ impl<'de> de::MapAccess<'de> for Members<'_, 'de, '_> {
             let Some(field) = self.field(&name) else {
                 return seed.deserialize(Key(name)).map(Some);
             };
+            if self.last.iter().any(|(it, last)| *it == field && *last != left) {
+                self.reader.pass()?;
+                continue;
+            }
             self.seen.push(field);
             return seed.deserialize(Key(Cow::Borrowed(field))).map(Some);
         }

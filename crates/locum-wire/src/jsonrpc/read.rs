@@ -21,9 +21,9 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError
         return Err(DecodeError("jsonrpc: request body missing params".to_owned()));
     }
     let text = str::from_utf8(bytes).map_err(|_| DecodeError("json: invalid UTF-8".to_owned()))?;
-    let mut missing = Vec::new();
+    let (mut missing, mut repeated) = (Vec::new(), Vec::new());
     loop {
-        let mut reader = Reader::new(text, &missing);
+        let mut reader = Reader { repeated: &repeated, ..Reader::new(text, &missing) };
         let value = T::deserialize(&mut reader).and_then(|value| reader.finish().map(|()| value));
         match value {
             Ok(value) => return Ok(value),
@@ -32,18 +32,24 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError
             Err(Error::Missing { of: Some(of), field }) if !missing.contains(&(of, field)) => {
                 missing.push((of, field));
             }
+            // In Go the last is the one; here the first was taken already.
+            Err(Error::Repeated { of: Some(of), field }) if !repeated.contains(&(of, field)) => {
+                repeated.push((of, field));
+            }
             Err(error) => return Err(DecodeError(format!("json: cannot unmarshal {error}"))),
         }
     }
 }
 
-/// A field that must be given its zero if it is missing.
+/// A field that must be given its zero if it is missing, or looked for again if it is repeated.
 pub(super) type Missing = (Struct, &'static str);
 
 /// Reads values off a text.
 pub(super) struct Reader<'de, 'm> {
     pub(super) rest: &'de str,
     pub(super) missing: &'m [Missing],
+    /// The fields of which all but the last are to be passed over.
+    pub(super) repeated: &'m [Missing],
     depth: usize,
     /// How many bytes the elements of lists and maps may still take.
     memory: usize,
@@ -55,7 +61,7 @@ const DEEPEST: usize = 128;
 
 impl<'de, 'm> Reader<'de, 'm> {
     pub(super) fn new(text: &'de str, missing: &'m [Missing]) -> Self {
-        Self { rest: text, missing, depth: 0, memory: memory(text.len()) }
+        Self { rest: text, missing, repeated: &[], depth: 0, memory: memory(text.len()) }
     }
 
     /// What stands for a value that is not there.
