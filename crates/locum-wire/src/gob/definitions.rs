@@ -69,6 +69,11 @@ impl Definitions {
         Ok(self.define(out, place))
     }
 
+    /// How many types have a number.
+    pub(crate) fn len(&self) -> usize {
+        self.sent.len()
+    }
+
     /// Whether there may be interfaces in values of the type that was given this number.
     pub(crate) fn has_interface(&self, number: TypeId) -> bool {
         match number.0 - FIRST_NUMBER {

@@ -77,6 +77,12 @@ impl Encoder {
         Ok(())
     }
 
+    /// How many types the stream has defined. They stay for its life, and a peer takes only so many (see
+    /// [`Limits::types`](crate::rpc::Limits::types)), so that who writes ever new types has to begin another in time.
+    pub fn defined(&self) -> usize {
+        self.definitions.len()
+    }
+
     #[cold]
     fn learn(&mut self, schema: &Schema) -> Result<Known, Error> {
         let known = Known { id: self.define(&schema.types, schema.id)?, prefix: 1 };

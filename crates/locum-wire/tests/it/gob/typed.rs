@@ -49,6 +49,20 @@ mod go {
 }
 
 #[test]
+fn an_encoder_counts_the_types_it_has_defined() {
+    let (mut encoder, mut out) = (Encoder::new(), Vec::new());
+    let lists = Schema::trace::<Vec<Vec<i64>>>().unwrap();
+    let list = Schema::trace::<Vec<i64>>().unwrap();
+    assert_eq!(encoder.defined(), 0);
+    encoder.encode(&mut out, &Schema::trace::<i64>().unwrap(), &1_i64).unwrap();
+    assert_eq!(encoder.defined(), 0, "what every gob knows is not defined");
+    encoder.encode(&mut out, &lists, &vec![vec![1_i64]]).unwrap();
+    assert_eq!(encoder.defined(), 2);
+    encoder.encode(&mut out, &list, &vec![1_i64]).unwrap();
+    assert_eq!(encoder.defined(), 2, "each is defined once");
+}
+
+#[test]
 fn fields_are_found_by_name_whatever_its_spelling() {
     #[derive(Debug, Default, PartialEq, Deserialize)]
     struct User {
