@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use locum::server::Deadlines;
+use locum::{AppError, CallError};
 use locum_wire::rpc::{Class, Protocol};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::peer::{Heard, failure, reply};
 use super::world::{Args, World};
@@ -200,4 +201,52 @@ async fn metadata_and_identity_come_to_the_handler() {
             failure(3, Class::Rejected, refused),
         ]
     );
+}
+
+/// An error that nobody can put into words.
+#[derive(Debug)]
+struct Mute;
+
+impl std::fmt::Display for Mute {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("there are no words for it")
+    }
+}
+
+impl AppError for Mute {
+    fn from_text(_: String) -> Self {
+        Self
+    }
+}
+
+#[locum::service]
+trait Fail {
+    async fn at_once(&self) -> Result<(), CallError<Mute>>;
+    async fn later(&self) -> Result<(), CallError<Mute>>;
+}
+
+struct Failing;
+
+impl Fail for Failing {
+    async fn at_once(&self) -> Result<(), CallError<Mute>> {
+        Err(CallError::App(Mute))
+    }
+
+    async fn later(&self) -> Result<(), CallError<Mute>> {
+        sleep(Duration::from_millis(5)).await;
+        Err(CallError::App(Mute))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_panics_in_its_words_is_answered() {
+    let world = World::with(|server| server.serve(FailServer::new(Failing))).await;
+    let mut client = world.dial().await.client(Protocol::Native);
+    for (id, method) in ["Fail.AtOnce", "Fail.Later"].into_iter().enumerate() {
+        client.write(method, &());
+        client.send().await;
+        let heard = timeout(Duration::from_secs(60), client.hear::<()>()).await;
+        let text = "locum: internal: the handler panicked";
+        assert_eq!(heard, Ok(failure(id as u64, Class::Internal, text)));
+    }
 }
