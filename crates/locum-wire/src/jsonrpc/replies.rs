@@ -13,6 +13,8 @@ pub struct Replies {
     batches: Vec<Batch>,
     /// How many there were.
     begun: u64,
+    /// Bytes of answers in them.
+    held: usize,
 }
 
 #[derive(Debug)]
@@ -77,6 +79,11 @@ impl Replies {
         self.begun += 1;
     }
 
+    /// How many bytes of answers wait for others of their batch.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
     /// Writes one answer where it belongs; nowhere for a notification.
     fn answer(
         &mut self,
@@ -96,9 +103,12 @@ impl Replies {
         let start = batch.answers.len();
         batch.answers.push(if start == 0 { b'[' } else { b',' });
         write(&mut batch.answers, *protocol, raw).inspect_err(|_| batch.answers.truncate(start))?;
+        self.held += batch.answers.len() - start;
         batch.left = batch.left.saturating_sub(1);
         if batch.left == 0 {
-            out.extend_from_slice(&self.batches.remove(at).answers);
+            let answers = self.batches.remove(at).answers;
+            self.held -= answers.len();
+            out.extend_from_slice(&answers);
             out.extend_from_slice(b"]\n");
         }
         Ok(())

@@ -112,6 +112,14 @@ impl Replies {
         }
     }
 
+    /// How many bytes of answers wait for others of their [`batch`](Self::batch).
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Json(replies) => replies.held(),
+            Self::Gob(_) | Self::Native(_) => 0,
+        }
+    }
+
     /// The call returns a stream, whose items follow.
     ///
     /// # Errors

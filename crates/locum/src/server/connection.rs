@@ -105,7 +105,7 @@ impl Connection {
             self.hear_of_phase(now)?;
             // Looked at here, since a client that never pauses never lets the connection sleep.
             if self.has_had_grace(now) && self.may_go_deaf(standing.calls) {
-                self.deaf = true;
+                self.go_deaf(now);
             }
             if standing.earliest.is_some_and(|earliest| earliest <= now) {
                 self.session.outbox().sweep(now);
@@ -169,7 +169,7 @@ impl Connection {
                     return Ok(Poll::Pending);
                 }
                 Poll::Ready(read) => match read? {
-                    Ok(0) => return self.hear_the_end().map(Poll::Ready),
+                    Ok(0) => return self.hear_the_end(now).map(Poll::Ready),
                     read => {
                         self.heard = now;
                         read.map(|_| ())
@@ -179,7 +179,7 @@ impl Connection {
         };
         if let Err(Fatal(reason)) = read {
             tracing::debug!(reason, "what a client says cannot be read");
-            self.deaf = true;
+            self.go_deaf(now);
             // It may be in another version: the hello that goes before says so.
             self.session.go_away();
         }
@@ -187,13 +187,20 @@ impl Connection {
     }
 
     /// The client says no more. It may wait for answers all the same, as a client of Go may.
-    fn hear_the_end(&mut self) -> io::Result<()> {
-        self.deaf = true;
+    fn hear_the_end(&mut self, now: Instant) -> io::Result<()> {
+        self.go_deaf(now);
         if self.session.may_be_waited_for() {
             Ok(())
         } else {
             Err(io::ErrorKind::UnexpectedEof.into())
         }
+    }
+
+    /// Reads nothing more.
+    fn go_deaf(&mut self, now: Instant) {
+        self.deaf = true;
+        // A stream may take as long as it likes only while its client can say that it has enough.
+        self.session.outbox().bound(now.checked_add(self.core.deadlines.max));
     }
 
     fn hear_of_phase(&mut self, now: Instant) -> io::Result<()> {
@@ -225,14 +232,14 @@ impl Connection {
 
     /// Whether the time has come to end, and how.
     fn ended(&mut self, standing: &Standing, now: Instant) -> Option<io::Result<Over>> {
-        let limits = &self.core.limits;
+        let limits = self.core.limits;
         let is_past = |since: Instant, time| now.saturating_duration_since(since) >= time;
         let writing = self.output.is_busy() || standing.unsent > 0;
         if writing && is_past(self.output.since(), limits.write_stall) {
             return Some(Err(io::ErrorKind::TimedOut.into()));
         }
         if self.has_half_a_message() && is_past(self.heard, limits.message_timeout) {
-            self.deaf = true;
+            self.go_deaf(now);
         }
         if writing || standing.calls > 0 {
             return None;

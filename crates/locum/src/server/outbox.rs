@@ -105,6 +105,8 @@ pub(super) struct Key {
 pub(super) struct Standing {
     /// Bytes that are to be written.
     pub(super) unsent: usize,
+    /// Bytes of answers that wait for others of their batch.
+    pub(super) held: usize,
     /// Calls that are to be answered.
     pub(super) calls: usize,
     /// Bytes of their arguments.
@@ -293,6 +295,24 @@ impl Outbox {
         given_up.into_iter().for_each(|call| self.give_up(call, Err(failure.class)));
     }
 
+    /// Has calls that could take as long as they like be given up `at` that time.
+    pub(super) fn bound(&self, at: Option<Instant>) {
+        let mut state = self.state();
+        let State { calls, earliest, .. } = &mut *state;
+        for task in calls.iter_mut().filter_map(|(_, call)| call.task.as_mut()) {
+            if task.deadline.is_none() {
+                task.deadline = at;
+                *earliest = [*earliest, at].into_iter().flatten().min();
+            }
+        }
+        // Whoever sleeps knows of another time.
+        let sleeper = state.wake(Woken::Nudged);
+        drop(state);
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+
     /// Gives up all calls; nobody hears of it.
     pub(super) fn abandon(&self) {
         let calls = {
@@ -418,6 +438,7 @@ impl State {
     fn standing(&self) -> Standing {
         Standing {
             unsent: self.out.len(),
+            held: self.replies.held(),
             calls: self.calls.len(),
             argument_bytes: self.argument_bytes,
             streams: self.streams,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use locum::stream::Stream;
 use locum::transport::{Io, memory};
 use locum::{CallError, Server};
-use locum_wire::native::{Answers, Calls, WINDOW};
+use locum_wire::native::{Answers, Calls, Replies, WINDOW};
 use locum_wire::rpc::{Answer, CallHead, Class, Limits, Metadata};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
@@ -308,4 +308,21 @@ async fn a_stream_lasts_as_long_as_its_caller_lets_it() {
     let limited = CallHead { timeout: Some(Duration::from_secs(1)), ..head(1, "Feed.Idle", true) };
     client.send(|calls, out| calls.call(out, &limited, &()).unwrap()).await;
     assert!(client.next().await.starts_with(&format!("1 {:?}", Class::Deadline)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_client_says_no_more_lasts_no_longer_than_other_calls() {
+    let counter = Counter::default();
+    let mut client = Client::of(counter.clone()).await;
+    client.send(|calls, out| calls.call(out, &head(0, "Feed.Idle", true), &()).unwrap()).await;
+    // Both sides say it with the same frame; before the first of a stream is the hello.
+    let (mut replies, mut hello, mut go_away) = (Replies::new(), Vec::new(), Vec::new());
+    replies.pong(&mut hello, 0);
+    replies.go_away(&mut go_away, None);
+    client.send(|_, out| out.append(&mut go_away)).await;
+    client.io.shutdown().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(299)).await;
+    assert!(counter.dropped.lock().unwrap().is_empty());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(*counter.dropped.lock().unwrap(), ["idle"]);
 }

@@ -118,6 +118,10 @@ impl Calls {
         if self.is_over(core) {
             return Err(Failure::unavailable("too many calls").into());
         }
+        // Reading cannot stop for these: the rest of the batch is what they wait for.
+        if self.standing.held > core.limits.message.decoded {
+            return Err(Failure::unavailable("the answers of the batch are too large").into());
+        }
         self.identify(core, read.metadata).map_err(Failure::refused)?;
         let streams = core.directory.entry(at).method.streams();
         if streams && self.outbox.protocol() != Protocol::Native {

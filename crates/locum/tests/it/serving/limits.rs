@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use locum::server::{Limits, WhenFull};
-use locum_wire::rpc::{Class, Protocol};
+use locum_wire::rpc::{self, Class, Protocol};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -173,6 +173,24 @@ async fn a_client_that_never_reads_is_let_go() {
     assert!(world.handle.metrics().contains("\nlocum_connections 1\n"));
     sleep(Duration::from_secs(2)).await;
     assert!(world.handle.metrics().contains("\nlocum_connections 0\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_holds_no_more_answers_than_a_message_may_take() {
+    let message = rpc::Limits { decoded: 100_000, ..rpc::Limits::default() };
+    let world = world(Limits { message, ..Limits::default() }).await;
+    let mut peer = world.dial().await;
+    let call = |id| {
+        let method = "\"jsonrpc\":\"2.0\",\"method\":\"Work.Letters\"";
+        format!("{{{method},\"params\":[10000],\"id\":{id}}}")
+    };
+    let calls: Vec<_> = (0..50).map(call).collect();
+    peer.say(format!("[{}]", calls.join(",")).as_bytes()).await;
+    peer.shutdown().await;
+    let heard = peer.hear_all().await;
+    assert_eq!(heard.matches("\"id\":").count(), 50);
+    assert!((100_000..120_000).contains(&heard.len()), "{} bytes", heard.len());
+    assert!(heard.contains("too large"), "{heard}");
 }
 
 #[tokio::test(start_paused = true)]
