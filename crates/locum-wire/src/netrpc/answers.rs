@@ -70,17 +70,8 @@ impl Answers {
     }
 
     fn header(&mut self, rest: &mut &[u8], taken: &mut usize) -> Result<Option<Begun>, Fatal> {
-        let mut header = 0;
-        let raw = self.stream.next(rest, &mut header);
-        *rest = rest.get(header..).unwrap_or_default();
-        *taken += header;
-        let raw = match raw {
-            Ok(Some(raw)) => raw,
-            Ok(None) => return Ok(None),
-            Err(StreamError::Fatal(fatal)) => return Err(fatal),
-            Err(StreamError::Malformed(error)) => return Err(Fatal(error.0)),
-        };
-        let header = self.headers.read(raw)?;
+        let Self { stream, headers, .. } = self;
+        let Some(header) = headers.next(stream, rest, taken)? else { return Ok(None) };
         let error = match header.error {
             b"" => String::new(),
             error => String::from_utf8_lossy(error).into_owned(),

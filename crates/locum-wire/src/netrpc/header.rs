@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::gob::num::{bytes, next_field, put_bytes, put_sized, put_uint, uint};
-use crate::gob::{self, Corrupt, Raw, Type, TypeId, Types};
+use crate::gob::{self, Corrupt, Raw, Stream, StreamError, Type, TypeId, Types};
 use crate::rpc::{Fatal, Shape};
 
 /// A header, as read.
@@ -141,12 +141,35 @@ struct Other {
 }
 
 impl Reader {
+    /// Takes the next header of `stream` off `rest`, once all of it is there.
+    ///
+    /// # Errors
+    ///
+    /// The stream cannot be read, or this is no header: nothing that follows would have a meaning.
+    pub(super) fn next<'a, 'input: 'a>(
+        &'a mut self,
+        stream: &'a mut Stream,
+        rest: &mut &'input [u8],
+        taken: &mut usize,
+    ) -> Result<Option<Header<'a>>, Fatal> {
+        let mut header = 0;
+        let raw = stream.next(rest, &mut header);
+        *rest = rest.get(header..).unwrap_or_default();
+        *taken += header;
+        match raw {
+            Ok(Some(raw)) => self.read(raw).map(Some),
+            Ok(None) => Ok(None),
+            Err(StreamError::Fatal(fatal)) => Err(fatal),
+            Err(StreamError::Malformed(error)) => Err(Fatal(error.0)),
+        }
+    }
+
     /// Reads a header. One that has more fields than Go's is read, too, as Go would.
     ///
     /// # Errors
     ///
     /// It is malformed, or no header.
-    pub(super) fn read<'a>(&'a mut self, raw: Raw<'a>) -> Result<Header<'a>, Fatal> {
+    fn read<'a>(&'a mut self, raw: Raw<'a>) -> Result<Header<'a>, Fatal> {
         if !matches!(&self.plain, Some((id, _)) if *id == raw.id) {
             self.plain = plain(raw.types, raw.id).map(|fields| (raw.id, fields));
         }

@@ -91,17 +91,8 @@ impl Requests {
 
     /// Reads a header off `rest`: the call's number is given, its method kept.
     fn header(&mut self, rest: &mut &[u8], taken: &mut usize) -> Result<Option<u64>, Fatal> {
-        let mut header = 0;
-        let raw = self.stream.next(rest, &mut header);
-        *rest = rest.get(header..).unwrap_or_default();
-        *taken += header;
-        let raw = match raw {
-            Ok(Some(raw)) => raw,
-            Ok(None) => return Ok(None),
-            Err(StreamError::Fatal(fatal)) => return Err(fatal),
-            Err(StreamError::Malformed(error)) => return Err(Fatal(error.0)),
-        };
-        let header = self.headers.read(raw)?;
+        let Self { stream, headers, .. } = self;
+        let Some(header) = headers.next(stream, rest, taken)? else { return Ok(None) };
         // Most calls of a connection are of the same method.
         if header.method != self.method.as_bytes() {
             self.method.clear();
