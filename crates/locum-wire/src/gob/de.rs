@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, Visitor};
 
+use self::byte::Bytes;
 use super::any::Interface;
 use super::copy::skip;
 use super::error::{Error, Kind};
@@ -15,6 +16,8 @@ use super::magic::Magic;
 use super::num::{bytes, float, int, length, uint};
 use super::{Corrupt, Type, TypeId, Types};
 use crate::rpc::DecodeError;
+
+mod byte;
 
 /// Reads the value `bytes` of the type `id` as a `T`.
 ///
@@ -319,7 +322,7 @@ impl<'de> Deserializer<'de> for Value<'_, 'de> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.kind()? {
-            Type::Bytes => visitor.visit_seq(Bytes { left: self.input.bytes()?.iter() }),
+            Type::Bytes => visitor.visit_seq(Bytes::new(self.input.bytes()?)),
             Type::Slice { elem, .. } => {
                 let left = length(&mut self.input.rest)?;
                 self.elements(*elem, left, visitor)
@@ -492,104 +495,6 @@ impl<'de> de::MapAccess<'de> for Entries<'_, 'de> {
     fn size_hint(&self) -> Option<usize> {
         Some(self.left.min(self.input.rest.len() / 2))
     }
-}
-
-/// Bytes, read one by one.
-struct Bytes<'a> {
-    left: std::slice::Iter<'a, u8>,
-}
-
-impl<'de> de::SeqAccess<'de> for Bytes<'de> {
-    type Error = Error;
-
-    #[inline]
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Error> {
-        match self.left.next() {
-            Some(byte) => seed.deserialize(Byte(*byte)).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.left.len())
-    }
-}
-
-/// One of them. It can be read as nothing else, as a slice of other numbers is another type.
-struct Byte(u8);
-
-impl<'de> Deserializer<'de> for Byte {
-    type Error = Error;
-
-    #[inline]
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_u8(self.0)
-    }
-
-    #[inline]
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_i8<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(not_bytes())
-    }
-
-    fn deserialize_i16<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(not_bytes())
-    }
-
-    fn deserialize_i32<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(not_bytes())
-    }
-
-    fn deserialize_i64<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(not_bytes())
-    }
-
-    fn deserialize_u16<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(not_bytes())
-    }
-
-    fn deserialize_u32<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(not_bytes())
-    }
-
-    fn deserialize_u64<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(not_bytes())
-    }
-
-    fn deserialize_f32<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(not_bytes())
-    }
-
-    fn deserialize_f64<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(not_bytes())
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i128 u8 u128 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map
-        struct enum identifier ignored_any
-    }
-}
-
-#[cold]
-fn not_bytes() -> Error {
-    Error::new(Kind::Mismatch(
-        "a slice of numbers that are no bytes".to_owned(),
-        "bytes".to_owned(),
-    ))
 }
 
 #[cold]
