@@ -1,32 +1,14 @@
 //! JSON-RPC.
 
-use locum_wire::jsonrpc::{Answers, Requests};
-use locum_wire::rpc::{Body, Form, Limits};
+use locum_wire::jsonrpc::Requests;
+use locum_wire::rpc::{Body, Form, Limits, Protocol};
 
-use crate::cut;
-use crate::stream::stream;
+use crate::stream::calls;
 
 /// Requests and answers mean the same however they are cut; what serde_json can read as a value we can,
 /// too; any text can be asked to be any value.
 pub fn jsonrpc(bytes: &[u8]) {
-    for message in [16 << 20, 60] {
-        let limits = Limits { message, ..Limits::default() };
-        let read = |pieces: Vec<&[u8]>| {
-            let (mut requests, mut answers) = (Requests::new(&limits), Answers::new(&limits));
-            let server = stream(&pieces, |input, taken| {
-                let seen = requests.next(input, taken).map(|it| it.map(|it| format!("{it:?}")));
-                (seen, requests.needs())
-            });
-            let client = stream(&pieces, |input, taken| {
-                let seen = answers.next(input, taken).map(|it| it.map(|it| format!("{it:?}")));
-                (seen, answers.needs())
-            });
-            (server, client)
-        };
-        let whole = read(vec![bytes]);
-        assert_eq!(read(bytes.chunks(1).collect()), whole, "byte by byte");
-        assert_eq!(read(cut(bytes)), whole, "cut");
-    }
+    calls(Protocol::Json2, bytes, 60, |it| format!("{it:?}"), |it| format!("{it:?}"));
 
     let mut body = Requests::of_body(&Limits::default());
     let mut at = 0;

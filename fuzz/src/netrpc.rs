@@ -1,33 +1,12 @@
 //! net/rpc over gob.
 
-use locum_wire::netrpc::{Answers, Requests};
-use locum_wire::rpc::{Answer, Body, Form, Limits, Request};
+use locum_wire::rpc::{Answer, Body, Form, Protocol, Request};
 
-use crate::cut;
-use crate::stream::stream;
+use crate::stream::calls;
 
 /// Requests and answers mean the same however they are cut; any argument can be asked to be any value.
 pub fn netrpc(bytes: &[u8]) {
-    for message in [16 << 20, 60] {
-        let limits = Limits { message, ..Limits::default() };
-        let read = |pieces: Vec<&[u8]>| {
-            let (mut requests, mut answers) = (Requests::new(&limits), Answers::new(&limits));
-            let server = stream(&pieces, |input, taken| {
-                let seen = requests.next(input, taken);
-                let seen = seen.map(|it| it.map(|it| request(&it)));
-                (seen, requests.needs())
-            });
-            let client = stream(&pieces, |input, taken| {
-                let seen = answers.next(input, taken);
-                let seen = seen.map(|it| it.map(|it| answer(&it)));
-                (seen, answers.needs())
-            });
-            (server, client)
-        };
-        let whole = read(vec![bytes]);
-        assert_eq!(read(bytes.chunks(1).collect()), whole, "byte by byte");
-        assert_eq!(read(cut(bytes)), whole, "cut");
-    }
+    calls(Protocol::Gob, bytes, 60, request, answer);
 }
 
 fn request(request: &Request<'_>) -> String {

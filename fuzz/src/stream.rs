@@ -1,6 +1,44 @@
 //! A stream that arrives in pieces.
 
-use locum_wire::rpc::Fatal;
+use std::fmt::Debug;
+
+use locum_wire::rpc::{Answer, Answers, Fatal, Limits, Protocol, Request, Requests};
+
+use crate::cut;
+
+/// What `read` makes of `bytes` is the same however they are cut.
+pub(crate) fn however_cut<T: Debug + PartialEq>(bytes: &[u8], read: impl Fn(&[&[u8]]) -> T) {
+    let whole = read(&[bytes]);
+    assert_eq!(read(&bytes.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
+    assert_eq!(read(&cut(bytes)), whole, "cut");
+}
+
+/// So it is with requests and answers, also where messages may have no more than `small` bytes; `request`
+/// and `answer` say what is looked at.
+pub(crate) fn calls(
+    protocol: Protocol,
+    bytes: &[u8],
+    small: usize,
+    request: impl Fn(&Request<'_>) -> String,
+    answer: impl Fn(&Answer<'_>) -> String,
+) {
+    for message in [16 << 20, small] {
+        let limits = Limits { message, ..Limits::default() };
+        however_cut(bytes, |pieces| {
+            let mut requests = Requests::new(protocol, &limits);
+            let mut answers = Answers::new(protocol, &limits);
+            let server = stream(pieces, |input, taken| {
+                let seen = requests.next(input, taken).map(|it| it.map(|it| request(&it)));
+                (seen, requests.needs())
+            });
+            let client = stream(pieces, |input, taken| {
+                let seen = answers.next(input, taken).map(|it| it.map(|it| answer(&it)));
+                (seen, answers.needs())
+            });
+            (server, client)
+        });
+    }
+}
 
 /// What one side makes of pieces that arrive one after the other.
 pub(crate) fn stream(
