@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use locum_wire::rpc::write_retry_after;
+
 mod cause;
 mod wire;
 
@@ -250,14 +252,7 @@ impl fmt::Display for Rejection {
         if !self.detail.is_empty() {
             write!(f, ": {}", self.detail)?;
         }
-        match self.retry_after {
-            // Up, since whoever comes back too early is refused again.
-            Some(after) => {
-                let tenths = after.as_nanos().div_ceil(100_000_000);
-                write!(f, "; retry after {}.{}s", tenths / 10, tenths % 10)
-            }
-            None => Ok(()),
-        }
+        write_retry_after(f, self.retry_after)
     }
 }
 

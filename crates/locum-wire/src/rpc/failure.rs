@@ -154,16 +154,25 @@ impl<'a> Failure<'a> {
     }
 }
 
-/// `locum: rejected by KIND "POLICY": REASON[; retry after D]`. The time is rounded up to a tenth of a
-/// second, since whoever comes back too early is refused again; a quote in the name has a backslash before it.
+/// `locum: rejected by KIND "POLICY": REASON[; retry after D]`; a quote in the name has a backslash before it.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let policy = self.policy.replace('\\', r"\\").replace('"', r#"\""#);
         write!(f, "{REJECTED}{} \"{policy}\": {}", self.kind, self.reason)?;
-        let Some(after) = self.retry_after else { return Ok(()) };
-        let tenths = after.as_nanos().div_ceil(100_000_000);
-        write!(f, "{RETRY_AFTER}{}.{}s", tenths / 10, tenths % 10)
+        write_retry_after(f, self.retry_after)
     }
+}
+
+/// Says when to come back, if that is known: `; retry after 4.2s`. The time is rounded up to a tenth of a
+/// second, since whoever comes back too early is refused again.
+///
+/// # Errors
+///
+/// Those of `f`.
+pub fn write_retry_after(f: &mut fmt::Formatter<'_>, after: Option<Duration>) -> fmt::Result {
+    let Some(after) = after else { return Ok(()) };
+    let tenths = after.as_nanos().div_ceil(100_000_000);
+    write!(f, "{RETRY_AFTER}{}.{}s", tenths / 10, tenths % 10)
 }
 
 impl Refusal {
