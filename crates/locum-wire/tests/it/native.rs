@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use locum_wire::native::{Answers, Calls, Replies, Requests};
 use locum_wire::rpc::{
-    Answer, CallHead, CallId, Class, Failure, Form, Limits, Metadata, Protocol, Request,
+    Answer, CallHead, CallId, Class, Failure, Fatal, Form, Limits, Metadata, Protocol, Request,
     TraceParent,
 };
 use proptest::collection::vec;
@@ -27,53 +27,43 @@ fn head() -> CallHead<'static> {
 /// What a server makes of pieces that arrive one after the other.
 fn requests<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Vec<String> {
     let mut reader = Requests::new(limits);
-    let (mut buffer, mut seen) = (Vec::new(), Vec::new());
-    for piece in pieces {
-        buffer.extend_from_slice(piece);
-        loop {
-            let mut taken = 0;
-            let read = reader.next(&buffer, &mut taken);
-            let (text, done) = match read {
-                Ok(Some(request)) => (format!("{request:?}"), false),
-                Ok(None) => (String::new(), true),
-                Err(fatal) => {
-                    seen.push(fatal.0);
-                    return seen;
-                }
-            };
-            buffer.drain(..taken);
-            if done {
-                assert!(buffer.is_empty() || reader.needs() > buffer.len(), "{}", reader.needs());
-                break;
-            }
-            seen.push(text);
-        }
-    }
-    seen
+    read(pieces, |input, taken| {
+        let seen = reader.next(input, taken).map(|it| it.map(|it| format!("{it:?}")));
+        (seen, reader.needs())
+    })
 }
 
 /// The same of a client.
 fn answers<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Vec<String> {
     let mut reader = Answers::new(limits);
+    read(pieces, |input, taken| {
+        let seen = reader.next(input, taken).map(|it| it.map(|it| format!("{it:?}")));
+        (seen, reader.needs())
+    })
+}
+
+fn read<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    mut next: impl FnMut(&[u8], &mut usize) -> (Result<Option<String>, Fatal>, usize),
+) -> Vec<String> {
     let (mut buffer, mut seen) = (Vec::new(), Vec::new());
     for piece in pieces {
         buffer.extend_from_slice(piece);
         loop {
             let mut taken = 0;
-            let read = reader.next(&buffer, &mut taken);
-            let (text, done) = match read {
-                Ok(Some(answer)) => (format!("{answer:?}"), false),
-                Ok(None) => (String::new(), true),
+            let (read, needs) = next(&buffer, &mut taken);
+            buffer.drain(..taken);
+            match read {
+                Ok(Some(text)) => seen.push(text),
+                Ok(None) => {
+                    assert!(buffer.is_empty() || needs > buffer.len(), "{needs}");
+                    break;
+                }
                 Err(fatal) => {
                     seen.push(fatal.0);
                     return seen;
                 }
-            };
-            buffer.drain(..taken);
-            if done {
-                break;
             }
-            seen.push(text);
         }
     }
     seen

@@ -230,14 +230,17 @@ async fn calls_that_were_sent_when_the_connection_ends_may_have_been_processed()
     assert_eq!(warm(&channel, &mut door).await, Ok(2), "the next call connects again");
 }
 
+/// A call of which a pipe has no room for all.
+fn large_call(channel: &Channel) -> tokio::task::JoinHandle<Result<i64, CallError>> {
+    let channel = channel.clone();
+    tokio::spawn(async move { channel.call(&Cx::new(), &ADD, "x".repeat(10_000)).await })
+}
+
 #[tokio::test(start_paused = true)]
 async fn calls_that_were_not_sent_when_the_connection_ends_are_sent_on_the_next() {
     let (builder, mut door) = Door::new("native://a:1", locum_wire::rpc::Protocol::Native, 1000);
     let channel: Channel = builder.build().unwrap();
-    let large = channel.clone();
-    let large = tokio::spawn(async move {
-        large.call::<_, i64, String>(&Cx::new(), &ADD, "x".repeat(10_000)).await
-    });
+    let large = large_call(&channel);
     let mut peer = door.accept().await;
     settle().await;
     let (answer, calls) = tokio::join!(biased; double(&channel, 4), async {
@@ -257,10 +260,7 @@ async fn calls_that_were_not_sent_when_the_connection_ends_are_sent_on_the_next(
 async fn what_waits_to_be_sent_runs_out_of_time_and_may_be_sent_all_the_same() {
     let (builder, mut door) = Door::new("native://a:1", locum_wire::rpc::Protocol::Native, 1000);
     let channel: Channel = builder.build().unwrap();
-    let large = channel.clone();
-    let large = tokio::spawn(async move {
-        large.call::<_, i64, String>(&Cx::new(), &ADD, "x".repeat(10_000)).await
-    });
+    let large = large_call(&channel);
     let mut peer = door.accept().await;
     settle().await;
     let begun = Instant::now();
@@ -282,10 +282,7 @@ async fn what_waits_to_be_sent_runs_out_of_time_and_may_be_sent_all_the_same() {
 async fn a_connection_without_calls_ends_though_nothing_can_be_sent() {
     let (builder, mut door) = Door::new("native://a:1", locum_wire::rpc::Protocol::Native, 1000);
     let channel: Channel = builder.build().unwrap();
-    let large = channel.clone();
-    let large = tokio::spawn(async move {
-        large.call::<_, i64, String>(&Cx::new(), &ADD, "x".repeat(10_000)).await
-    });
+    let large = large_call(&channel);
     let _peer = door.accept().await;
     settle().await;
     large.abort();
