@@ -97,6 +97,9 @@ fn explain(plan: &Plan, listener: &str, question: &Question<'_>) -> Value {
     let Some(taken) = taken else { return answer };
     let route = &taken.route;
     match &route.settings.action {
+        Action::Transcode { upstream, .. } => {
+            answer["transcode"] = json!({ "upstream": upstream });
+        }
         Action::Redirect { status, to } => {
             answer["redirect"] = json!({ "status": status, "to": to })
         }

@@ -152,6 +152,9 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
             let share = |(upstream, weight): &(String, u32)| json!({ "upstream": upstream, "weight": weight });
             json["split"] = shares.iter().map(share).collect();
         }
+        Action::Transcode { upstream, .. } => {
+            json["transcode"] = json!({ "upstream": upstream });
+        }
         Action::Redirect { status, to } => json["redirect"] = json!({ "status": status, "to": to }),
     }
     json

@@ -19,6 +19,7 @@ use crate::record::{Ended, Record};
 use crate::refusal::Refusal;
 use crate::relay::{RelayEnd, Relayed, relay};
 use crate::route::{Choice, Route, Target};
+use crate::rpc::transcode::transcode;
 use crate::tunnel::tunnel;
 use crate::worker::Worker;
 
@@ -53,6 +54,9 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
         Ok((route, path)) => match &route.target {
             Target::Redirect { status, to } => {
                 Box::pin(redirect(&caller, route, &path, (*status, to), worker)).await
+            }
+            Target::Transcode(transcoded) => {
+                Box::pin(transcode(&caller, route, &path, transcoded, worker, &record)).await
             }
             Target::Forward(split) => {
                 let choice = split.choose(worker.random());
@@ -172,7 +176,7 @@ const REPLAYED: u64 = 64 * 1024;
 
 /// In a box, as the other ways off the common one are: a call that is answered does not carry the
 /// room for a refusal about.
-fn refuse<'a>(
+pub(crate) fn refuse<'a>(
     caller: &'a Caller<'_>,
     refusal: &'a Refusal,
     worker: &'a Worker,

@@ -8,6 +8,7 @@
 
 mod acceptor;
 mod access;
+pub mod auth;
 mod body;
 mod buffer;
 mod caller;
@@ -29,9 +30,11 @@ mod record;
 mod refusal;
 mod relay;
 pub mod route;
+mod rpc;
 mod shift;
 mod stream;
 mod timeout;
+pub mod tls;
 mod tunnel;
 pub mod upstream;
 mod worker;

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 
 use crate::label::Label;
+use crate::tls;
 
 /// One listener as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,10 +21,38 @@ pub struct Settings {
     pub name: String,
     /// Where it listens.
     pub bind: Bind,
+    /// What its clients speak.
+    pub protocol: Protocol,
+    /// What it shows of itself over TLS, if its clients have to speak that.
+    pub tls: Option<tls::ServerSettings>,
     /// Peers whose `X-Forwarded-*`, `Forwarded` and deadlines are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// What one client, and all of them, may take.
     pub limits: Limits,
+}
+
+/// What the clients of a listener speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http,
+    /// Remote calls, in any protocol that carries them; found out for each connection.
+    Rpc,
+    /// HTTP or remote calls; found out for each connection.
+    Auto,
+}
+
+impl Protocol {
+    /// Whether requests of HTTP are served.
+    pub fn takes_http(self) -> bool {
+        self != Self::Rpc
+    }
+
+    /// Whether remote calls are served.
+    pub fn takes_rpc(self) -> bool {
+        self != Self::Http
+    }
 }
 
 /// An address to listen on.
@@ -69,6 +98,10 @@ pub struct Limits {
     pub idle: Duration,
     /// Requests of one connection, after which it is closed; 0: no bound.
     pub requests_per_connection: u64,
+    /// Bytes of one message of a remote call; beyond: an error, or the end of the connection.
+    pub message_bytes: usize,
+    /// Remote calls of one connection that are under way at once; more wait unread.
+    pub calls_per_connection: usize,
 }
 
 impl Default for Limits {
@@ -85,6 +118,8 @@ impl Default for Limits {
             write_stall: Duration::from_secs(30),
             idle: Duration::from_secs(60),
             requests_per_connection: 0,
+            message_bytes: 16 << 20,
+            calls_per_connection: 16 * 1024,
         }
     }
 }
@@ -223,8 +258,11 @@ fn open_tcp(address: SocketAddr, workers: usize) -> io::Result<(Bind, Vec<Socket
 }
 
 fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket =
-        Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking(),
+        Some(socket2::Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;

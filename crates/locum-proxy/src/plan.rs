@@ -12,6 +12,7 @@ use locum_policy::gates::breaker::{Per, Watch};
 use locum_policy::{Bound, Policy};
 use rustc_hash::FxHashMap;
 
+use crate::auth;
 use crate::label::Label;
 use crate::listener::{self, Listener};
 use crate::route::{self, Route, Router, Subject};
@@ -26,6 +27,8 @@ pub struct Settings {
     pub upstreams: Vec<upstream::Settings>,
     /// How they are tried, by name.
     pub policies: Vec<(String, locum_policy::Settings)>,
+    /// How callers show who they are, by name.
+    pub auth: Vec<(String, auth::Settings)>,
     /// Which goes where, in the order of the file.
     pub routes: Vec<route::Settings>,
     /// How long a drain may take before what is left is cut off.
@@ -173,6 +176,7 @@ impl Plan {
         let leads_there = |route: &route::Settings| match &route.action {
             route::Action::Forward(names) => names.iter().any(|(name, _)| *name == upstream.name),
             route::Action::Redirect { .. } => false,
+            route::Action::Transcode { upstream: name, .. } => *name == upstream.name,
         };
         let routes = self.settings.routes.iter().filter(|route| leads_there(route));
         let of_routes: Vec<_> = routes.filter_map(|route| route.policy.as_deref()).collect();

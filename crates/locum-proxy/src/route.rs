@@ -7,7 +7,8 @@ use locum_policy::gates::breaker::{Per, Watch};
 
 use crate::label::Label;
 use crate::plan::Error;
-use crate::upstream::{Endpoint, Upstream};
+use crate::rpc::methods::Methods;
+use crate::upstream::{Endpoint, MethodTypes, Upstream};
 
 pub use explain::{Candidate, Question};
 pub(crate) use matcher::Subject;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub max_body: Option<u64>,
     /// Of its calls where there is not room for all: 0 is shed first, 3 last.
     pub priority: u8,
+    /// Who may call, by the names of `plan::Settings::auth`: all of these have to agree; empty: anybody.
+    pub auth: Vec<String>,
 }
 
 /// What a request must be like; an absent part matches everything.
@@ -58,6 +61,9 @@ pub struct Match {
     pub headers: Vec<(String, String)>,
     /// Each of these query parameters with exactly this value.
     pub query: Vec<(String, String)>,
+    /// A remote call: `Arith.Divide`, `Arith.*` or `*`. Requests of HTTP it does not match, and what else
+    /// stands here no remote call.
+    pub call: Option<String>,
 }
 
 /// What happens to a request that matches.
@@ -71,6 +77,14 @@ pub enum Action {
         status: u16,
         /// The `Location`.
         to: String,
+    },
+    /// The request, with JSON in it, is made as the remote call that the end of its path names:
+    /// `POST /rpc/Arith.Multiply`.
+    Transcode {
+        /// Where to.
+        upstream: String,
+        /// Types of its methods that JSON does not tell, before those that the upstream has.
+        types: Vec<(String, MethodTypes)>,
     },
 }
 
@@ -122,6 +136,14 @@ pub struct Route {
 pub(crate) enum Target {
     Forward(Split),
     Redirect { status: u16, to: String },
+    Transcode(Transcoded),
+}
+
+/// Where requests go as remote calls.
+pub(crate) struct Transcoded {
+    pub(crate) choice: Choice,
+    /// What this route says of types, before what the upstream knows.
+    pub(crate) methods: Arc<Methods>,
 }
 
 /// Upstreams of a route, each with the route's policy bound to it.
@@ -190,18 +212,26 @@ impl Route {
         bind: impl Fn(&str) -> Result<(Arc<Upstream>, Bound), Error>,
     ) -> Result<Self, Error> {
         let label = settings.policy.as_deref().map_or(Label::NONE, Label::of);
+        let choice = |name: &str, weight: u32| {
+            let (upstream, policy) = bind(name)?;
+            let watch = |endpoint: &Arc<Endpoint>| {
+                policy.policy()?.watch(&endpoint.settings.name, &[Per::Endpoint])
+            };
+            let watches = upstream.endpoints.iter().filter_map(watch).collect();
+            Ok(Choice { upstream, policy, watches, label, weight })
+        };
         let target = match &settings.action {
             Action::Redirect { status, to } => Target::Redirect { status: *status, to: to.clone() },
+            Action::Transcode { upstream, types } => Target::Transcode(Transcoded {
+                choice: choice(upstream, 1)?,
+                methods: Methods::build(types, None).map_err(|error| Error {
+                    path: format!("routes.{index}.transcode.types.{}", error.path),
+                    ..error
+                })?,
+            }),
             Action::Forward(names) => {
-                let mut choices = Vec::with_capacity(names.len());
-                for (name, weight) in names {
-                    let (upstream, policy) = bind(name)?;
-                    let watch = |endpoint: &Arc<Endpoint>| {
-                        policy.policy()?.watch(&endpoint.settings.name, &[Per::Endpoint])
-                    };
-                    let watches = upstream.endpoints.iter().filter_map(watch).collect();
-                    choices.push(Choice { upstream, policy, watches, label, weight: *weight });
-                }
+                let choices = names.iter().map(|(name, weight)| choice(name, *weight));
+                let choices = choices.collect::<Result<Vec<_>, _>>()?;
                 let total = choices.iter().map(|choice| u64::from(choice.weight)).sum();
                 if total == 0 {
                     return Err(Error::new(

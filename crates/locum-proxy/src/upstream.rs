@@ -9,8 +9,12 @@ use locum_policy::balance::{Ask, Balancer, Ejection, Seen};
 use locum_policy::gates::breaker::{Per, Watch};
 use locum_policy::{Bound, Policy, Time};
 
+use locum_wire::rpc;
+
 use crate::label::Label;
 use crate::plan::Error;
+use crate::rpc::methods::Methods;
+use crate::tls;
 
 pub use locum_policy::balance::Balance;
 
@@ -27,6 +31,12 @@ pub struct Settings {
     pub name: String,
     /// Its endpoints; at least one.
     pub endpoints: Vec<EndpointSettings>,
+    /// What they speak.
+    pub protocol: Protocol,
+    /// Whom they are believed to be over TLS, if they speak that.
+    pub tls: Option<tls::ClientSettings>,
+    /// Types of their methods that neither JSON nor a call has told, by `Service.Method`.
+    pub types: Vec<(String, MethodTypes)>,
     /// Which endpoint the next attempt takes.
     pub balance: Balance,
     /// The share of its endpoints that may be ejected at once, from 0 to 1.
@@ -35,6 +45,67 @@ pub struct Settings {
     pub pool: PoolSettings,
     /// A policy run for each endpoint, inside the retries.
     pub endpoint_policy: Option<String>,
+}
+
+/// What the endpoints of an upstream speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// Go's net/rpc, over gob.
+    Gob,
+    /// The same, after a `CONNECT`.
+    GobHttp,
+    /// JSON-RPC 1.0, as Go's net/rpc/jsonrpc has it.
+    JsonRpc,
+    /// JSON-RPC 2.0.
+    JsonRpc2,
+    /// Locum's own.
+    Native,
+}
+
+impl Protocol {
+    /// As the configuration has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            Self::Gob => "gob",
+            Self::GobHttp => "gob-http",
+            Self::JsonRpc => "json-rpc",
+            Self::JsonRpc2 => "json-rpc2",
+            Self::Native => "native",
+        }
+    }
+
+    /// The protocol of remote calls that it is, if it is one.
+    pub fn rpc(self) -> Option<rpc::Protocol> {
+        match self {
+            Self::Http1 => None,
+            Self::Gob | Self::GobHttp => Some(rpc::Protocol::Gob),
+            Self::JsonRpc => Some(rpc::Protocol::Json1),
+            Self::JsonRpc2 => Some(rpc::Protocol::Json2),
+            Self::Native => Some(rpc::Protocol::Native),
+        }
+    }
+}
+
+/// What is said of a method's types.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MethodTypes {
+    /// The argument.
+    pub args: Option<TypeSettings>,
+    /// What it returns.
+    pub reply: Option<TypeSettings>,
+}
+
+/// A type as written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TypeSettings {
+    /// `int`, `uint`, `float`, `bool`, `string`, `bytes`, `time`, `[]T` or `map[K]V`.
+    Named(String),
+    /// Fields and their types, in the order of the file.
+    Struct(Vec<(String, Self)>),
 }
 
 /// One endpoint as configured.
@@ -55,6 +126,8 @@ pub struct EndpointSettings {
 pub struct PoolSettings {
     /// Idle connections that one worker keeps to one endpoint.
     pub idle_per_worker: usize,
+    /// Connections of one worker to one endpoint that carry many remote calls at once.
+    pub connections_per_worker: usize,
     /// How long an idle connection is kept. Below the 60 s after which common servers close theirs,
     /// so that we close first and no call meets a dying connection.
     pub idle: Duration,
@@ -68,6 +141,7 @@ impl Default for PoolSettings {
     fn default() -> Self {
         Self {
             idle_per_worker: 64,
+            connections_per_worker: 4,
             idle: Duration::from_secs(50),
             connect_timeout: Duration::from_secs(1),
             read_idle: Duration::from_secs(30),
@@ -90,6 +164,8 @@ pub struct Upstream {
     ejection: Ejection,
     /// How often an endpoint was chosen as if none were ejected. Counted on over reloads.
     panics: Arc<AtomicU64>,
+    /// What is known of its methods. Kept over reloads.
+    pub(crate) methods: Arc<Methods>,
 }
 
 /// One endpoint of a running plan; it outlives reloads that do not touch it.
@@ -188,6 +264,11 @@ impl Upstream {
             watches,
             balancer,
             ejection,
+            methods: Methods::build(&settings.types, previous.map(|previous| &previous.methods))
+                .map_err(|error| Error {
+                    path: format!("upstreams.{}.types.{}", settings.name, error.path),
+                    ..error
+                })?,
             panics: previous.map(|previous| Arc::clone(&previous.panics)).unwrap_or_default(),
         }))
     }

@@ -279,6 +279,7 @@ mod tests {
             listeners: Vec::new(),
             upstreams: Vec::new(),
             policies: Vec::new(),
+            auth: Vec::new(),
             routes: Vec::new(),
             drain: Duration::ZERO,
             seed: None,

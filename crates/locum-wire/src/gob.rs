@@ -41,5 +41,5 @@ pub use opaque::{Marshal, Opaque};
 pub use schema::{Schema, SchemaError};
 pub use stream::{Raw, Stream, StreamError};
 pub use time::Time;
-pub use types::{Field, OpaqueKind, Type, TypeId, Types};
+pub use types::{Described, Field, OpaqueKind, Type, TypeId, Types};
 pub use value::{Interface, JsonError, Typed, Value};

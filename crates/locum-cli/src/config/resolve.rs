@@ -35,6 +35,7 @@ pub(super) fn settings(
             .iter()
             .map(|(name, wanted)| (name.clone(), wanted.clone()))
             .collect(),
+        auth: Vec::new(),
         routes: file
             .routes
             .iter()
@@ -56,6 +57,8 @@ fn listener(name: &str, wanted: &file::Listener) -> listener::Settings {
             Bind::Tcp(address) => listener::Bind::Tcp(*address),
             Bind::Unix(path) => listener::Bind::Unix(path.clone()),
         },
+        protocol: listener::Protocol::Http,
+        tls: None,
         trusted_proxies: wanted.trusted_proxies.iter().map(|net| net.0).collect(),
         limits: listener::Limits {
             connections: limits.connections.unwrap_or(defaults.connections),
@@ -73,6 +76,8 @@ fn listener(name: &str, wanted: &file::Listener) -> listener::Settings {
             requests_per_connection: limits
                 .requests_per_connection
                 .unwrap_or(defaults.requests_per_connection),
+            message_bytes: defaults.message_bytes,
+            calls_per_connection: defaults.calls_per_connection,
         },
     }
 }
@@ -160,10 +165,14 @@ fn upstream(
     upstream::Settings {
         name: name.to_owned(),
         endpoints,
+        protocol: upstream::Protocol::Http1,
+        tls: None,
+        types: Vec::new(),
         balance: wanted.balance.clone(),
         max_ejected: wanted.max_ejected.unwrap_or(MAX_EJECTED),
         pool: PoolSettings {
             idle_per_worker: pool.idle_per_worker.unwrap_or(defaults.idle_per_worker),
+            connections_per_worker: defaults.connections_per_worker,
             idle: pool.idle.map_or(defaults.idle, |time| time.0),
             connect_timeout: pool.connect_timeout.map_or(defaults.connect_timeout, |time| time.0),
             read_idle: pool.read_idle.map_or(defaults.read_idle, |time| time.0),
@@ -207,6 +216,7 @@ fn route(index: usize, wanted: &file::Route) -> route::Settings {
             methods: wanted.matches.methods.clone(),
             headers: pairs(&wanted.matches.headers),
             query: pairs(&wanted.matches.query),
+            call: None,
         },
         action,
         policy: wanted.policy.clone(),
@@ -226,6 +236,7 @@ fn route(index: usize, wanted: &file::Route) -> route::Settings {
         response_headers: edits(&wanted.response_headers),
         max_body: wanted.max_body.map(|size| size.0),
         priority: wanted.priority.unwrap_or(1),
+        auth: Vec::new(),
     }
 }
 

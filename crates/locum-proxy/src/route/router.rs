@@ -143,6 +143,7 @@ mod tests {
             response_headers: HeaderEdits::default(),
             max_body: None,
             priority: 1,
+            auth: Vec::new(),
         };
         Arc::new(Route::build(&settings, index, |_| unreachable!("no upstream")).unwrap())
     }

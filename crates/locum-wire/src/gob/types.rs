@@ -50,6 +50,15 @@ impl TypeId {
     }
 }
 
+/// One type, and what says what it is made of.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// Where the type and its parts stand.
+    pub types: Arc<Types>,
+    /// The type.
+    pub id: TypeId,
+}
+
 /// A type. What it is made of is named by [`TypeId`]s of the same [`Types`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Type {

@@ -69,7 +69,7 @@ fn object(error: &str) -> Option<Failure<'_>> {
     let refusal =
         refused.then(|| data.and_then(refusal).or_else(|| Refusal::parse(&text))).flatten();
     let detail = data.map(|data| Cow::Borrowed(data.as_bytes())).filter(|_| !refused);
-    Some(Failure { class, text, code, detail, refusal })
+    Some(Failure { code, detail, refusal, ..Failure::new(class, text) })
 }
 
 fn refusal(data: &str) -> Option<Refusal> {

@@ -8,7 +8,7 @@ use crate::rpc::{Class, Failure, Refusal};
 
 /// The class, one byte that says which of the others are there, and those.
 pub(super) fn write(out: &mut Vec<u8>, failure: &Failure<'_>) {
-    let Failure { class, text, code, detail, refusal } = failure;
+    let Failure { class, text, code, detail, refusal, .. } = failure;
     let retry_after = refusal.as_ref().and_then(|refusal| refusal.retry_after);
     let mut flags = 0;
     flags |= if code.is_some() { CODE } else { 0 };
@@ -60,7 +60,7 @@ pub(super) fn read<'a>(mut fields: Fields<'a>) -> Result<Failure<'a>, Malformed>
         fields.end()?;
         None
     };
-    Ok(Failure { class, text, code, detail, refusal })
+    Ok(Failure { code, detail, refusal, ..Failure::new(class, text) })
 }
 
 const CODE: u8 = 1;

@@ -18,6 +18,9 @@ pub struct Failure<'a> {
     pub detail: Option<Cow<'a, [u8]>>,
     /// What there is to know of a refusal, if it is one.
     pub refusal: Option<Refusal>,
+    /// The text as it came, where it is no UTF-8: Go's strings are bytes. Of such, `text` is the readable
+    /// likeness; who passes a failure on over net/rpc passes these.
+    pub verbatim: Option<Cow<'a, [u8]>>,
 }
 
 /// Whose fault a failure is. Classes are never collapsed: a policy's refusal is not the service's error.
@@ -57,7 +60,7 @@ pub struct Refusal {
 impl<'a> Failure<'a> {
     /// A failure that is only text.
     pub fn new(class: Class, text: impl Into<Cow<'a, str>>) -> Self {
-        Self { class, text: text.into(), code: None, detail: None, refusal: None }
+        Self { class, text: text.into(), code: None, detail: None, refusal: None, verbatim: None }
     }
 
     /// The service's own error.
@@ -150,6 +153,7 @@ impl<'a> Failure<'a> {
             code: self.code,
             detail: self.detail.map(|detail| Cow::Owned(detail.into_owned())),
             refusal: self.refusal,
+            verbatim: self.verbatim.map(|text| Cow::Owned(text.into_owned())),
         }
     }
 }

@@ -1,0 +1,11 @@
+//! Remote calls, governed one by one. Begin at `flow.rs`.
+//!
+//! A connection of a client is read by its task, each call on it becomes a future of that task, and the
+//! futures share the connections to the endpoints: many calls of many clients go over one, and the calls of
+//! one client go to all endpoints.
+
+pub(crate) mod call;
+pub(crate) mod flow;
+pub(crate) mod methods;
+pub(crate) mod reply;
+pub(crate) mod transcode;

@@ -1,0 +1,86 @@
+//! One call and who makes it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use locum_policy::{Key, Keys};
+use locum_wire::rpc::{Metadata, OwnedBody, TraceParent};
+
+use crate::listener::Listener;
+
+/// One call, as its client made it, whatever it came in.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// `Service.Method`.
+    pub(crate) method: Box<str>,
+    pub(crate) args: OwnedBody,
+    /// How long the client waits, if it says so.
+    pub(crate) timeout: Option<Duration>,
+    /// From 1; more for a retry of the client's.
+    pub(crate) attempt: u32,
+    pub(crate) trace: Option<TraceParent>,
+    /// Names and values, as [`Metadata`] has them.
+    pub(crate) metadata: Vec<u8>,
+}
+
+impl Call {
+    pub(crate) fn metadata(&self) -> Metadata<'_> {
+        Metadata::parse(&self.metadata).unwrap_or_default()
+    }
+}
+
+/// Who makes a call.
+#[derive(Clone, Copy)]
+pub(crate) struct Caller<'a> {
+    pub(crate) listener: &'a Listener,
+    /// The client's address; `None` on a unix socket.
+    pub(crate) address: Option<IpAddr>,
+    /// Who it has shown to be.
+    pub(crate) identity: Option<&'a str>,
+    /// Whether what it says of whom it stands for is believed.
+    pub(crate) trusted: bool,
+}
+
+/// The values that rate limits tell callers apart by. A `header` is a name of the metadata.
+pub(crate) struct CallKeys<'a> {
+    call: &'a Call,
+    route: &'a str,
+    identity: Option<&'a str>,
+    address: [u8; 16],
+    length: usize,
+}
+
+impl<'a> CallKeys<'a> {
+    pub(crate) fn new(call: &'a Call, caller: &Caller<'a>, route: &'a str) -> Self {
+        let mut address = [0; 16];
+        let length = match caller.address {
+            None => 0,
+            Some(IpAddr::V4(v4)) => {
+                address[..4].copy_from_slice(&v4.octets());
+                4
+            }
+            Some(IpAddr::V6(v6)) => {
+                address = v6.octets();
+                16
+            }
+        };
+        Self { call, route, identity: caller.identity, address, length }
+    }
+}
+
+impl Keys for CallKeys<'_> {
+    fn key(&self, part: &Key) -> Option<&[u8]> {
+        match part {
+            Key::ClientIp => Some(&self.address[..self.length]),
+            Key::Header(name) => {
+                let metadata = Metadata::parse(&self.call.metadata)?;
+                let mut pairs = metadata.iter();
+                let found = pairs.find(|(it, _)| it.eq_ignore_ascii_case(name));
+                found.map(|(_, value)| value.as_bytes())
+            }
+            Key::Method => Some(self.call.method.as_bytes()),
+            Key::Route => Some(self.route.as_bytes()),
+            Key::Identity => self.identity.map(str::as_bytes),
+        }
+    }
+}
