@@ -158,7 +158,7 @@ impl<'a> Caller<'a> {
         if self.pipelined.get() || !self.upload.borrow().is_done() {
             return false;
         }
-        match self.stream.borrow().peek(cx) {
+        match self.stream.borrow_mut().peek(cx) {
             None => false,
             Some(true) => {
                 self.pipelined.set(true);

@@ -22,7 +22,7 @@ pub(crate) enum Stream {
 impl Stream {
     /// Ready once a read would bring something: bytes, the end, or an error. Takes no buffer, so
     /// that an idle connection holds none.
-    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
@@ -64,12 +64,12 @@ impl Stream {
 
     /// What the peer did since the last read, without waiting: `None` nothing, `Some(true)` it sent
     /// bytes, `Some(false)` it closed its side or the connection broke.
-    pub(crate) fn peek(&self, cx: &mut Context<'_>) -> Option<bool> {
+    pub(crate) fn peek(&mut self, cx: &mut Context<'_>) -> Option<bool> {
         if self.poll_readable(cx).is_pending() {
             return None;
         }
         // Readiness may be left over from a read that just fitted, so ask the kernel.
-        let looked = match self {
+        let looked = match &*self {
             Self::Tcp(stream) => {
                 stream.try_io(Interest::READABLE, || peek_at(&SockRef::from(stream)))
             }

@@ -62,7 +62,7 @@ impl Pool {
         // The runtime knows already whether anything arrived, so this costs no system call.
         std::iter::from_fn(|| kept.pop())
             .map(|idle| idle.connection)
-            .find(|connection| is_quiet(connection))
+            .find_map(|mut connection| is_quiet(&mut connection).then_some(connection))
     }
 
     /// Keeps a connection that has nothing left to read.
@@ -81,7 +81,7 @@ impl Pool {
     /// Closes what has been idle for too long, and what the other side has closed.
     pub(crate) fn sweep(&self, now: Time) {
         self.idle.borrow_mut().retain(|_, kept| {
-            kept.retain(|idle| idle.expires > now && is_quiet(&idle.connection));
+            kept.retain_mut(|idle| idle.expires > now && is_quiet(&mut idle.connection));
             !kept.is_empty()
         });
     }
@@ -89,7 +89,7 @@ impl Pool {
 
 /// Neither closed nor talking out of turn: an answer that nobody asked for must never be taken for
 /// the next call's.
-fn is_quiet(connection: &Connection) -> bool {
+fn is_quiet(connection: &mut Connection) -> bool {
     connection.stream.peek(&mut Context::from_waker(Waker::noop())).is_none()
 }
 
@@ -102,7 +102,7 @@ pub(crate) enum ConnectError {
     TimedOut,
 }
 
-/// Makes a connection to `endpoint`.
+/// Makes a connection to `endpoint`, for the pool.
 ///
 /// # Cancel safety
 ///
@@ -113,6 +113,27 @@ pub(crate) async fn connect(
     buffers: &Rc<Buffers>,
     alarms: &Rc<Alarms>,
 ) -> Result<Box<Connection>, ConnectError> {
+    let stream = dial(endpoint, timeout, buffers, alarms).await?;
+    endpoint.open.fetch_add(1, Ordering::Relaxed);
+    Ok(Box::new(Connection {
+        stream,
+        buffer: Buffer::new(buffers),
+        endpoint: Arc::clone(endpoint),
+        reused: false,
+    }))
+}
+
+/// Connects to `endpoint`, as it is to be spoken to, within `timeout`.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the half-made connection.
+pub(crate) async fn dial(
+    endpoint: &Endpoint,
+    timeout: Duration,
+    _buffers: &Rc<Buffers>,
+    alarms: &Rc<Alarms>,
+) -> Result<Stream, ConnectError> {
     let alarm = alarms.alarm();
     alarm.arm_in(timeout);
     let mut connecting = pin!(TcpStream::connect(endpoint.settings.address));
@@ -124,11 +145,5 @@ pub(crate) async fn connect(
     // Where an option is refused the connection is about to fail anyway, and the call will say so.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_keepalive(&crate::listener::keepalive());
-    endpoint.open.fetch_add(1, Ordering::Relaxed);
-    Ok(Box::new(Connection {
-        stream: Stream::Tcp(stream),
-        buffer: Buffer::new(buffers),
-        endpoint: Arc::clone(endpoint),
-        reused: false,
-    }))
+    Ok(Stream::Tcp(stream))
 }
