@@ -1,5 +1,7 @@
 //! What a client reads.
 
+use std::borrow::Cow;
+
 use super::header::Reader;
 use crate::gob::{Stream, StreamError};
 use crate::rpc::{Answer, Body, Failure, Fatal, Form, Limits};
@@ -18,7 +20,7 @@ pub struct Answers {
 struct Begun {
     id: u64,
     /// Empty where the call succeeded: then its reply is next, else something that says nothing.
-    error: String,
+    error: Vec<u8>,
 }
 
 impl Answers {
@@ -55,7 +57,7 @@ impl Answers {
                 self.begun = Some(Begun { id, error });
                 return Ok(None);
             }
-            _ if !error.is_empty() => Answer::Failure { id, failure: Failure::of_text(error) },
+            _ if !error.is_empty() => Answer::Failure { id, failure: failure(error) },
             Err(StreamError::Malformed(error)) => Answer::Unreadable { id, error },
             Ok(Some(raw)) => {
                 let form = Form::Gob { types: raw.types, id: raw.id };
@@ -72,10 +74,18 @@ impl Answers {
     fn header(&mut self, rest: &mut &[u8], taken: &mut usize) -> Result<Option<Begun>, Fatal> {
         let Self { stream, headers, .. } = self;
         let Some(header) = headers.next(stream, rest, taken)? else { return Ok(None) };
-        let error = match header.error {
-            b"" => String::new(),
-            error => String::from_utf8_lossy(error).into_owned(),
-        };
-        Ok(Some(Begun { id: header.seq, error }))
+        Ok(Some(Begun { id: header.seq, error: header.error.to_vec() }))
+    }
+}
+
+/// Go's strings are bytes: what is no text is kept beside its likeness.
+fn failure(error: Vec<u8>) -> Failure<'static> {
+    match String::from_utf8(error) {
+        Ok(text) => Failure::of_text(text),
+        Err(error) => {
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let verbatim = Some(Cow::Owned(error.into_bytes()));
+            Failure { verbatim, ..Failure::of_text(text) }
+        }
     }
 }

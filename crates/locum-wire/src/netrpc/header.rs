@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::gob::num::{bytes, next_field, put_bytes, put_sized, put_uint, uint};
-use crate::gob::{self, Corrupt, Raw, Stream, StreamError, Type, TypeId, Types};
+use crate::gob::{self, Bytes, Corrupt, Raw, Stream, StreamError, Type, TypeId, Types};
 use crate::rpc::{Fatal, Shape};
 
 /// A header, as read.
@@ -135,9 +135,9 @@ enum Field {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Other {
-    service_method: String,
+    service_method: Bytes,
     seq: u64,
-    error: String,
+    error: Bytes,
 }
 
 impl Reader {
@@ -178,7 +178,7 @@ impl Reader {
         }
         self.other = gob::decode(raw.types, raw.id, raw.bytes).map_err(|error| Fatal(error.0))?;
         let Other { service_method, seq, error } = &self.other;
-        Ok(Header { method: service_method.as_bytes(), seq: *seq, error: error.as_bytes() })
+        Ok(Header { method: service_method, seq: *seq, error })
     }
 }
 

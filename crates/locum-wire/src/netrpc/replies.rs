@@ -40,13 +40,17 @@ impl Replies {
     }
 
     /// How a call of `method` failed: a text, and an empty struct where the reply would be. An empty text
-    /// would be success; Go's own name for that is sent instead (net/rpc/jsonrpc/client.go).
+    /// would be success; Go's own name for that is sent instead (net/rpc/jsonrpc/client.go). A text that came
+    /// as bytes that are no UTF-8 leaves as those bytes.
     pub fn failure(&mut self, out: &mut Vec<u8>, id: &CallId, method: &str, failure: &Failure<'_>) {
         static EMPTY: Shape = Shape::of::<()>();
         let CallId::Number(seq) = id else { return };
         let schema = EMPTY.gob().expect("gob has empty structs");
-        let error = if failure.text.is_empty() { "unspecified error" } else { &failure.text };
-        let header = Header { method: method.as_bytes(), seq: *seq, error: error.as_bytes() };
+        let error = match failure.verbatim.as_deref().unwrap_or(failure.text.as_bytes()) {
+            b"" => b"unspecified error",
+            error => error,
+        };
+        let header = Header { method: method.as_bytes(), seq: *seq, error };
         let written = self.headers.put(out, header, |out| self.encoder.encode(out, schema, &()));
         written.expect("gob has empty structs");
     }

@@ -328,6 +328,36 @@ fn a_method_that_is_no_text_is_still_a_method() {
 }
 
 #[test]
+fn an_error_that_is_no_text_passes_unchanged() {
+    // Go's own header, and one with a field of somebody's own.
+    let other = r#"40 ff85 03 01 01 08 "Response" 01 ff86 00 01 04
+        01 0d "ServiceMethod" 01 0c 00  01 03 "Seq" 01 06 00  01 05 "Error" 01 0c 00
+        01 01 "X" 01 04 00  00 00"#;
+    for header in [RESPONSE, other] {
+        let input = [header, r#"0c ff86 02 06 01 05 "no" ff fe "x" 00"#, EMPTY_TYPE, EMPTY];
+        let (read, fatal) = answers(&bytes(&input.concat()), |answer| match answer {
+            Answer::Failure { id: 6, failure } => failure.into_owned(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(fatal, None);
+        assert_eq!(read[0].text, "no\u{fffd}\u{fffd}x");
+        assert_eq!(read[0].verbatim.as_deref(), Some(&b"no\xff\xfex"[..]));
+        assert_eq!(read[0].class, Class::App);
+
+        let (mut replies, mut out) = (Replies::new(), Vec::new());
+        replies.failure(&mut out, &CallId::Number(6), "", &read[0]);
+        let golden =
+            r#"0c ff86 02 06 01 05 "no" ff fe "x" 00  0a ff87 03 01 02 ff88 00 00 00  03 ff88 00"#;
+        assert_eq!(out, ours(&[RESPONSE, golden].concat()));
+    }
+    let (read, _) = answers(&bytes(&[RESPONSE, DIVIDED_6, EMPTY_TYPE, EMPTY].concat()), |answer| {
+        let Answer::Failure { failure, .. } = answer else { panic!("{answer:?}") };
+        failure.verbatim.is_none()
+    });
+    assert_eq!(read, [true], "what is text is only that");
+}
+
+#[test]
 fn all_failures_are_text_and_read_as_what_they_were() {
     let refusal = Refusal {
         kind: "breaker".into(),
