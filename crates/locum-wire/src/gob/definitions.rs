@@ -69,6 +69,23 @@ impl Definitions {
         Ok(self.define(out, place))
     }
 
+    /// A type and all that it is made of, in types of its own, under the numbers that a stream which had nothing
+    /// but this type would give them.
+    ///
+    /// # Errors
+    ///
+    /// `types` does not define one of them.
+    pub(crate) fn closure(mut self, types: &Types, id: TypeId) -> Result<(Types, TypeId), Corrupt> {
+        let mut closure = Types::new();
+        let number = self.send(&mut Vec::new(), types, id)?;
+        for place in &self.sent {
+            let described = self.shapes[index(*place)].described.map_inner(|id| self.number(id));
+            let defined = closure.define(self.number(*place), described);
+            debug_assert!(defined, "`types` has no more of them");
+        }
+        Ok((closure, number))
+    }
+
     /// How many types have a number.
     pub(crate) fn len(&self) -> usize {
         self.sent.len()

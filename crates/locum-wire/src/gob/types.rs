@@ -50,15 +50,6 @@ impl TypeId {
     }
 }
 
-/// One type, and what says what it is made of.
-#[derive(Clone, Debug)]
-pub struct Described {
-    /// Where the type and its parts stand.
-    pub types: Arc<Types>,
-    /// The type.
-    pub id: TypeId,
-}
-
 /// A type. What it is made of is named by [`TypeId`]s of the same [`Types`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
@@ -173,6 +164,22 @@ impl Type {
             _ => (None, None, &[][..]),
         };
         key.into_iter().chain(elem).chain(fields.iter().map(|field| field.id))
+    }
+
+    /// Whether they are the same but for the numbers of the types that they are made of.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Array { name, len, .. }, Self::Array { name: same, len: as_many, .. }) => {
+                name == same && len == as_many
+            }
+            (Self::Slice { name, .. }, Self::Slice { name: same, .. })
+            | (Self::Map { name, .. }, Self::Map { name: same, .. }) => name == same,
+            (Self::Struct { name, fields }, Self::Struct { name: same, fields: others }) => {
+                let names = fields.iter().map(|field| &field.name);
+                name == same && names.eq(others.iter().map(|field| &field.name))
+            }
+            _ => self == other,
+        }
     }
 
     /// The same, each replaced by what `map` makes of it.
