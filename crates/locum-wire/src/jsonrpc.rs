@@ -25,6 +25,7 @@ mod code;
 mod envelope;
 mod error;
 mod error_object;
+mod line;
 mod members;
 mod read;
 mod replies;
@@ -35,6 +36,7 @@ mod write;
 
 pub use answers::Answers;
 pub use calls::Calls;
+pub(crate) use line::line;
 pub(crate) use read::decode;
 pub use replies::Replies;
 pub use requests::{MOST_IN_BATCH, Requests};

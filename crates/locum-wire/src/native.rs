@@ -20,6 +20,7 @@ pub use hello::{MAGIC, VERSION};
 pub use replies::Replies;
 pub use requests::Requests;
 
+pub(crate) use calls::Form;
 pub(crate) use postcard::decode;
 
 /// How many bytes of items a stream may send before the first credit.

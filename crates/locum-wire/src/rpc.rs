@@ -11,6 +11,7 @@
 mod body;
 mod client;
 mod failure;
+mod forward;
 mod message;
 mod metadata;
 mod server;

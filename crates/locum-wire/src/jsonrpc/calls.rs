@@ -37,8 +37,13 @@ impl Calls {
 
     /// The same with an argument that is JSON already.
     pub fn call_json(&mut self, out: &mut Vec<u8>, head: &CallHead<'_>, args: &RawValue) {
+        self.forward(out, head, args.get());
+    }
+
+    /// The same with an argument that is known to be JSON.
+    pub(crate) fn forward(&mut self, out: &mut Vec<u8>, head: &CallHead<'_>, args: &str) {
         let written = self.put(out, head, |out| {
-            out.extend_from_slice(args.get().as_bytes());
+            out.extend_from_slice(args.as_bytes());
             Ok(())
         });
         written.expect("JSON can be written");

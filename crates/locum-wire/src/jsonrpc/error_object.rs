@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{Parts, string};
-use super::scan::{Scanner, white};
+use super::line::unbroken;
+use super::scan::whole;
 use super::{code, text};
 use crate::rpc::{Class, Failure, Refusal};
 
@@ -36,9 +37,9 @@ pub(super) fn put(out: &mut Vec<u8>, failure: &Failure<'_>) {
         };
         out.extend_from_slice(b",\"data\":");
         serde_json::to_writer(&mut *out, &data).expect("a vector takes text and numbers");
-    } else if let Some(detail) = failure.detail.as_deref().filter(|it| is_json(it)) {
+    } else if let Some(detail) = failure.detail.as_deref().and_then(as_json) {
         out.extend_from_slice(b",\"data\":");
-        out.extend_from_slice(detail);
+        out.extend_from_slice(unbroken(detail).as_bytes());
     }
     out.push(b'}');
 }
@@ -83,10 +84,9 @@ fn refusal(data: &str) -> Option<Refusal> {
     })
 }
 
-/// Whether `detail` is an object, an array or a string in JSON. A number is not taken for one: in another
-/// encoding anything may look like that.
-fn is_json(detail: &[u8]) -> bool {
-    let end = Scanner::new(usize::MAX).end(detail);
-    let whole = matches!(end, Ok(Some(end)) if end + white(&detail[end..]) == detail.len());
-    whole && matches!(detail.first(), Some(b'{' | b'[' | b'"')) && str::from_utf8(detail).is_ok()
+/// The object, array or string in JSON that `detail` is, if it is one. A number is not taken for one: in
+/// another encoding anything may look like that.
+fn as_json(detail: &[u8]) -> Option<&str> {
+    let value = whole(detail, usize::MAX).ok()?;
+    str::from_utf8(value).ok().filter(|json| json.starts_with(['{', '[', '"']))
 }

@@ -42,20 +42,16 @@ impl Replies {
         id: &CallId,
         value: &T,
     ) -> Result<(), EncodeError> {
-        self.answer(out, id, |out, protocol, id| match protocol {
-            Protocol::Json2 => {
-                put_2(out, id, b"\"result\":", |out| write(out, Style::Serde, value))
-            }
-            _ => put_1(out, id, b"\"result\":", b",\"error\":null}", |out| {
-                let start = out.len();
-                write(out, Style::Go, value)?;
-                if out.get(start..) == Some(b"null") {
-                    out.truncate(start);
-                    out.extend_from_slice(b"{}");
-                }
-                Ok(())
-            }),
-        })
+        self.result(out, id, |out, style| write(out, style, value))
+    }
+
+    /// The same of a value that is known to be JSON.
+    pub(crate) fn forward(&mut self, out: &mut Vec<u8>, id: &CallId, value: &str) {
+        let written = self.result(out, id, |out, _| {
+            out.extend_from_slice(value.as_bytes());
+            Ok(())
+        });
+        written.expect("JSON can be written");
     }
 
     /// How a call failed: in 1.0 a text, in 2.0 an object with one of the codes of docs/json-rpc.md.
@@ -82,6 +78,26 @@ impl Replies {
     /// How many bytes of answers wait for others of their batch.
     pub fn held(&self) -> usize {
         self.held
+    }
+
+    fn result(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: &CallId,
+        value: impl FnOnce(&mut Vec<u8>, Style) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        self.answer(out, id, |out, protocol, id| match protocol {
+            Protocol::Json2 => put_2(out, id, b"\"result\":", |out| value(out, Style::Serde)),
+            _ => put_1(out, id, b"\"result\":", b",\"error\":null}", |out| {
+                let start = out.len();
+                value(out, Style::Go)?;
+                if out.get(start..) == Some(b"null") {
+                    out.truncate(start);
+                    out.extend_from_slice(b"{}");
+                }
+                Ok(())
+            }),
+        })
     }
 
     /// Writes one answer where it belongs; nowhere for a notification.

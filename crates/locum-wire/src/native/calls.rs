@@ -20,7 +20,7 @@ pub struct Calls {
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     Postcard,
     Json,
 }
@@ -42,7 +42,7 @@ impl Calls {
         head: &CallHead<'_>,
         args: &T,
     ) -> Result<(), EncodeError> {
-        self.put(out, head, Form::Postcard, args)
+        self.put(out, head, Form::Postcard, |out| Form::Postcard.encode(out, args))
     }
 
     /// One call with an argument that is JSON already; so is what it returns.
@@ -56,22 +56,37 @@ impl Calls {
         head: &CallHead<'_>,
         args: &RawValue,
     ) -> Result<(), EncodeError> {
-        self.put(out, head, Form::Json, args)
+        self.put(out, head, Form::Json, |out| Form::Json.encode(out, args))
     }
 
-    fn put<T: Serialize + ?Sized>(
+    /// One call with an argument that is written already.
+    ///
+    /// # Errors
+    ///
+    /// The frame would be too long; then nothing of the call was written.
+    pub(crate) fn forward(
         &mut self,
         out: &mut Vec<u8>,
         head: &CallHead<'_>,
         form: Form,
-        args: &T,
+        args: &[u8],
+    ) -> Result<(), EncodeError> {
+        self.put(out, head, form, |out| verbatim(out, args))
+    }
+
+    fn put(
+        &mut self,
+        out: &mut Vec<u8>,
+        head: &CallHead<'_>,
+        form: Form,
+        args: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
     ) -> Result<(), EncodeError> {
         if head.method.len() > LONGEST {
             return Err(EncodeError(format!("a method's name of more than {LONGEST} bytes")));
         }
         let start = self.writer.begin(out, form.mark(Kind::CALL));
         let new = put_head(out, head, &self.methods);
-        form.encode(out, start, args)?;
+        body(out, start, args)?;
         if new {
             self.methods.keep(head.method);
         }
@@ -96,7 +111,24 @@ impl Calls {
     ) -> Result<usize, EncodeError> {
         let start = self.writer.begin(out, Kind::ITEM);
         field::put_number(out, id);
-        Form::Postcard.encode(out, start, item)
+        body(out, start, |out| Form::Postcard.encode(out, item))
+    }
+
+    /// The same of an item that is written already.
+    ///
+    /// # Errors
+    ///
+    /// The frame would be too long; then nothing was written.
+    pub(crate) fn forward_item(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: u64,
+        form: Form,
+        item: &[u8],
+    ) -> Result<usize, EncodeError> {
+        let start = self.writer.begin(out, form.mark(Kind::ITEM));
+        field::put_number(out, id);
+        body(out, start, |out| verbatim(out, item))
     }
 
     /// That stream is over.
@@ -146,27 +178,41 @@ impl Form {
         }
     }
 
-    /// Writes the body of the frame that began at `start`, and ends it; gives the body's length. A frame
-    /// that cannot be is taken back.
+    /// Writes a value at the end of `out`. After an error a part of it may be there.
     pub(super) fn encode<T: Serialize + ?Sized>(
         self,
         out: &mut Vec<u8>,
-        start: usize,
         value: &T,
-    ) -> Result<usize, EncodeError> {
-        let body = out.len();
-        let written = match self {
+    ) -> Result<(), EncodeError> {
+        match self {
             Self::Postcard => postcard::encode(out, value),
             Self::Json => serde_json::to_writer(&mut *out, value)
                 .map_err(|error| EncodeError(format!("json: {error}"))),
-        };
-        let length = out.len() - body;
-        let ended = written.and_then(|()| frame::finish(out, start));
-        if ended.is_err() {
-            out.truncate(start);
         }
-        ended.map(|()| length)
     }
+}
+
+/// Writes the body of the frame that began at `start`, and ends it; gives the body's length. A frame
+/// that cannot be is taken back.
+pub(super) fn body(
+    out: &mut Vec<u8>,
+    start: usize,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+) -> Result<usize, EncodeError> {
+    let body = out.len();
+    let written = write(out);
+    let length = out.len() - body;
+    let ended = written.and_then(|()| frame::finish(out, start));
+    if ended.is_err() {
+        out.truncate(start);
+    }
+    ended.map(|()| length)
+}
+
+/// What is written already.
+pub(super) fn verbatim(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), EncodeError> {
+    out.extend_from_slice(bytes);
+    Ok(())
 }
 
 /// The head of a call; tells whether its method has a new number.

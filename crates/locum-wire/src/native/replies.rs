@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::calls::Form;
+use super::calls::{Form, body, verbatim};
 use super::frame::{self, Kind, Writer};
 use super::{failure, field};
 use crate::rpc::{CallId, EncodeError, Failure};
@@ -30,7 +30,23 @@ impl Replies {
         id: &CallId,
         value: &T,
     ) -> Result<(), EncodeError> {
-        self.value(out, Kind::REPLY, id, value).map(|_| ())
+        let (id, form) = named(id)?;
+        self.body(out, Kind::REPLY, id, form, |out| form.encode(out, value)).map(|_| ())
+    }
+
+    /// The same of a value that is written already, in the form that `id` asks for.
+    ///
+    /// # Errors
+    ///
+    /// The frame would be too long; then nothing was written.
+    pub(crate) fn forward(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: &CallId,
+        value: &[u8],
+    ) -> Result<(), EncodeError> {
+        let (id, form) = named(id)?;
+        self.body(out, Kind::REPLY, id, form, |out| verbatim(out, value)).map(|_| ())
     }
 
     /// How it failed.
@@ -72,7 +88,23 @@ impl Replies {
         id: &CallId,
         item: &T,
     ) -> Result<usize, EncodeError> {
-        self.value(out, Kind::ITEM, id, item)
+        let (id, form) = named(id)?;
+        self.body(out, Kind::ITEM, id, form, |out| form.encode(out, item))
+    }
+
+    /// The same of an item that is written already, in the form that `id` asks for.
+    ///
+    /// # Errors
+    ///
+    /// The frame would be too long; then nothing was written.
+    pub(crate) fn forward_item(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: &CallId,
+        item: &[u8],
+    ) -> Result<usize, EncodeError> {
+        let (id, form) = named(id)?;
+        self.body(out, Kind::ITEM, id, form, |out| verbatim(out, item))
     }
 
     /// This side can take so many bytes more of the stream that comes with the call `id`.
@@ -97,17 +129,17 @@ impl Replies {
         self.writer.small(out, Kind::GOAWAY, |out| field::put_number(out, calls));
     }
 
-    fn value<T: Serialize + ?Sized>(
+    fn body(
         &mut self,
         out: &mut Vec<u8>,
         kind: Kind,
-        id: &CallId,
-        value: &T,
+        id: u64,
+        form: Form,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
     ) -> Result<usize, EncodeError> {
-        let (id, form) = named(id)?;
         let start = self.writer.begin(out, form.mark(kind));
         field::put_number(out, id);
-        form.encode(out, start, value)
+        body(out, start, write)
     }
 }
 

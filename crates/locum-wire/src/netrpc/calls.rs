@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::header::{Header, Writer};
 use super::{CANCEL, CancelArgs};
-use crate::gob::{Encoder, Typed};
-use crate::rpc::{CallHead, EncodeError, Shape};
+use crate::gob::{Encoder, Raw, Typed};
+use crate::rpc::{CallHead, EncodeError, Limits, Shape};
 
 /// Writes a stream of calls.
 #[derive(Debug)]
@@ -51,6 +51,27 @@ impl Calls {
     ) -> Result<(), EncodeError> {
         let header = Header { method: head.method.as_bytes(), seq: head.id, error: b"" };
         self.headers.put(out, header, |out| self.encoder.put(out, args))
+    }
+
+    /// The same with an argument that came over another stream.
+    ///
+    /// # Errors
+    ///
+    /// The value is malformed; then nothing was written.
+    pub fn copy(
+        &mut self,
+        out: &mut Vec<u8>,
+        head: &CallHead<'_>,
+        args: &Raw<'_>,
+        limits: &Limits,
+    ) -> Result<(), EncodeError> {
+        let header = Header { method: head.method.as_bytes(), seq: head.id, error: b"" };
+        self.headers.put(out, header, |out| self.encoder.copy(out, args, limits))
+    }
+
+    /// How many types the stream has defined: see [`Encoder::defined`].
+    pub fn defined(&self) -> usize {
+        self.encoder.defined()
     }
 
     /// Gives up the call `id` by a call of its own, with the number `own`. Its answer says nothing: a stock

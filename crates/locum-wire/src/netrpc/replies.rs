@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::header::{Header, Writer};
-use crate::gob::Encoder;
-use crate::rpc::{CallId, EncodeError, Failure, Shape};
+use crate::gob::{Encoder, Raw, Typed};
+use crate::rpc::{CallId, EncodeError, Failure, Limits, Shape};
 
 /// Writes a stream of answers.
 #[derive(Debug)]
@@ -37,6 +37,46 @@ impl Replies {
         let schema = shape.gob().map_err(|error| EncodeError(error.to_string()))?;
         let header = Header { method: method.as_bytes(), seq: *seq, error: b"" };
         self.headers.put(out, header, |out| self.encoder.encode(out, schema, value))
+    }
+
+    /// The same of a value whose type only its own description knows.
+    ///
+    /// # Errors
+    ///
+    /// The value is none that its description describes; then nothing was written.
+    pub fn value(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: &CallId,
+        method: &str,
+        value: &Typed,
+    ) -> Result<(), EncodeError> {
+        let CallId::Number(seq) = id else { return Ok(()) };
+        let header = Header { method: method.as_bytes(), seq: *seq, error: b"" };
+        self.headers.put(out, header, |out| self.encoder.put(out, value))
+    }
+
+    /// The same of a value that came over another stream.
+    ///
+    /// # Errors
+    ///
+    /// The value is malformed; then nothing was written.
+    pub fn copy(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: &CallId,
+        method: &str,
+        value: &Raw<'_>,
+        limits: &Limits,
+    ) -> Result<(), EncodeError> {
+        let CallId::Number(seq) = id else { return Ok(()) };
+        let header = Header { method: method.as_bytes(), seq: *seq, error: b"" };
+        self.headers.put(out, header, |out| self.encoder.copy(out, value, limits))
+    }
+
+    /// How many types the stream has defined: see [`Encoder::defined`].
+    pub fn defined(&self) -> usize {
+        self.encoder.defined()
     }
 
     /// How a call of `method` failed: a text, and an empty struct where the reply would be. An empty text

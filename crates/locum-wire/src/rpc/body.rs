@@ -1,10 +1,10 @@
 //! The argument of a call, or what it returns.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 use super::Limits;
 use crate::{gob, jsonrpc, native};
@@ -55,22 +55,19 @@ impl<'a> Body<'a> {
     ///
     /// The value is malformed, JSON has nothing like it, or it is postcard, which only its type can read.
     pub fn to_json(&self) -> Result<String, DecodeError> {
+        self.json(&Limits::default()).map(Cow::into_owned)
+    }
+
+    /// The same, within these limits; JSON is given as it stands, in one line.
+    pub(super) fn json(&self, limits: &Limits) -> Result<Cow<'a, str>, DecodeError> {
         match self.form {
             Form::Gob { types, id } => {
-                let limits = Limits::default();
                 let raw = gob::Raw { types, id, bytes: self.bytes };
-                let value = gob::Typed::decode(&raw, &limits)?;
-                value.to_json(&limits).map_err(|error| DecodeError(error.to_string()))
+                let json = gob::Typed::decode(&raw, limits)?.to_json(limits);
+                json.map(Cow::Owned).map_err(|error| DecodeError(error.0))
             }
-            Form::Json => {
-                let json: &RawValue = serde_json::from_slice(self.bytes)
-                    .map_err(|error| DecodeError(format!("json: {error}")))?;
-                Ok(json.get().to_owned())
-            }
-            Form::Postcard => Err(DecodeError(
-                "postcard: only its type can read this; call in JSON, and it is answered so"
-                    .to_owned(),
-            )),
+            Form::Json => jsonrpc::line(self.bytes, limits),
+            Form::Postcard => Err(DecodeError(POSTCARD.to_owned())),
         }
     }
 
@@ -113,6 +110,10 @@ impl OwnedBody {
         }
     }
 }
+
+/// Why a value by postcard is shown to nobody, and passed on to nobody who speaks something else.
+pub(super) const POSTCARD: &str =
+    "postcard: only its type can read this; call in JSON, and it is answered so";
 
 /// A value could not be read; the text is for a person, and is what the peer is told.
 #[derive(Clone, Debug, PartialEq, Eq)]

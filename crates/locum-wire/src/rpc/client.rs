@@ -78,6 +78,16 @@ impl Calls {
         }
     }
 
+    /// How many types the stream has defined, on gob. They stay for its life, and a peer takes only so many
+    /// (see [`Limits::types`]), so that who [forwards](Self::forward) what others define has to begin another
+    /// stream in time.
+    pub fn defined(&self) -> usize {
+        match self {
+            Self::Gob(calls) => calls.defined(),
+            Self::Json(_) | Self::Native(_) => 0,
+        }
+    }
+
     /// Gives up the call `id`. Over gob that is a call of its own, with the id `own`; its answer, which
     /// a stock Go server gives as an error, says nothing.
     pub fn cancel(&mut self, out: &mut Vec<u8>, id: u64, own: u64) {

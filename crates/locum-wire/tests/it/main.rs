@@ -6,6 +6,7 @@ mod connect;
 mod corpus;
 mod detect;
 mod facade;
+mod forward;
 mod gateway;
 mod gob;
 mod jsonrpc;
