@@ -8,6 +8,8 @@
 
 #![warn(missing_docs)]
 
+#[cfg(feature = "tls")]
+pub mod certificate;
 pub mod connect;
 pub mod detect;
 pub mod gob;

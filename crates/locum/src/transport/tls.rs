@@ -15,10 +15,6 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::Io;
 
-mod identity;
-
-pub use identity::identity;
-
 /// How a server proves who it is, and whether its clients have to.
 ///
 /// ```no_run
@@ -170,6 +166,14 @@ impl ClientSettings {
         let stream = TlsConnector::from(Arc::clone(&self.config)).connect(name, io).await?;
         Ok(Io::Tls(Box::new(stream.into())))
     }
+}
+
+/// Who the peer of a TLS connection has proved to be: the first URI of its certificate (SPIFFE puts its
+/// identities there), else the first DNS name, else the common name.
+pub fn identity(io: &Io) -> Option<String> {
+    let Io::Tls(stream) = io else { return None };
+    let (_, session) = stream.get_ref();
+    locum_wire::certificate::identity(session.peer_certificates()?.first()?)
 }
 
 /// A certificate, those that lead to its authority, and its key.

@@ -1,20 +1,29 @@
-//! Who a certificate is for, as one text.
+//! Whom a certificate names.
+//!
+//! Nothing is verified here: whoever asks has a certificate that a handshake of TLS has verified.
 
-use crate::transport::Io;
+use pki_types::CertificateDer;
+use webpki::EndEntityCert;
 
-/// Who the peer of a TLS connection has proved to be: the first URI of its certificate (SPIFFE puts its
-/// identities there), else the first DNS name, else the common name.
-pub fn identity(io: &Io) -> Option<String> {
-    let Io::Tls(stream) = io else { return None };
-    let (_, session) = stream.get_ref();
-    let certificate = session.peer_certificates()?.first()?;
-    let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
+/// Who a certificate's holder is, as one text: the first URI (SPIFFE puts its identities there), else the
+/// first DNS name, else the common name.
+pub fn identity(certificate: &[u8]) -> Option<String> {
+    let certificate = CertificateDer::from(certificate);
+    let certificate = EndEntityCert::try_from(&certificate).ok()?;
     let name =
         certificate.valid_uri_names().next().or_else(|| certificate.valid_dns_names().next());
     match name {
         Some(name) => Some(name.to_owned()),
         None => common_name(certificate.subject()).map(str::to_owned),
     }
+}
+
+/// The DNS names that a certificate is for, `*.example.com` among them. None in one that cannot be read.
+pub fn dns_names(certificate: &[u8]) -> Vec<String> {
+    let certificate = CertificateDer::from(certificate);
+    EndEntityCert::try_from(&certificate)
+        .map(|certificate| certificate.valid_dns_names().map(str::to_owned).collect())
+        .unwrap_or_default()
 }
 
 /// The common name in the DER of a `Name` (RFC 5280 §4.1.2.4): sets of pairs of an identifier and a string.
