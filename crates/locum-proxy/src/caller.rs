@@ -27,6 +27,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) listener: &'a Listener,
     /// The peer's address; `None` on a unix socket.
     pub(crate) peer: Option<IpAddr>,
+    /// It spoke under TLS.
+    pub(crate) secure: bool,
     pub(crate) stream: RefCell<&'a mut Stream>,
     pub(crate) upload: RefCell<Upload<'a>>,
     /// Watches over the client's pace.
@@ -65,6 +67,7 @@ impl<'a> Caller<'a> {
             head,
             listener,
             peer,
+            secure: stream.is_secure(),
             stream: RefCell::new(stream),
             upload: RefCell::new(upload),
             alarm,

@@ -17,7 +17,10 @@ use crate::forward::Persistence;
 use crate::listener::{Listener, Seat};
 use crate::refusal::Refusal;
 use crate::stream::Stream;
+use crate::stream::tls::Tls;
 use crate::worker::Worker;
+
+mod handshake;
 
 /// A client's connection. While it is idle it holds no buffer and no head.
 pub(crate) struct Client {
@@ -69,6 +72,10 @@ impl Client {
         seat: Seat,
         worker: &Worker,
     ) -> Box<Self> {
+        let stream = match &listener.tls {
+            Some(config) => Stream::Tls(Tls::accepted(stream, config, &worker.buffers)),
+            None => stream,
+        };
         Box::new(Self {
             stream,
             buffer: Buffer::new(&worker.buffers),
@@ -83,10 +90,18 @@ impl Client {
 
     /// Serves requests until the connection ends.
     pub(crate) async fn serve(mut self: Box<Self>, worker: &Worker) {
+        if self.stream.is_secure()
+            && let Err(error) = self.shake_hands(worker).await
+        {
+            return Box::pin(self.turn_down(error, worker)).await;
+        }
         loop {
             match self.next_request(worker).await {
                 Arrival::Head => {}
-                Arrival::End => return,
+                Arrival::End => {
+                    self.stream.part();
+                    return;
+                }
                 Arrival::Refused(refusal) => {
                     worker.shard.count_refused(self.listener.label, refusal.counted_as());
                     let mut out = worker.scratch();

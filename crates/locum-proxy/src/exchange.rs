@@ -430,7 +430,7 @@ impl Drop for UnderWay<'_, '_> {
 impl Failure {
     pub(crate) fn cause(&self) -> Cause {
         match self {
-            Self::Connect(ConnectError::Failed(_)) => Cause::Connect,
+            Self::Connect(ConnectError::Failed(_) | ConnectError::Handshake(_)) => Cause::Connect,
             Self::Connect(ConnectError::TimedOut) => Cause::ConnectTimeout,
             Self::Closed => Cause::Reset,
             Self::Protocol(_) | Self::Unexpected(_) => Cause::Protocol,

@@ -205,6 +205,7 @@ fn write_forwarded(head: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits) {
         fields.map(|field| field.value).filter(|value| !value.is_empty())
     };
     let address = Address(caller.peer);
+    let scheme: &[u8] = if caller.secure { b"https" } else { b"http" };
 
     if !edits.drops(b"x-forwarded-for") {
         head.extend_from_slice(b"X-Forwarded-For: ");
@@ -217,7 +218,8 @@ fn write_forwarded(head: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits) {
     }
     let host = request.host().unwrap_or_default();
     if !edits.drops(b"x-forwarded-proto") {
-        field(head, b"X-Forwarded-Proto", earlier(Name::XForwardedProto).next().unwrap_or(b"http"));
+        let scheme = earlier(Name::XForwardedProto).next().unwrap_or(scheme);
+        field(head, b"X-Forwarded-Proto", scheme);
     }
     if !edits.drops(b"x-forwarded-host") {
         field(head, b"X-Forwarded-Host", earlier(Name::XForwardedHost).next().unwrap_or(host));
@@ -236,7 +238,9 @@ fn write_forwarded(head: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits) {
             head.extend_from_slice(host);
             head.push(b'"');
         }
-        head.extend_from_slice(b";proto=http\r\n");
+        head.extend_from_slice(b";proto=");
+        head.extend_from_slice(scheme);
+        head.extend_from_slice(b"\r\n");
     }
 }
 

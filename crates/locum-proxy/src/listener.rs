@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rustls::ServerConfig;
 use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 
 use crate::label::Label;
-use crate::tls;
+use crate::plan::Error;
+use crate::tls::{self, Alpn};
 
 /// One listener as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,11 +126,19 @@ impl Default for Limits {
     }
 }
 
+impl Settings {
+    fn alpn(&self) -> Alpn {
+        if self.protocol.takes_http() { Alpn::Http } else { Alpn::None }
+    }
+}
+
 /// A listener of a running plan.
 pub struct Listener {
     /// What it was built from.
     pub settings: Settings,
     pub(crate) label: Label,
+    /// What its clients' handshakes are answered with.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     /// Shared by every plan that has a listener of this name on this address.
     pub(crate) census: Arc<Census>,
 }
@@ -141,16 +151,31 @@ pub(crate) struct Census {
 }
 
 impl Listener {
-    pub(crate) fn build(settings: &Settings, previous: Option<Arc<Self>>) -> Arc<Self> {
-        let kept = previous.filter(|previous| previous.settings.bind == settings.bind);
-        match kept {
-            Some(kept) if kept.settings == *settings => kept,
-            kept => Arc::new(Self {
-                settings: settings.clone(),
-                label: Label::of(&settings.name),
-                census: kept.map_or_else(Arc::default, |kept| Arc::clone(&kept.census)),
-            }),
+    pub(crate) fn build(
+        settings: &Settings,
+        previous: Option<&Arc<Self>>,
+    ) -> Result<Arc<Self>, Error> {
+        let previous = previous.filter(|previous| previous.settings.bind == settings.bind);
+        if let Some(kept) = previous.filter(|previous| previous.settings == *settings) {
+            return Ok(Arc::clone(kept));
         }
+        // Kept as long as it may be: with it go the tickets that clients come back with.
+        let kept = previous.filter(|previous| {
+            previous.settings.tls == settings.tls && previous.settings.alpn() == settings.alpn()
+        });
+        let tls = match (&settings.tls, kept) {
+            (_, Some(kept)) => kept.tls.clone(),
+            (None, None) => None,
+            (Some(tls), None) => {
+                Some(tls.build(settings.alpn(), &format!("listeners.{}.tls", settings.name))?)
+            }
+        };
+        Ok(Arc::new(Self {
+            settings: settings.clone(),
+            label: Label::of(&settings.name),
+            tls,
+            census: previous.map(|previous| Arc::clone(&previous.census)).unwrap_or_default(),
+        }))
     }
 
     /// Connections open now.

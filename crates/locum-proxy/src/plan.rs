@@ -111,14 +111,11 @@ impl Plan {
             upstreams.push(Upstream::build(wanted, guard, kept)?);
         }
 
-        let listeners: Vec<_> = settings
-            .listeners
-            .iter()
-            .map(|wanted| {
-                let kept = previous.and_then(|plan| plan.listener(&wanted.name));
-                Listener::build(wanted, kept.cloned())
-            })
-            .collect();
+        let listeners = settings.listeners.iter().map(|wanted| {
+            let kept = previous.and_then(|plan| plan.listener(&wanted.name));
+            Listener::build(wanted, kept)
+        });
+        let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
 
         let mut routes = Vec::with_capacity(settings.routes.len());
         for (index, wanted) in settings.routes.iter().enumerate() {

@@ -82,6 +82,12 @@ impl Refusal {
         Self::new(404, "no_route", "destination_not_found", "no route takes this request")
     }
 
+    /// The client spoke without TLS to a listener that takes nothing else.
+    pub(crate) fn without_tls() -> Self {
+        let detail = "this listener is spoken to over TLS: the address begins with https://";
+        Self::new(400, "tls", "http_request_error", detail)
+    }
+
     /// The listener has as many connections as it may.
     pub(crate) fn connections() -> Self {
         let detail = "this listener has as many connections as it may";
@@ -137,6 +143,10 @@ impl Refusal {
                 let detail = format!("cannot connect to upstream \"{upstream}\": {error}");
                 Self::new(503, "connect", "connection_refused", detail)
             }
+            Failure::Connect(ConnectError::Handshake(error)) => {
+                let detail = format!("no TLS with upstream \"{upstream}\": {error}");
+                Self::new(502, "tls", error.proxy_error(), detail)
+            }
             Failure::Connect(ConnectError::TimedOut) => {
                 let detail = format!("connecting to upstream \"{upstream}\" took too long");
                 Self::new(504, "connect_timeout", "connection_timeout", detail)
@@ -178,6 +188,7 @@ impl Refusal {
             408 => "timeout",
             413 | 414 | 431 => "too_large",
             404 | 503 => self.reason,
+            _ if self.reason == "tls" => self.reason,
             _ => "malformed",
         }
     }

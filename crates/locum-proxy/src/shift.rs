@@ -174,7 +174,10 @@ fn welcome(worker: &Rc<Worker>, stream: Stream, peer: Option<SocketAddr>, name: 
     let client = peer.map(|peer| peer.ip().to_canonical());
     let Some(seat) = listener.admit(client) else {
         worker.shard.count_refused(listener.label, "connections");
-        spawn_local(turn_away(stream));
+        // Who waits for a handshake understands no other word, and one is more than we can spare.
+        if listener.tls.is_none() {
+            spawn_local(turn_away(stream));
+        }
         return;
     };
     let client = Client::new(stream, peer, Arc::clone(listener), seat, worker);

@@ -12,20 +12,58 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use tls::{HandshakeError, Tls};
+
+pub(crate) mod tls;
+
 /// A connected stream of bytes.
-#[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<Tls>),
 }
 
 impl Stream {
+    /// Ready once the peer is who it has to be, as far as anything is asked of it.
+    pub(crate) fn poll_handshake(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), HandshakeError>> {
+        match self {
+            Self::Tls(stream) => stream.poll_handshake(cx),
+            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Whether nobody on the way can read it.
+    pub(crate) fn is_secure(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// The stream below. What has come under TLS is lost with it.
+    pub(crate) fn without_tls(self) -> Self {
+        match self {
+            Self::Tls(stream) => stream.into_under(),
+            plain => plain,
+        }
+    }
+
+    /// Whom the certificate names that the peer has shown; empty if it names nobody, `None` if the peer has
+    /// shown none.
+    pub(crate) fn identity(&self) -> Option<&str> {
+        match self {
+            Self::Tls(stream) => stream.identity(),
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
+
     /// Ready once a read would bring something: bytes, the end, or an error. Takes no buffer, so
     /// that an idle connection holds none.
     pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
+            Self::Tls(stream) => stream.poll_readable(cx),
         }
     }
 
@@ -42,7 +80,8 @@ impl Stream {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Writes some of `bytes`.
+    /// Writes some of `bytes`. Pending, some of them may be on their way already: the next write has to
+    /// begin with the same bytes.
     pub(crate) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -51,7 +90,7 @@ impl Stream {
         Pin::new(self).poll_write(cx, bytes)
     }
 
-    /// Writes some of two runs of bytes in one system call.
+    /// Writes some of two runs of bytes in one system call, otherwise as [`poll_send`](Self::poll_send).
     pub(crate) fn poll_send_both(
         &mut self,
         cx: &mut Context<'_>,
@@ -69,15 +108,7 @@ impl Stream {
             return None;
         }
         // Readiness may be left over from a read that just fitted, so ask the kernel.
-        let looked = match &*self {
-            Self::Tcp(stream) => {
-                stream.try_io(Interest::READABLE, || peek_at(&SockRef::from(stream)))
-            }
-            Self::Unix(stream) => {
-                stream.try_io(Interest::READABLE, || peek_at(&SockRef::from(stream)))
-            }
-        };
-        match looked {
+        match self.look() {
             Ok(count) => Some(count > 0),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 // The readiness was stale and is cleared now; register for the real one.
@@ -88,6 +119,19 @@ impl Stream {
         }
     }
 
+    /// How many bytes there are to read, as far as it matters whether there is any.
+    fn look(&self) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => {
+                stream.try_io(Interest::READABLE, || peek_at(&SockRef::from(stream)))
+            }
+            Self::Unix(stream) => {
+                stream.try_io(Interest::READABLE, || peek_at(&SockRef::from(stream)))
+            }
+            Self::Tls(stream) => Ok(stream.readable()),
+        }
+    }
+
     /// Says that nothing more will be sent.
     pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(self).poll_shutdown(cx)
@@ -95,9 +139,21 @@ impl Stream {
 
     /// Makes the coming close a reset, so that the peer cannot take what it got for the whole.
     pub(crate) fn reset_on_close(&self) {
-        let Self::Tcp(stream) = self else { return };
-        // Where it fails the connection is gone already.
-        let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        match self {
+            // Where it fails the connection is gone already.
+            Self::Tcp(stream) => {
+                let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+            }
+            Self::Tls(stream) => stream.reset_on_close(),
+            Self::Unix(_) => {}
+        }
+    }
+
+    /// Says that the coming close is meant, where a close alone does not, if the peer takes that at once.
+    pub(crate) fn part(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.part();
+        }
     }
 }
 
@@ -115,6 +171,11 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => {
+                let count = ready!(stream.poll_fill(cx, buffer.initialize_unfilled()))?;
+                buffer.advance(count);
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }
@@ -128,6 +189,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => stream.poll_send(cx, &[IoSlice::new(bytes)]),
         }
     }
 
@@ -139,11 +201,12 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => stream.poll_send(cx, slices),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Sockets have nothing to flush.
+        // What a write has taken has left.
         Poll::Ready(Ok(()))
     }
 
@@ -151,6 +214,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => stream.poll_finish(cx),
         }
     }
 }

@@ -10,11 +10,12 @@ use locum_policy::gates::breaker::{Per, Watch};
 use locum_policy::{Bound, Policy, Time};
 
 use locum_wire::rpc;
+use rustls::ClientConfig;
 
 use crate::label::Label;
 use crate::plan::Error;
 use crate::rpc::methods::Methods;
-use crate::tls;
+use crate::tls::{self, Alpn, Connector};
 
 pub use locum_policy::balance::Balance;
 
@@ -45,6 +46,12 @@ pub struct Settings {
     pub pool: PoolSettings,
     /// A policy run for each endpoint, inside the retries.
     pub endpoint_policy: Option<String>,
+}
+
+impl Settings {
+    fn alpn(&self) -> Alpn {
+        if self.protocol == Protocol::Http1 { Alpn::Http } else { Alpn::None }
+    }
 }
 
 /// What the endpoints of an upstream speak.
@@ -156,6 +163,7 @@ pub struct Upstream {
     /// Its endpoints, in the order of the file.
     pub endpoints: Vec<Arc<Endpoint>>,
     pub(crate) label: Label,
+    tls: Option<Arc<ClientConfig>>,
     /// The policy of each endpoint, in the same order; empty without one.
     guards: Vec<Bound>,
     /// The breakers of these, likewise.
@@ -173,6 +181,8 @@ pub struct Endpoint {
     /// What it was built from.
     pub settings: EndpointSettings,
     pub(crate) label: Label,
+    /// How it is spoken to under TLS, if it is.
+    pub(crate) tls: Option<Connector>,
     /// Unique in the process: what pools go by.
     pub(crate) uid: u32,
     in_flight: AtomicU32,
@@ -181,11 +191,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    fn new(settings: &EndpointSettings) -> Self {
+    fn new(settings: &EndpointSettings, tls: Option<Connector>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         Self {
             settings: settings.clone(),
             label: Label::of(&settings.name),
+            tls,
             uid: NEXT.fetch_add(1, Ordering::Relaxed),
             in_flight: AtomicU32::new(0),
             open: AtomicU32::new(0),
@@ -231,12 +242,29 @@ impl Upstream {
                 "name at least one \"host:port\"",
             ));
         }
-        let endpoints = settings.endpoints.iter().map(|wanted| {
-            let kept = previous.and_then(|previous| {
+        // What its connections are like; those of another kind cannot be taken over, nor tickets with them.
+        let alike = previous.filter(|previous| {
+            previous.settings.tls == settings.tls && previous.settings.alpn() == settings.alpn()
+        });
+        let path = format!("upstreams.{}.tls", settings.name);
+        let tls = match (&settings.tls, alike) {
+            (_, Some(alike)) => alike.tls.clone(),
+            (None, None) => None,
+            (Some(tls), None) => Some(tls.build(settings.alpn(), &path)?),
+        };
+        let endpoint = |wanted: &EndpointSettings| {
+            let kept = alike.and_then(|previous| {
                 previous.endpoints.iter().find(|endpoint| endpoint.settings == *wanted)
             });
-            kept.cloned().unwrap_or_else(|| Arc::new(Endpoint::new(wanted)))
-        });
+            if let Some(kept) = kept {
+                return Ok(Arc::clone(kept));
+            }
+            let connector = settings.tls.as_ref().zip(tls.as_ref());
+            let connector =
+                connector.map(|(settings, config)| settings.connector(config, &wanted.name, &path));
+            Ok(Arc::new(Endpoint::new(wanted, connector.transpose()?)))
+        };
+        let endpoints = settings.endpoints.iter().map(endpoint).collect::<Result<_, Error>>()?;
         let guards = guard.map_or_else(Vec::new, |policy| {
             settings.endpoints.iter().map(|endpoint| policy.bind(&endpoint.name)).collect()
         });
@@ -259,7 +287,8 @@ impl Upstream {
         Ok(Arc::new(Self {
             settings: settings.clone(),
             label: Label::of(&settings.name),
-            endpoints: endpoints.collect(),
+            endpoints,
+            tls,
             guards,
             watches,
             balancer,

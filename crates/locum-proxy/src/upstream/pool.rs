@@ -22,6 +22,8 @@ use super::{Endpoint, PoolSettings};
 use crate::buffer::{Buffer, Buffers};
 use crate::clock::Alarms;
 use crate::stream::Stream;
+use crate::stream::tls::{HandshakeError, Tls};
+use crate::tls::Connector;
 
 /// A connection to an endpoint. It lives in a box: it changes hands several times a call.
 pub(crate) struct Connection {
@@ -98,6 +100,8 @@ fn is_quiet(connection: &mut Connection) -> bool {
 pub(crate) enum ConnectError {
     /// Nobody listens, the network says no, or we have no descriptor left.
     Failed(io::Error),
+    /// The connection stands, but there is no TLS on it.
+    Handshake(HandshakeError),
     /// It took longer than it may.
     TimedOut,
 }
@@ -131,7 +135,7 @@ pub(crate) async fn connect(
 pub(crate) async fn dial(
     endpoint: &Endpoint,
     timeout: Duration,
-    _buffers: &Rc<Buffers>,
+    buffers: &Rc<Buffers>,
     alarms: &Rc<Alarms>,
 ) -> Result<Stream, ConnectError> {
     let alarm = alarms.alarm();
@@ -145,5 +149,13 @@ pub(crate) async fn dial(
     // Where an option is refused the connection is about to fail anyway, and the call will say so.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_keepalive(&crate::listener::keepalive());
-    Ok(Stream::Tcp(stream))
+    let Some(Connector { config, name }) = &endpoint.tls else { return Ok(Stream::Tcp(stream)) };
+    let mut stream = Tls::dialled(Stream::Tcp(stream), config, name.clone(), buffers)
+        .map_err(|error| ConnectError::Handshake(HandshakeError::Refused(error)))?;
+    poll_fn(|cx| match stream.poll_handshake(cx) {
+        Poll::Ready(shaken) => Poll::Ready(shaken.map_err(ConnectError::Handshake)),
+        Poll::Pending => alarm.poll(cx).map(|()| Err(ConnectError::TimedOut)),
+    })
+    .await?;
+    Ok(Stream::Tls(stream))
 }

@@ -1,0 +1,46 @@
+//! How a client's connection begins where TLS is spoken.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use super::Client;
+use crate::forward::Persistence;
+use crate::refusal::Refusal;
+use crate::stream::tls::HandshakeError;
+use crate::worker::Worker;
+
+impl Client {
+    /// Waits until the client has said and proved what it must, for as long as a head may take.
+    pub(super) async fn shake_hands(&mut self, worker: &Worker) -> Result<(), HandshakeError> {
+        self.alarm.arm_in(self.listener.settings.limits.header_timeout);
+        poll_fn(|cx| match self.stream.poll_handshake(cx) {
+            Poll::Ready(shaken) => Poll::Ready(shaken),
+            Poll::Pending if worker.closes_idle() => Poll::Ready(Err(HandshakeError::Gone)),
+            Poll::Pending => self.alarm.poll(cx).map(|()| Err(HandshakeError::TimedOut)),
+        })
+        .await
+    }
+
+    /// Ends a connection without TLS on it.
+    pub(super) async fn turn_down(mut self: Box<Self>, error: HandshakeError, worker: &Worker) {
+        if matches!(error, HandshakeError::Gone) {
+            return;
+        }
+        worker.shard.count_refused(self.listener.label, "tls");
+        tracing::debug!(
+            listener = self.listener.settings.name,
+            client = self.peer.map(tracing::field::display),
+            %error,
+            "no TLS with a client"
+        );
+        self.stream = self.stream.without_tls();
+        if matches!(error, HandshakeError::Plain) && self.listener.settings.protocol.takes_http() {
+            let mut out = worker.scratch();
+            Refusal::without_tls().write(&mut out, false, Persistence::Closed);
+            // Whether it is heard makes no difference: the connection ends.
+            let _ = self.send(&out).await;
+            worker.give_scratch(out);
+        }
+        self.linger().await;
+    }
+}

@@ -1,0 +1,4 @@
+//! The data path as a library, over real sockets: what is easier said in settings than in a file.
+
+mod setup;
+mod tls;

@@ -1,0 +1,222 @@
+//! What the tests share: a proxy with one listener and one upstream, authorities, and TLS that is spoken by
+//! other code than the proxy's.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use locum_proxy::listener::{self, Bind};
+use locum_proxy::metrics::{Exposition, Format};
+use locum_proxy::plan::Settings;
+use locum_proxy::tls::{Identity, Secret};
+use locum_proxy::upstream::{Balance, EndpointSettings, PoolSettings};
+use locum_proxy::{Options, Proxy, route, upstream};
+use locum_testkit::eventually;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// The listener `web`, and a route from there to the upstream `up` at this address.
+pub(crate) fn settings(upstream: SocketAddr) -> Settings {
+    Settings {
+        listeners: vec![listener::Settings {
+            name: "web".to_owned(),
+            bind: Bind::Tcp((Ipv4Addr::LOCALHOST, 0).into()),
+            protocol: listener::Protocol::Http,
+            tls: None,
+            trusted_proxies: Vec::new(),
+            limits: listener::Limits::default(),
+        }],
+        upstreams: vec![upstream::Settings {
+            name: "up".to_owned(),
+            endpoints: vec![EndpointSettings {
+                name: upstream.to_string(),
+                address: upstream,
+                weight: 1,
+                zone: None,
+            }],
+            protocol: upstream::Protocol::Http1,
+            tls: None,
+            types: Vec::new(),
+            balance: Balance::RoundRobin,
+            max_ejected: 0.0,
+            pool: PoolSettings::default(),
+            endpoint_policy: None,
+        }],
+        policies: Vec::new(),
+        auth: Vec::new(),
+        routes: vec![route::Settings {
+            name: "all".to_owned(),
+            listener: None,
+            matches: route::Match::default(),
+            action: route::Action::Forward(vec![("up".to_owned(), 1)]),
+            policy: None,
+            host: route::Host::Preserve,
+            rewrite: None,
+            request_headers: route::HeaderEdits::default(),
+            response_headers: route::HeaderEdits::default(),
+            max_body: None,
+            priority: 2,
+            auth: Vec::new(),
+        }],
+        drain: Duration::from_secs(1),
+        seed: None,
+    }
+}
+
+/// A running proxy. Dropping it drains it.
+pub(crate) struct Running(Proxy);
+
+impl Running {
+    pub(crate) fn start(settings: Settings) -> Self {
+        let options = Options { workers: 1, ..Options::default() };
+        Self(Proxy::start(settings, options).unwrap())
+    }
+
+    pub(crate) fn reload(&self, settings: Settings) {
+        self.0.reload(settings).unwrap();
+    }
+
+    /// Where the listener `web` listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        let Bind::Tcp(address) = self.0.bound()["web"] else { panic!("a TCP listener") };
+        address
+    }
+
+    /// Waits until a sample, such as `locum_refused_total{listener="web",reason="tls"}`, has this value.
+    pub(crate) fn counts(&self, series: &str, value: u64) {
+        let line = format!("{series} {value}");
+        eventually(&line, || self.metrics().lines().any(|found| found == line));
+    }
+
+    pub(crate) fn metrics(&self) -> String {
+        let mut text = Exposition::new(Format::Prometheus);
+        self.0.render(&mut text);
+        text.finish()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.drain();
+    }
+}
+
+/// Signs certificates.
+pub(crate) struct Authority {
+    pub(crate) pem: Vec<u8>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "authority");
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem().into_bytes();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    /// A certificate for these DNS names or addresses.
+    pub(crate) fn sign(&self, names: &[&str]) -> Identity {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        self.sign_params(&CertificateParams::new(names).unwrap())
+    }
+
+    pub(crate) fn sign_params(&self, params: &CertificateParams) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        Identity {
+            chain: params.signed_by(&key, &self.issuer).unwrap().pem().into_bytes(),
+            key: Secret(key.serialize_pem().into_bytes()),
+        }
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(&self.pem).unwrap()).unwrap();
+        roots
+    }
+
+    /// A client that believes this authority, and is `identity` if that is asked for.
+    pub(crate) fn client(&self, identity: Option<&Identity>) -> Arc<ClientConfig> {
+        let builder = ClientConfig::builder().with_root_certificates(self.roots());
+        Arc::new(match identity.map(parse) {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
+        })
+    }
+
+    /// A server of this authority's with that name; with `clients`, only for clients of theirs.
+    pub(crate) fn server(&self, name: &str, clients: Option<&Self>) -> Arc<ServerConfig> {
+        let (chain, key) = parse(&self.sign(&[name]));
+        let builder = ServerConfig::builder();
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(clients) => {
+                let verifier = WebPkiClientVerifier::builder(Arc::new(clients.roots()));
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        Arc::new(builder.with_single_cert(chain, key).unwrap())
+    }
+}
+
+fn parse(identity: &Identity) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let chain = CertificateDer::pem_slice_iter(&identity.chain).collect::<Result<_, _>>().unwrap();
+    (chain, PrivateKeyDer::from_pem_slice(&identity.key.0).unwrap())
+}
+
+/// An address where TLS is spoken for the plain peer at `to`.
+pub(crate) fn in_front_of(to: SocketAddr, config: Arc<ServerConfig>) -> SocketAddr {
+    relay(move |near| {
+        let acceptor = TlsAcceptor::from(Arc::clone(&config));
+        async move {
+            let mut near = acceptor.accept(near).await?;
+            let mut far = TcpStream::connect(to).await?;
+            copy_bidirectional(&mut near, &mut far).await
+        }
+    })
+}
+
+/// An address from where plain clients come to `to` under TLS, which has to be `name`.
+pub(crate) fn towards(to: SocketAddr, name: &str, config: Arc<ClientConfig>) -> SocketAddr {
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    relay(move |mut near| {
+        let connector = TlsConnector::from(Arc::clone(&config));
+        let name = name.clone();
+        async move {
+            let far = TcpStream::connect(to).await?;
+            let mut far = connector.connect(name, far).await?;
+            copy_bidirectional(&mut near, &mut far).await
+        }
+    })
+}
+
+/// Does `join` with each connection to the address that it gives, until the process ends.
+fn relay<F>(join: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = std::io::Result<(u64, u64)>> + 'static,
+{
+    let (bound, address) = channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async move {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            bound.send(listener.local_addr().unwrap()).unwrap();
+            loop {
+                let (near, _) = listener.accept().await.unwrap();
+                // How it ends is seen by whoever is at its ends.
+                tokio::task::spawn_local(join(near));
+            }
+        });
+    });
+    address.recv().unwrap()
+}
