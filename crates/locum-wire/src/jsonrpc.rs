@@ -35,9 +35,10 @@ mod text;
 mod write;
 
 pub use answers::Answers;
+pub(crate) use call::by_position;
 pub use calls::Calls;
 pub(crate) use line::line;
-pub(crate) use read::decode;
+pub(crate) use read::{decode, decode_params};
 pub use replies::Replies;
 pub use requests::{MOST_IN_BATCH, Requests};
 

@@ -131,6 +131,20 @@ impl Typed {
     ) -> Result<Self, JsonError> {
         from_json::from_json(text, hint, limits)
     }
+
+    /// The same of arguments by position, a JSON array: one is the argument itself. Several are the fields of a
+    /// struct in their order, if the hint is one, and otherwise an array.
+    ///
+    /// # Errors
+    ///
+    /// As above, or there are more of them than fields.
+    pub(crate) fn from_params(
+        params: &str,
+        hint: Option<(&Arc<Types>, TypeId)>,
+        limits: &Limits,
+    ) -> Result<Self, JsonError> {
+        from_json::from_params(params, hint, limits)
+    }
 }
 
 impl fmt::Display for JsonError {

@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use super::code;
 use super::envelope::{Members, Parts, string};
 use crate::netrpc;
-use crate::rpc::{CallId, Class, Failure, Fatal, Protocol};
+use crate::rpc::{Body, CallId, Class, Failure, Fatal, Form, Protocol};
 
 /// A call, or what is to be answered to something else.
 pub(super) struct Call<'a> {
     pub(super) id: CallId,
     pub(super) method: Cow<'a, str>,
-    /// The argument as JSON; the empty text where JSON-RPC 1.0 lacks it.
-    pub(super) args: Result<&'a str, Failure<'static>>,
+    /// The argument; the empty text where JSON-RPC 1.0 lacks it.
+    pub(super) args: Result<Body<'a>, Failure<'static>>,
 }
 
 impl<'a> Call<'a> {
@@ -59,9 +59,11 @@ impl<'a> Call<'a> {
             Some(_) => return Self::invalid(batched),
         };
         let args = match members.params.exact {
-            None | Some("null") => Some("null"),
-            Some(params) if params.starts_with('{') => Some(params),
-            Some(params) if params.starts_with('[') => Some(by_position(params)),
+            None | Some("null") => Some(json("null")),
+            Some(params) if params.starts_with('{') => Some(json(params)),
+            Some(params) if params.starts_with('[') => {
+                Some(Body { bytes: params.as_bytes(), form: Form::Params })
+            }
             Some(_) => None,
         };
         let (Some(method), Some(args)) = (members.method.exact.and_then(string), args) else {
@@ -84,9 +86,9 @@ impl<'a> Call<'a> {
         };
         let args = match members.params.folded {
             _ if netrpc::split(&method).is_none() => Err(Failure::ill_formed(&method)),
-            None | Some("null") => Ok(""),
+            None | Some("null") => Ok(json("")),
             Some(params) if params.starts_with('[') => {
-                Ok(Parts::of(params).element().unwrap_or("null"))
+                Ok(json(Parts::of(params).element().unwrap_or("null")))
             }
             Some(_) => Err(Failure::bad_arguments(
                 "json: cannot unmarshal params: not an array of one argument",
@@ -96,9 +98,13 @@ impl<'a> Call<'a> {
     }
 }
 
+fn json(argument: &str) -> Body<'_> {
+    Body { bytes: argument.as_bytes(), form: Form::Json }
+}
+
 /// The argument that `params`, an array, gives: what is in it, or several as they stand, which are then the
 /// fields of a struct in their order.
-fn by_position(params: &str) -> &str {
+pub(crate) fn by_position(params: &str) -> &str {
     let mut parts = Parts::of(params);
     match (parts.element(), parts.element()) {
         (None, _) => "null",

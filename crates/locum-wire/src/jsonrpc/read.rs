@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use serde::de::{self, DeserializeOwned, Visitor};
 
 use super::RAW;
+use super::call::by_position;
 use super::error::{Error, Struct};
 use super::members::{Elements, Members, Variant};
 use super::scan::{Scanner, white};
@@ -20,7 +21,19 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError
     if bytes.is_empty() {
         return Err(DecodeError("jsonrpc: request body missing params".to_owned()));
     }
-    let text = str::from_utf8(bytes).map_err(|_| DecodeError("json: invalid UTF-8".to_owned()))?;
+    read(utf8(bytes)?)
+}
+
+/// Reads the argument that `params`, an array of 2.0, gives.
+pub(crate) fn decode_params<T: DeserializeOwned>(params: &[u8]) -> Result<T, DecodeError> {
+    read(by_position(utf8(params)?))
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, DecodeError> {
+    str::from_utf8(bytes).map_err(|_| DecodeError("json: invalid UTF-8".to_owned()))
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
     let (mut missing, mut repeated) = (Vec::new(), Vec::new());
     loop {
         let mut reader = Reader { repeated: &repeated, ..Reader::new(text, &missing) };

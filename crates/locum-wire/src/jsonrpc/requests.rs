@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::call::Call;
 use super::envelope::Parts;
 use super::scan::{Invalid, Scanner, length, white};
-use crate::rpc::{Body, CallId, Fatal, Form, Limits, Metadata, Protocol, Request};
+use crate::rpc::{CallId, Fatal, Limits, Metadata, Protocol, Request};
 
 /// Reads a stream of requests, 1.0 and 2.0 as they come.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Requests {
                 attempt: 1,
                 trace: None,
                 metadata: Metadata::default(),
-                args: Body { bytes: args.as_bytes(), form: Form::Json },
+                args,
                 streams: false,
             },
         }))

@@ -30,6 +30,9 @@ pub enum Form<'a> {
     },
     /// As JSON.
     Json,
+    /// As the params of JSON-RPC 2.0 by position, a JSON array: one is the argument itself, several are the
+    /// fields of a struct in their order. Only arguments are.
+    Params,
     /// By postcard.
     Postcard,
 }
@@ -44,6 +47,7 @@ impl<'a> Body<'a> {
         match self.form {
             Form::Gob { types, id } => gob::decode(types, id, self.bytes),
             Form::Json => jsonrpc::decode(self.bytes),
+            Form::Params => jsonrpc::decode_params(self.bytes),
             Form::Postcard => native::decode(self.bytes),
         }
     }
@@ -67,6 +71,10 @@ impl<'a> Body<'a> {
                 json.map(Cow::Owned).map_err(|error| DecodeError(error.0))
             }
             Form::Json => jsonrpc::line(self.bytes, limits),
+            Form::Params => Ok(match jsonrpc::line(self.bytes, limits)? {
+                Cow::Borrowed(params) => Cow::Borrowed(jsonrpc::by_position(params)),
+                Cow::Owned(params) => Cow::Owned(jsonrpc::by_position(&params).to_owned()),
+            }),
             Form::Postcard => Err(DecodeError(POSTCARD.to_owned())),
         }
     }
@@ -77,6 +85,7 @@ impl<'a> Body<'a> {
         match self.form {
             Form::Gob { types, id } => OwnedBody::Gob { types: Arc::clone(types), id, bytes },
             Form::Json => OwnedBody::Json(bytes),
+            Form::Params => OwnedBody::Params(bytes),
             Form::Postcard => OwnedBody::Postcard(bytes),
         }
     }
@@ -96,6 +105,8 @@ pub enum OwnedBody {
     },
     /// JSON.
     Json(Vec<u8>),
+    /// JSON, by position.
+    Params(Vec<u8>),
     /// By postcard.
     Postcard(Vec<u8>),
 }
@@ -106,6 +117,7 @@ impl OwnedBody {
         match self {
             Self::Gob { types, id, bytes } => Body { bytes, form: Form::Gob { types, id: *id } },
             Self::Json(bytes) => Body { bytes, form: Form::Json },
+            Self::Params(bytes) => Body { bytes, form: Form::Params },
             Self::Postcard(bytes) => Body { bytes, form: Form::Postcard },
         }
     }

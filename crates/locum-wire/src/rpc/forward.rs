@@ -3,7 +3,7 @@
 //!
 //! gob goes to gob as it came, but for the numbers of types, and postcard to the native protocol. All else
 //! goes through JSON, which is checked on the way, since a native peer may call anything JSON: to JSON-RPC as
-//! it stands in one line, to gob by a hint of what its type is. Postcard is read by nobody but its type.
+//! it stands in one line (by position, where it came so and 2.0 is spoken on), to gob by a hint of what its type is. Postcard is read by nobody but its type.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::body::POSTCARD;
 use super::server::no_streams;
 use super::{Body, CallHead, CallId, Calls, EncodeError, Form, Limits, Replies};
 use crate::gob::{Described, Raw, Typed};
-use crate::native;
+use crate::{jsonrpc, native};
 
 impl Calls {
     /// One call with an argument that came over any protocol.
@@ -36,7 +36,12 @@ impl Calls {
                 None => calls.call_value(out, head, &typed(args, hint, limits)?),
             },
             Self::Json(calls) => {
-                calls.forward(out, head, &json(args, limits)?);
+                match args.form {
+                    Form::Params if calls.are_2() => {
+                        calls.forward_params(out, head, &params(args, limits)?);
+                    }
+                    _ => calls.forward(out, head, &json(args, limits)?),
+                }
                 Ok(())
             }
             Self::Native(calls) => {
@@ -126,19 +131,28 @@ impl Replies {
 fn raw<'a>(body: &Body<'a>) -> Option<Raw<'a>> {
     match body.form {
         Form::Gob { types, id } => Some(Raw { types, id, bytes: body.bytes }),
-        Form::Json | Form::Postcard => None,
+        Form::Json | Form::Params | Form::Postcard => None,
     }
 }
 
 /// What gob makes of JSON.
 fn typed(body: &Body<'_>, hint: Option<&Described>, limits: &Limits) -> Result<Typed, EncodeError> {
     let hint = hint.map(|described| (&described.types, described.id));
-    Typed::from_json(&json(body, limits)?, hint, limits).map_err(|error| EncodeError(error.0))
+    let typed = match body.form {
+        Form::Params => Typed::from_params(&params(body, limits)?, hint, limits),
+        _ => Typed::from_json(&json(body, limits)?, hint, limits),
+    };
+    typed.map_err(|error| EncodeError(error.0))
 }
 
 /// As JSON in one line.
 fn json<'a>(body: &Body<'a>, limits: &Limits) -> Result<Cow<'a, str>, EncodeError> {
     body.json(limits).map_err(|error| EncodeError(error.0))
+}
+
+/// Arguments by position as they are.
+fn params<'a>(body: &Body<'a>, limits: &Limits) -> Result<Cow<'a, str>, EncodeError> {
+    jsonrpc::line(body.bytes, limits).map_err(|error| EncodeError(error.0))
 }
 
 /// As the native protocol carries it, and in which form that is.

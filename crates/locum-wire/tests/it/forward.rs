@@ -215,6 +215,62 @@ fn json_passes_verbatim_in_one_line() {
     );
 }
 
+/// The argument of a call of 2.0 with these params.
+fn params(params: &str) -> OwnedBody {
+    let call = format!(r#"{{"jsonrpc":"2.0","method":"Arith.Add","params":{params},"id":1}}"#);
+    self::call(Protocol::Json2, call.as_bytes()).1
+}
+
+#[test]
+fn arguments_by_position_stay_so() {
+    for text in ["[7, 8]", r#"[{"A":7}]"#, "[[7,8]]", "[null]", "[]", "[7]", r#"{"A":7}"#] {
+        let args = params(text);
+        let out = forwarded(Protocol::Json2, &args.as_body(), None).unwrap();
+        let golden = format!(
+            "{{\"jsonrpc\":\"2.0\",\"method\":\"Arith.Add\",\"params\":{text},\"id\":5}}\n"
+        );
+        assert_eq!(str::from_utf8(&out), Ok(&*golden));
+    }
+    // 1.0 and all others have one argument.
+    for (text, one) in [
+        ("[7,8]", "[7,8]"),
+        (r#"[{"A":7}]"#, r#"{"A":7}"#),
+        ("[[7,8]]", "[7,8]"),
+        ("[ 7 ]", "7"),
+        (r#"{"A":7}"#, r#"{"A":7}"#),
+    ] {
+        for to in PROTOCOLS {
+            let args = params(text);
+            assert_eq!(args.as_body().to_json().as_deref(), Ok(one));
+            let out = forwarded(to, &args.as_body(), None).unwrap();
+            assert_eq!(call(to, &out).1.as_body().to_json().as_deref(), Ok(one), "{to:?}");
+        }
+    }
+}
+
+#[test]
+fn arguments_by_position_are_fields_in_their_order() {
+    let hint = hint();
+    let gob = |text: &str| forwarded(Protocol::Gob, &params(text).as_body(), Some(&hint));
+    for (text, expected) in [
+        ("[7,8]", SEVEN),
+        (r#"[{"B":8,"A":7}]"#, SEVEN),
+        ("[null,8]", Args { a: 0, b: 8.0 }),
+        ("[null]", Args { a: 0, b: 0.0 }),
+        ("[]", Args { a: 0, b: 0.0 }),
+    ] {
+        let (_, args) = call(Protocol::Gob, &gob(text).unwrap());
+        assert_eq!(args.as_body().decode(), Ok(expected), "{text}");
+    }
+    assert_eq!(gob("[1,2,3]").unwrap_err().0, "3 arguments, but Args has 2 fields");
+    assert!(gob("[7.5,8]").is_err());
+    let to = |to| forwarded(to, &params("[7,8]").as_body(), None).unwrap();
+    let (_, list) = call(Protocol::Gob, &to(Protocol::Gob));
+    assert_eq!(list.as_body().decode(), Ok(vec![7, 8]), "who does not know better");
+    let (_, json) = call(Protocol::Native, &to(Protocol::Native));
+    assert_eq!(json.as_body().decode(), Ok(SEVEN), "a typed server does");
+}
+
 #[test]
 fn what_a_native_peer_only_calls_json_is_refused() {
     for text in ["", "{", "1 2", "0],\"id\":6}{\"method\":\"Arith.Evil\",\"params\":[1", "\"\n\""] {

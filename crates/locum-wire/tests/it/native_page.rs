@@ -232,7 +232,7 @@ fn value<T: DeserializeOwned>(body: Body<'_>) -> T {
     match body.form {
         Form::Json => serde_json::from_slice(body.bytes).unwrap(),
         Form::Postcard => postcard::from_bytes(body.bytes).unwrap(),
-        Form::Gob { .. } => panic!("gob"),
+        Form::Gob { .. } | Form::Params => panic!("native carries none"),
     }
 }
 

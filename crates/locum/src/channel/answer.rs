@@ -53,7 +53,8 @@ impl OwnedForm {
     pub(super) fn of(form: &Form<'_>) -> Self {
         match *form {
             Form::Gob { types, id } => Self::Gob { types: Arc::clone(types), id },
-            Form::Json => Self::Json,
+            // Only arguments come by position.
+            Form::Json | Form::Params => Self::Json,
             Form::Postcard => Self::Postcard,
         }
     }

@@ -17,7 +17,46 @@ pub(super) fn from_json(
     hint: Option<(&Arc<Types>, TypeId)>,
     limits: &Limits,
 ) -> Result<Typed, JsonError> {
-    let json = Json::parse(text, limits)?;
+    typed(Json::parse(text, limits)?, hint, limits)
+}
+
+pub(super) fn from_params(
+    params: &str,
+    hint: Option<(&Arc<Types>, TypeId)>,
+    limits: &Limits,
+) -> Result<Typed, JsonError> {
+    // The array itself is no level of any argument.
+    let limits = Limits { nesting: limits.nesting.saturating_add(1), ..*limits };
+    let json = match Json::parse(params, &limits)? {
+        Json::List(mut params) if params.len() < 2 => params.pop().unwrap_or(Json::Null),
+        Json::List(params) => by_position(params, hint)?,
+        other => other,
+    };
+    typed(json, hint, &limits)
+}
+
+/// Several arguments, called as the fields of the struct that the hint is.
+fn by_position<'a>(
+    params: Vec<Json<'a>>,
+    hint: Option<(&Arc<Types>, TypeId)>,
+) -> Result<Json<'a>, JsonError> {
+    let kind = hint.and_then(|(types, id)| types.get(id));
+    let Some(kind @ Type::Struct { fields, .. }) = kind else {
+        return Ok(Json::List(params));
+    };
+    if params.len() > fields.len() {
+        let (given, taken) = (params.len(), fields.len());
+        return Err(JsonError(format!("{given} arguments, but {} has {taken} fields", said(kind))));
+    }
+    let names = fields.iter().map(|field| field.name.to_string().into());
+    Ok(Json::Object(names.zip(params).collect()))
+}
+
+fn typed(
+    json: Json<'_>,
+    hint: Option<(&Arc<Types>, TypeId)>,
+    limits: &Limits,
+) -> Result<Typed, JsonError> {
     let (types, hint) =
         hint.map_or_else(Default::default, |(types, id)| (Arc::clone(types), Some(id)));
     let mut shaper = Shaper::new(types, limits);
