@@ -1,0 +1,125 @@
+//! `[[routes]]`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::value::Size;
+
+/// Which call goes where. One of `upstream`, `split` and `redirect` says where.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Route {
+    /// Its name in metrics, logs and rejections; default: its path, or `route-N`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// The one listener it serves; default all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) listener: Option<String>,
+    /// What a request must be like; default anything.
+    #[serde(rename = "match")]
+    pub(crate) matches: Match,
+    /// The upstream it goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) upstream: Option<String>,
+    /// Several upstreams, each as often as its weight says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) split: Vec<Share>,
+    /// An answer that sends the client elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) redirect: Option<Redirect>,
+    /// How its calls are tried; default: once, without any limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<String>,
+    /// The Host that the upstream sees: `preserve` (the default) for the client's, `upstream` for the
+    /// endpoint's address, or a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) host: Option<String>,
+    /// What becomes of the path; default nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rewrite: Option<Rewrite>,
+    /// Edits of the request's fields, after hop-by-hop fields are gone.
+    pub(crate) request_headers: HeaderEdits,
+    /// Edits of the answer's fields.
+    pub(crate) response_headers: HeaderEdits,
+    /// Bytes of a request's body; beyond: 413. Narrows the listener's `body_bytes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_body: Option<Size>,
+    /// Of its calls where there is not room for all: 0 is shed first, 3 last. Default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) priority: Option<u8>,
+}
+
+/// What a request must be like; an absent part matches everything.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Match {
+    /// `example.com`, or `*.example.com` for every name below it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) host: Option<String>,
+    /// `/exact`, `/prefix/*`, `/users/{id}`, or `~` and a regular expression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<String>,
+    /// One of these methods.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) methods: Vec<String>,
+    /// Each of these fields with exactly this value.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) headers: BTreeMap<String, String>,
+    /// Each of these query parameters with exactly this value.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) query: BTreeMap<String, String>,
+}
+
+/// One upstream's part of a route's calls.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Share {
+    /// The upstream.
+    pub(crate) upstream: String,
+    /// How often, beside the others; 0 is never.
+    pub(crate) weight: u32,
+}
+
+/// An answer that sends the client elsewhere.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Redirect {
+    /// 301, 302, 303, 307 or 308 (the default: for good, and with the same method).
+    #[serde(default = "permanently")]
+    pub(crate) status: u16,
+    /// Where to; `{name}` stands for a part of a template path.
+    pub(crate) to: String,
+}
+
+fn permanently() -> u16 {
+    308
+}
+
+/// What becomes of the path: one of the two.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Rewrite {
+    /// Replaces the prefix of a prefix route; on others it is put before the path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prefix: Option<String>,
+    /// Replaces the path; `{name}` stands for a part of a template path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<String>,
+}
+
+/// Edits of header fields: `remove`, then `set`, then `add`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HeaderEdits {
+    /// Replaces every field of that name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) set: BTreeMap<String, String>,
+    /// Adds a field beside those of that name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) add: BTreeMap<String, String>,
+    /// Removes every field of that name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) remove: Vec<String>,
+}
