@@ -14,12 +14,16 @@ use self::problem::{Place, Problem, Severity, Source, Sources};
 use self::tree::{Node, Value};
 use crate::demo;
 
+pub(crate) mod attached;
+mod auth;
 mod check;
 mod decode;
 pub(crate) mod file;
 mod json;
+mod keys;
 mod later;
 mod lint;
+mod listeners;
 pub(crate) mod problem;
 mod read;
 mod resolve;
@@ -27,7 +31,11 @@ mod routes;
 pub(crate) mod scenario;
 mod secret;
 pub(crate) mod suspect;
+mod tls;
+mod traffic;
 mod tree;
+mod types;
+mod upstreams;
 pub(crate) mod value;
 
 /// A configuration without errors.
@@ -69,8 +77,13 @@ impl Config {
         let mut problems = Vec::new();
         let tree = read::parse(text, syntax, 0, &mut problems);
         let source = Source { path: PathBuf::from(name), text: text.to_owned() };
-        let sources = Sources { files: vec![source], folders: Vec::new() };
+        let sources = Sources { files: vec![source], ..Sources::default() };
         Self::judge(tree, sources, problems)
+    }
+
+    /// The same configuration, with what the files hold now that it names.
+    pub(crate) fn reread(&self) -> Result<Self, Failure> {
+        Self::checked(self.file.clone(), self.sources.clone(), self.tree.clone())
     }
 
     /// The configuration of `locum run` without a file, after `edit`.
@@ -104,8 +117,9 @@ impl Config {
         Self::checked(file, sources, tree)
     }
 
-    fn checked(file: File, sources: Sources, tree: Node) -> Result<Self, Failure> {
-        let mut problems = check::check(&file, &tree);
+    fn checked(file: File, mut sources: Sources, tree: Node) -> Result<Self, Failure> {
+        sources.attached = attached::read(&file, &tree, &sources);
+        let mut problems = check::check(&file, &tree, &sources.attached);
         let is_error = |problem: &Problem| problem.severity == Severity::Error;
         if problems.iter().any(is_error) {
             // Warnings may only follow from the errors: what is misnamed seems unused.
@@ -120,7 +134,8 @@ impl Config {
         &self,
         demo: [SocketAddr; demo::COUNT],
     ) -> Result<plan::Settings, Failure> {
-        resolve::settings(&self.file, demo).map_err(|errors| self.failure(errors))
+        resolve::settings(&self.file, &self.sources.attached, demo)
+            .map_err(|errors| self.failure(errors))
     }
 
     /// The keys whose values differ from `old` and that only a start looks at.

@@ -6,7 +6,9 @@ use std::path::Path;
 use locum_policy::text;
 use locum_proxy::plan::Plan;
 use locum_proxy::route::{Action, HeaderEdits, Host, Rewrite};
-use locum_proxy::{listener, plan, route, upstream};
+use locum_proxy::tls::Version;
+use locum_proxy::upstream::{MethodTypes, TypeSettings};
+use locum_proxy::{auth, listener, plan, route, upstream};
 use serde_json::{Value, json};
 
 use crate::config::file::File;
@@ -61,10 +63,12 @@ pub(crate) fn plan(settings: &plan::Settings) -> Value {
         .policies
         .iter()
         .map(|(name, policy)| (name.clone(), serde_json::to_value(policy).unwrap_or(Value::Null)));
+    let auths = settings.auth.iter().map(|(name, settings)| (name.clone(), auth(settings)));
     json!({
         "listeners": settings.listeners.iter().map(listener).collect::<Vec<_>>(),
         "upstreams": settings.upstreams.iter().map(upstream).collect::<Vec<_>>(),
         "policies": policies.collect::<serde_json::Map<_, _>>(),
+        "auth": auths.collect::<serde_json::Map<_, _>>(),
         "routes": settings.routes.iter().map(route).collect::<Vec<_>>(),
         "drain": duration(settings.drain),
         "seed": settings.seed,
@@ -76,7 +80,19 @@ pub(crate) fn listener(settings: &listener::Settings) -> Value {
     json!({
         "name": settings.name,
         "bind": settings.bind.to_string(),
-        "protocol": "http",
+        "protocol": match settings.protocol {
+            listener::Protocol::Http => "http",
+            listener::Protocol::Rpc => "rpc",
+            listener::Protocol::Auto => "auto",
+        },
+        "tls": settings.tls.as_ref().map(|tls| json!({
+            "certificates": tls.certificates.len(),
+            "client_certificates": if tls.client_ca.is_some() { "required" } else { "none" },
+            "min": match tls.min {
+                Version::Tls12 => "1.2",
+                Version::Tls13 => "1.3",
+            },
+        })),
         "trusted_proxies": settings.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "limits": {
             "connections": limits.connections,
@@ -90,6 +106,8 @@ pub(crate) fn listener(settings: &listener::Settings) -> Value {
             "write_stall": duration(limits.write_stall),
             "idle": duration(limits.idle),
             "requests_per_connection": limits.requests_per_connection,
+            "message_bytes": size(limits.message_bytes as u64),
+            "calls_per_connection": limits.calls_per_connection,
         },
     })
 }
@@ -105,18 +123,58 @@ pub(crate) fn upstream(settings: &upstream::Settings) -> Value {
     };
     json!({
         "name": settings.name,
-        "protocol": "http1",
+        "protocol": settings.protocol.name(),
+        "tls": settings.tls.as_ref().map(|tls| json!({
+            "server_name": tls.server_name,
+            "authorities": if tls.ca.is_some() { "own" } else { "the system's" },
+            "certificate": if tls.identity.is_some() { "shown" } else { "none" },
+        })),
+        "types": types(&settings.types),
         "endpoints": settings.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
         "balance": settings.balance.to_string(),
         "max_ejected": settings.max_ejected,
         "pool": {
             "idle_per_worker": settings.pool.idle_per_worker,
+            "connections_per_worker": settings.pool.connections_per_worker,
             "idle": duration(settings.pool.idle),
             "connect_timeout": duration(settings.pool.connect_timeout),
             "read_idle": duration(settings.pool.read_idle),
         },
         "endpoint_policy": settings.endpoint_policy,
     })
+}
+
+/// What is said of methods, in the long form.
+fn types(types: &[(String, MethodTypes)]) -> Value {
+    fn one(said: &TypeSettings) -> Value {
+        match said {
+            TypeSettings::Named(word) => word.as_str().into(),
+            TypeSettings::Struct(fields) => {
+                fields.iter().map(|(name, said)| (name.clone(), one(said))).collect()
+            }
+        }
+    }
+    let method = |(name, said): &(String, MethodTypes)| {
+        let said =
+            json!({ "args": said.args.as_ref().map(one), "reply": said.reply.as_ref().map(one) });
+        (name.clone(), said)
+    };
+    types.iter().map(method).collect()
+}
+
+/// One way to show who one is. Of keys only the names are told.
+fn auth(settings: &auth::Settings) -> Value {
+    let texts = |nets: &[ipnet::IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>();
+    match settings {
+        auth::Settings::ApiKey { header, keys } => {
+            let names: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
+            json!({ "kind": "api-key", "header": header, "keys": names })
+        }
+        auth::Settings::Mtls { allow } => json!({ "kind": "mtls", "allow": allow }),
+        auth::Settings::Ip { allow, deny } => {
+            json!({ "kind": "ip", "allow": texts(allow), "deny": texts(deny) })
+        }
+    }
 }
 
 pub(crate) fn route(settings: &route::Settings) -> Value {
@@ -130,7 +188,9 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
             "methods": matches.methods,
             "headers": pairs(&matches.headers),
             "query": pairs(&matches.query),
+            "call": matches.call,
         },
+        "auth": settings.auth,
         "policy": settings.policy,
         "host": match &settings.host {
             Host::Preserve => "preserve",
@@ -152,8 +212,8 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
             let share = |(upstream, weight): &(String, u32)| json!({ "upstream": upstream, "weight": weight });
             json["split"] = shares.iter().map(share).collect();
         }
-        Action::Transcode { upstream, .. } => {
-            json["transcode"] = json!({ "upstream": upstream });
+        Action::Transcode { upstream, types: said } => {
+            json["transcode"] = json!({ "upstream": upstream, "types": types(said) });
         }
         Action::Redirect { status, to } => json["redirect"] = json!({ "status": status, "to": to }),
     }

@@ -12,6 +12,7 @@ use crate::config::file::{
 };
 use crate::config::value::Endpoint;
 use crate::run::{Source, serve};
+use crate::watch::Scope;
 
 /// `locum proxy`.
 pub(crate) fn run(args: args::Proxy) -> Result<(), Failure> {
@@ -27,16 +28,19 @@ pub(crate) fn run(args: args::Proxy) -> Result<(), Failure> {
     let listener = Listener {
         bind: args.listen,
         protocol: ListenerProtocol::Http,
+        tls: None,
         trusted_proxies: Vec::new(),
         limits: Limits::default(),
     };
     let upstream = Upstream {
         endpoints: vec![Endpoint { address: args.to, weight: 1, zone: None }],
         protocol: None,
+        tls: None,
         balance: Default::default(),
         max_ejected: None,
         pool: Pool::default(),
         endpoint_policy: None,
+        types: BTreeMap::new(),
     };
     let mut set = BTreeMap::from([("X-Forwarded-By".to_owned(), "locum".to_owned())]);
     set.extend(args.headers);
@@ -54,5 +58,5 @@ pub(crate) fn run(args: args::Proxy) -> Result<(), Failure> {
         routes: vec![route],
         ..File::default()
     };
-    serve(&Source::Built(Box::new(file)), &args.process, false)
+    serve(&Source::Built(Box::new(file)), &args.process, Scope::Attached)
 }

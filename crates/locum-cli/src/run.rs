@@ -18,7 +18,7 @@ use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::ready::{self, Addresses};
 use crate::running::{Running, with_cause};
-use crate::watch::Watch;
+use crate::watch::{Scope, Watch};
 use crate::{Failure, log};
 
 /// `locum run`.
@@ -30,7 +30,8 @@ pub(crate) fn run(args: args::Run) -> Result<(), Failure> {
             admin: or_environment(args.admin, "LOCUM_ADMIN")?,
         },
     };
-    serve(&source, &args.process, args.watch)
+    let scope = if args.watch { Scope::Whole } else { Scope::Attached };
+    serve(&source, &args.process, scope)
 }
 
 fn or_environment(given: Option<Bind>, name: &str) -> Result<Option<Bind>, Failure> {
@@ -67,7 +68,7 @@ impl Source {
 }
 
 /// Serves what `source` says, until a signal ends it.
-pub(crate) fn serve(source: &Source, process: &args::Process, watch: bool) -> Result<(), Failure> {
+pub(crate) fn serve(source: &Source, process: &args::Process, scope: Scope) -> Result<(), Failure> {
     let (started, started_at) = (now(), wall_clock());
     if let Some(path) = &process.ready_file {
         ready::forget(path);
@@ -98,13 +99,13 @@ pub(crate) fn serve(source: &Source, process: &args::Process, watch: bool) -> Re
     let demo = Demo::new(addresses.get("admin").map(String::as_str));
     let proxy = start(&config, &demo)?;
     addresses.extend(proxy.bound().into_iter().map(|(name, bind)| (name, bind.to_string())));
-    let watch = watch.then(|| Watch::new(&config.sources));
+    let watch = Watch::new(scope, &config.sources);
     let running = Arc::new(Running::new(proxy, config, demo, started, started_at));
     let admin = admin.map(|listener| admin::start(listener, Arc::clone(&running))).transpose();
     let admin = admin.map_err(failed("cannot start the admin API"))?;
     announce(&addresses, process, format)?;
 
-    runtime.block_on(until_told(&running, source, &mut signals, watch));
+    runtime.block_on(until_told(&running, source, &mut signals, watch, scope));
     runtime.block_on(drain(&running, &mut signals));
     if let Some(admin) = admin {
         admin.stop();
@@ -167,15 +168,10 @@ async fn until_told(
     running: &Running,
     source: &Source,
     signals: &mut Signals,
-    mut watch: Option<Watch>,
+    mut watch: Watch,
+    scope: Scope,
 ) {
     loop {
-        let changed = async {
-            match &mut watch {
-                Some(watch) => watch.changed().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             told = signals.next() => match told {
                 Told::End => return,
@@ -185,16 +181,17 @@ async fn until_told(
                 }
             },
             () = running.drain_asked.notified() => return,
-            () = changed => {
-                let read = source.load();
+            () = watch.changed() => {
+                let read = match scope {
+                    Scope::Whole => source.load(),
+                    Scope::Attached => running.state().config.reread(),
+                };
                 if !running.has_seen(&read) {
                     running.reload(read);
                 }
             }
         }
-        if let Some(watch) = &mut watch {
-            watch.files(&running.state().seen);
-        }
+        watch.files(&running.state().seen);
     }
 }
 

@@ -12,9 +12,19 @@ use crate::config::problem::Sources;
 /// Files that are watched. They are looked at twice a second: that works on every file system, and
 /// for files that are replaced, mounted or linked.
 pub(crate) struct Watch {
+    scope: Scope,
     /// Files, and folders in which others may appear.
     paths: BTreeSet<PathBuf>,
     last: Vec<Option<Trace>>,
+}
+
+/// What of a configuration is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Its files, and what they name.
+    Whole,
+    /// What they name: certificates and keys are replaced by others than those who write configurations.
+    Attached,
 }
 
 /// What changes when a file does.
@@ -25,8 +35,8 @@ struct Trace {
 }
 
 impl Watch {
-    pub(crate) fn new(sources: &Sources) -> Self {
-        let mut watch = Self { paths: BTreeSet::new(), last: Vec::new() };
+    pub(crate) fn new(scope: Scope, sources: &Sources) -> Self {
+        let mut watch = Self { scope, paths: BTreeSet::new(), last: Vec::new() };
         watch.files(sources);
         watch.last = watch.traces();
         watch
@@ -34,8 +44,12 @@ impl Watch {
 
     /// From now on these files are watched.
     pub(crate) fn files(&mut self, sources: &Sources) {
-        let files = sources.files.iter().map(|source| source.path.clone());
-        let paths: BTreeSet<_> = files.chain(sources.folders.iter().cloned()).collect();
+        let mut paths: BTreeSet<_> =
+            sources.attached.values().map(|attached| attached.path.clone()).collect();
+        if self.scope == Scope::Whole {
+            paths.extend(sources.files.iter().map(|source| source.path.clone()));
+            paths.extend(sources.folders.iter().cloned());
+        }
         if paths != self.paths {
             self.paths = paths;
             self.last = self.traces();
@@ -90,8 +104,9 @@ mod tests {
         let path = folder.path().join("a.toml");
         fs::write(&path, "").unwrap();
         let source = Source { path: path.clone(), text: String::new() };
-        let sources = Sources { files: vec![source], folders: vec![folder.path().to_owned()] };
-        let mut watch = Watch::new(&sources);
+        let folders = vec![folder.path().to_owned()];
+        let sources = Sources { files: vec![source], folders, ..Sources::default() };
+        let mut watch = Watch::new(Scope::Whole, &sources);
         let nothing = tokio::time::timeout(Duration::from_secs(60), watch.changed()).await;
         assert!(nothing.is_err(), "nothing has changed");
         fs::write(&path, "more").unwrap();

@@ -1,18 +1,16 @@
 //! What is well formed but cannot be meant: names of nothing, two of one kind, values out of range.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
-use locum_policy::balance::Ejection;
-
-use super::file::{Admin, File, HeaderEdits, Limits, Listener, Pool, Upstream};
+use super::attached::Attachments;
+use super::file::{Admin, File, HeaderEdits};
 use super::problem::{Place, Problem, Severity};
-use super::routes;
 use super::tree::{self, Node};
-use super::value::{Bind, Duration};
+use super::value::Duration;
+use super::{auth, listeners, routes, upstreams};
 
 /// Everything wrong with `file`, and what is only worth a warning; in the order of the text.
-pub(super) fn check(file: &File, tree: &Node) -> Vec<Problem> {
+pub(super) fn check(file: &File, tree: &Node, attached: &Attachments) -> Vec<Problem> {
     let mut findings = Findings { tree, problems: Vec::new() };
     // What a file includes has taken the place of this key.
     if !file.include.is_empty() {
@@ -21,14 +19,11 @@ pub(super) fn check(file: &File, tree: &Node) -> Vec<Problem> {
     if let Some(admin) = &file.admin {
         check_admin(admin, &mut findings);
     }
-    for (name, listener) in &file.listeners {
-        check_listener(name, listener, &mut findings);
-    }
-    check_addresses(file, &mut findings);
-    for (name, upstream) in &file.upstreams {
-        check_upstream(name, upstream, file, &mut findings);
-    }
+    listeners::check(file, &mut findings);
+    upstreams::check(file, &mut findings);
     check_policies(file, &mut findings);
+    auth::check(file, attached, &mut findings);
+    check_attached(attached, &mut findings);
     routes::check(file, &mut findings);
     super::lint::lint(file, &mut findings);
     findings.problems.sort_by_key(|problem| (problem.place.source, problem.place.start));
@@ -135,126 +130,6 @@ fn check_admin(admin: &Admin, findings: &mut Findings<'_>) {
     }
 }
 
-fn check_listener(name: &str, listener: &Listener, findings: &mut Findings<'_>) {
-    let path = format!("listeners.{name}");
-    check_name(&path, name, findings);
-    if name == "admin" {
-        let reason = "the name `admin` is the admin API's own";
-        findings.error_in_key(&path, reason, "choose another name");
-    }
-    let Limits {
-        connections,
-        connections_per_client,
-        header_bytes,
-        headers,
-        header_timeout,
-        body_bytes: _,
-        body_idle,
-        body_rate: _,
-        write_stall,
-        idle,
-        requests_per_connection: _,
-    } = &listener.limits;
-    let key = |key: &str| format!("listeners.{name}.limits.{key}");
-    let counts = [
-        ("connections", connections),
-        ("connections_per_client", connections_per_client),
-        ("headers", headers),
-    ];
-    for (name, count) in counts {
-        if *count == Some(0) {
-            findings.error(
-                &key(name),
-                "0 would refuse everything",
-                "write 1 or more, or leave it out",
-            );
-        }
-    }
-    if header_bytes.is_some_and(|size| !HEADER_BYTES.contains(&size.0)) {
-        let reason = "a head of that size cannot be served";
-        findings.error(&key("header_bytes"), reason, "write a size from 1KiB to 1MiB");
-    }
-    let times = [
-        ("header_timeout", header_timeout),
-        ("body_idle", body_idle),
-        ("write_stall", write_stall),
-        ("idle", idle),
-    ];
-    for (name, time) in times {
-        findings.positive(&key(name), *time);
-    }
-}
-
-/// Two listeners cannot share an address, nor one with the admin API.
-fn check_addresses(file: &File, findings: &mut Findings<'_>) {
-    let admin = file.admin.iter().map(|admin| ("admin.listen".to_owned(), &admin.listen));
-    let listeners = file.listeners.iter();
-    let listeners =
-        listeners.map(|(name, listener)| (format!("listeners.{name}.bind"), &listener.bind));
-    let all: Vec<_> = admin.chain(listeners).collect();
-    for (index, (path, bind)) in all.iter().enumerate() {
-        if let Some((other, _)) = all[..index].iter().find(|(_, other)| collide(bind, other)) {
-            let owner = other.strip_suffix(".bind").or_else(|| other.strip_suffix(".listen"));
-            let reason = format!("`{bind}` is already taken by `{}`", owner.unwrap_or(other));
-            findings.error(path, reason, "choose another address");
-        }
-    }
-}
-
-fn collide(one: &Bind, other: &Bind) -> bool {
-    match (one, other) {
-        (Bind::Unix(one), Bind::Unix(other)) => one == other,
-        (Bind::Tcp(one), Bind::Tcp(other)) => {
-            let everywhere = |address: &SocketAddr| address.ip().is_unspecified();
-            one.port() == other.port()
-                && one.port() != 0
-                && (one.ip() == other.ip() || everywhere(one) || everywhere(other))
-        }
-        _ => false,
-    }
-}
-
-fn check_upstream(name: &str, upstream: &Upstream, file: &File, findings: &mut Findings<'_>) {
-    let path = format!("upstreams.{name}");
-    check_name(&path, name, findings);
-    if upstream.endpoints.is_empty() {
-        let reason = "the list is empty, so no call could go anywhere";
-        findings.error(&format!("{path}.endpoints"), reason, "name at least one \"host:port\"");
-    }
-    for (index, endpoint) in upstream.endpoints.iter().enumerate() {
-        let path = format!("{path}.endpoints.{index}");
-        let before = &upstream.endpoints[..index];
-        if before.iter().any(|other| other.address == endpoint.address) {
-            let reason = format!("`{}` is already in the list", endpoint.address);
-            findings.error(&path, reason, "name it once, with a `weight` if it is to get more");
-        }
-        if !(1..=1000).contains(&endpoint.weight) {
-            let reason = format!("the weight {} is out of range", endpoint.weight);
-            findings.error(&format!("{path}.weight"), reason, "write a weight from 1 to 1000");
-        }
-    }
-    let Pool { idle_per_worker: _, idle, connect_timeout, read_idle } = &upstream.pool;
-    let times = [("idle", idle), ("connect_timeout", connect_timeout), ("read_idle", read_idle)];
-    for (key, time) in times {
-        findings.positive(&format!("{path}.pool.{key}"), *time);
-    }
-    if let Some(share) = upstream.max_ejected
-        && let Err(error) = Ejection::new(share)
-    {
-        findings.error(&format!("{path}.{}", error.path), error.reason, error.remedy);
-    }
-    if let Some(policy) = &upstream.endpoint_policy {
-        let path = format!("{path}.endpoint_policy");
-        findings.reference(&path, "policy", "policies", policy, &file.policies);
-        if let Some(settings) = file.policies.get(policy)
-            && let Err(error) = settings.check_for_endpoint()
-        {
-            let reason = format!("`{}` of `{policy}`: {}", error.path, error.reason);
-            findings.error(&path, reason, error.remedy);
-        }
-    }
-}
-
 fn check_policies(file: &File, findings: &mut Findings<'_>) {
     for (name, settings) in &file.policies {
         check_name(&format!("policies.{name}"), name, findings);
@@ -264,8 +139,18 @@ fn check_policies(file: &File, findings: &mut Findings<'_>) {
     }
 }
 
+/// What is named has to be there; what is in it is judged where it is used.
+fn check_attached(attached: &Attachments, findings: &mut Findings<'_>) {
+    for (key, file) in attached {
+        if let Err(why) = file.contents() {
+            let reason = format!("cannot read `{}`: {why}", file.path.display());
+            findings.error(key, reason, "name a readable file, relative to this one");
+        }
+    }
+}
+
 /// Names stand in metrics, logs and addresses of the admin API.
-fn check_name(path: &str, name: &str, findings: &mut Findings<'_>) {
+pub(super) fn check_name(path: &str, name: &str, findings: &mut Findings<'_>) {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(allowed) {
         let reason = format!("`{}` cannot be a name", name.escape_debug());
@@ -319,5 +204,4 @@ const OURS: &[&str] = &[
     "transfer-encoding",
     "upgrade",
 ];
-const HEADER_BYTES: std::ops::RangeInclusive<u64> = 1024..=1024 * 1024;
 const MAX_NAME: usize = 64;

@@ -10,12 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use super::value::{Address, Bind, Duration, Secret, Workers};
 
-pub(crate) use listener::{Limits, Listener, ListenerProtocol};
-pub(crate) use route::{HeaderEdits, Match, Rewrite, Route, Share};
-pub(crate) use upstream::{Pool, Upstream};
+pub(crate) use auth::{Auth, AuthKind};
+pub(crate) use listener::{Limits, Listener, ListenerProtocol, ListenerTls, TlsVersion};
+pub(crate) use route::{HeaderEdits, Match, Rewrite, Route, Share, Transcode};
+pub(crate) use types::{Args, Type, Types};
+pub(crate) use upstream::{Pool, Upstream, UpstreamProtocol, UpstreamTls};
 
+mod auth;
 mod listener;
 mod route;
+pub(crate) mod types;
 mod upstream;
 
 /// A configuration of `locum run`: listeners take calls, routes choose where they go, upstreams are
@@ -40,8 +44,11 @@ pub(crate) struct File {
     pub(crate) upstreams: BTreeMap<String, Upstream>,
     /// How calls are tried, by name.
     pub(crate) policies: BTreeMap<String, locum_policy::settings::Settings>,
+    /// How callers show who they are, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) auth: BTreeMap<String, Auth>,
     /// Which call goes where. Most specific host first, then exact path, template, longest prefix,
-    /// regular expression, then the order of the file.
+    /// regular expression, then the order of the file. For remote calls: the method, then the service, then `*`.
     pub(crate) routes: Vec<Route>,
 }
 

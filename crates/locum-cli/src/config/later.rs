@@ -35,26 +35,18 @@ const KEYS: &[&str] = &[
     "telemetry",
     "engine",
     "capture",
-    "auth",
-    "listeners.*.tls",
     "listeners.*.proxy_protocol",
     "listeners.*.transparent",
     "upstreams.*.discover",
     "upstreams.*.health",
-    "upstreams.*.tls",
     "policies.*.rate_limit.shared",
     "policies.*.rate_limit.*.shared",
-    "routes.*.auth",
     "routes.*.cors",
     "routes.*.mirror",
-    "routes.*.transcode",
-    "routes.*.match.call",
 ];
 
 const VALUES: &[(&str, &[&str])] = &[
-    ("listeners.*.protocol", &["rpc", "tcp", "auto", "forward"]),
-    (
-        "upstreams.*.protocol",
-        &["h2", "auto", "grpc", "gob", "gob-http", "json-rpc", "json-rpc2", "native", "tcp"],
-    ),
+    ("listeners.*.protocol", &["tcp", "forward"]),
+    ("upstreams.*.protocol", &["h2", "auto", "grpc", "tcp"]),
+    ("auth.*.kind", &["basic", "jwt", "forward"]),
 ];

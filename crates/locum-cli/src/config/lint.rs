@@ -1,7 +1,7 @@
 //! What is allowed, but hardly meant.
 
 use super::check::Findings;
-use super::file::File;
+use super::file::{File, Route};
 use super::suspect;
 
 /// Warns of policies that cost more than they seem to or do nothing, and of what nobody uses.
@@ -21,24 +21,26 @@ fn lint_use(file: &File, findings: &mut Findings<'_>) {
         return;
     }
     for name in file.listeners.keys() {
-        let served = |listener: &Option<String>| listener.as_ref().is_none_or(|one| one == name);
-        if !file.routes.iter().any(|route| served(&route.listener)) {
-            let reason = "no route serves it, so every call is answered 404";
+        let serves = |route: &Route| route.served(file).any(|(served, _)| served == name);
+        if !file.routes.iter().any(serves) {
+            let reason = "no route serves it, so it has no answer to any call";
             findings.warning(&format!("listeners.{name}"), reason, "add `[[routes]]`");
         }
     }
     for name in file.upstreams.keys() {
-        let takes = |upstream: &String| upstream == name;
-        let used = file.routes.iter().any(|route| {
-            route.upstream.as_ref().is_some_and(takes)
-                || route.split.iter().any(|share| takes(&share.upstream))
-        });
-        if !used {
+        let leads_there = |route: &Route| route.leads_to().iter().any(|(_, to)| to == name);
+        if !file.routes.iter().any(leads_there) {
             findings.warning(
                 &format!("upstreams.{name}"),
                 "no route leads to it",
                 "remove it, or add a route",
             );
+        }
+    }
+    for name in file.auth.keys() {
+        if !file.routes.iter().any(|route| route.auth.contains(name)) {
+            let remedy = "name it in a route's `auth`, or remove it";
+            findings.warning(&format!("auth.{name}"), "nothing uses it", remedy);
         }
     }
     for name in file.policies.keys() {

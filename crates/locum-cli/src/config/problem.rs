@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 
+use super::attached::Attachments;
+
 /// Bytes of one of the files that were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -50,6 +52,8 @@ pub(crate) struct Sources {
     pub(crate) files: Vec<Source>,
     /// Where files were looked for by a pattern: others may appear there.
     pub(crate) folders: Vec<PathBuf>,
+    /// The files that these name.
+    pub(crate) attached: Attachments,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

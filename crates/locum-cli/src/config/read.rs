@@ -240,7 +240,7 @@ fn twice(place: Place, key: &str, first: Place, sources: &Sources) -> Problem {
 }
 
 /// The sections whose tables may be spread over several files.
-const NAMED: [&str; 3] = ["listeners", "upstreams", "policies"];
+const NAMED: [&str; 4] = ["listeners", "upstreams", "policies", "auth"];
 
 #[cfg(test)]
 mod tests {

@@ -8,8 +8,10 @@ use locum_proxy::plan;
 use locum_proxy::upstream::{self, EndpointSettings, PoolSettings};
 use locum_proxy::{listener, route};
 
-use super::file::{self, File};
+use super::attached::Attachments;
+use super::file::{self, File, ListenerProtocol};
 use super::value::{Address, Bind, Endpoint};
+use super::{auth, tls, types};
 use crate::demo;
 
 /// What a plan is built from; the demo backends are at `demo`.
@@ -19,28 +21,33 @@ use crate::demo;
 /// Hosts that cannot be found, and endpoints that are the admin API.
 pub(super) fn settings(
     file: &File,
+    attached: &Attachments,
     demo: [SocketAddr; demo::COUNT],
 ) -> Result<plan::Settings, Vec<plan::Error>> {
     let mut errors = Vec::new();
     let mut upstreams = Vec::with_capacity(file.upstreams.len());
     for (name, wanted) in &file.upstreams {
         let endpoints = endpoints(name, wanted, file.admin.as_ref(), demo, &mut errors);
-        upstreams.push(upstream(name, wanted, endpoints));
+        upstreams.push(upstream(name, wanted, endpoints, attached));
     }
     let settings = plan::Settings {
-        listeners: file.listeners.iter().map(|(name, wanted)| listener(name, wanted)).collect(),
+        listeners: file
+            .listeners
+            .iter()
+            .map(|(name, wanted)| listener(name, wanted, attached))
+            .collect(),
         upstreams,
         policies: file
             .policies
             .iter()
             .map(|(name, wanted)| (name.clone(), wanted.clone()))
             .collect(),
-        auth: Vec::new(),
+        auth: auth::resolve(&file.auth, attached),
         routes: file
             .routes
             .iter()
             .enumerate()
-            .map(|(index, wanted)| route(index, wanted))
+            .map(|(index, wanted)| route(index, wanted, file))
             .collect(),
         drain: file.runtime.drain.map_or(DRAIN, |drain| drain.0),
         seed: file.runtime.seed,
@@ -48,7 +55,7 @@ pub(super) fn settings(
     if errors.is_empty() { Ok(settings) } else { Err(errors) }
 }
 
-fn listener(name: &str, wanted: &file::Listener) -> listener::Settings {
+fn listener(name: &str, wanted: &file::Listener, attached: &Attachments) -> listener::Settings {
     let defaults = listener::Limits::default();
     let limits = &wanted.limits;
     listener::Settings {
@@ -57,8 +64,12 @@ fn listener(name: &str, wanted: &file::Listener) -> listener::Settings {
             Bind::Tcp(address) => listener::Bind::Tcp(*address),
             Bind::Unix(path) => listener::Bind::Unix(path.clone()),
         },
-        protocol: listener::Protocol::Http,
-        tls: None,
+        protocol: match wanted.protocol {
+            ListenerProtocol::Http => listener::Protocol::Http,
+            ListenerProtocol::Rpc => listener::Protocol::Rpc,
+            ListenerProtocol::Auto => listener::Protocol::Auto,
+        },
+        tls: wanted.tls.as_ref().map(|tls| tls::of_listener(name, tls, attached)),
         trusted_proxies: wanted.trusted_proxies.iter().map(|net| net.0).collect(),
         limits: listener::Limits {
             connections: limits.connections.unwrap_or(defaults.connections),
@@ -76,8 +87,12 @@ fn listener(name: &str, wanted: &file::Listener) -> listener::Settings {
             requests_per_connection: limits
                 .requests_per_connection
                 .unwrap_or(defaults.requests_per_connection),
-            message_bytes: defaults.message_bytes,
-            calls_per_connection: defaults.calls_per_connection,
+            message_bytes: limits.message_bytes.map_or(defaults.message_bytes, |size| {
+                usize::try_from(size.0).expect("the check keeps it below 1 GiB")
+            }),
+            calls_per_connection: limits
+                .calls_per_connection
+                .unwrap_or(defaults.calls_per_connection),
         },
     }
 }
@@ -92,7 +107,7 @@ fn endpoints(
     let mut endpoints = Vec::with_capacity(wanted.endpoints.len());
     for (index, endpoint) in wanted.endpoints.iter().enumerate() {
         let found = match &endpoint.address {
-            Address::Host(authority) => look_up(authority),
+            Address::Host { authority, .. } => look_up(authority),
             Address::Demo(number) => Ok(demo[*number - 1]),
         };
         match found {
@@ -101,13 +116,13 @@ fn endpoints(
                     path: format!("upstreams.{upstream}.endpoints.{index}"),
                     reason: format!(
                         "`{}` is the admin API: clients must not reach it",
-                        endpoint.address
+                        endpoint.address.name()
                     ),
                     remedy: "name the address of a service".to_owned(),
                 });
             }
             Ok(address) => endpoints.push(EndpointSettings {
-                name: endpoint.address.to_string(),
+                name: endpoint.address.name().into_owned(),
                 address,
                 weight: endpoint.weight,
                 zone: endpoint.zone.clone(),
@@ -121,7 +136,7 @@ fn endpoints(
 fn unknown_host(upstream: &str, index: usize, address: &Address, why: &io::Error) -> plan::Error {
     plan::Error {
         path: format!("upstreams.{upstream}.endpoints.{index}"),
-        reason: format!("no address is known for `{address}`: {why}"),
+        reason: format!("no address is known for `{}`: {why}", address.name()),
         remedy: "correct the name, or write an address such as 10.0.0.1:7001".to_owned(),
     }
 }
@@ -130,7 +145,7 @@ fn unknown_host(upstream: &str, index: usize, address: &Address, why: &io::Error
 pub(super) fn unresolved(file: &File) -> Vec<plan::Error> {
     let of_upstream = |(name, upstream): (&String, &file::Upstream)| {
         let unknown = |(index, endpoint): (usize, &Endpoint)| match &endpoint.address {
-            Address::Host(authority) => {
+            Address::Host { authority, .. } => {
                 let why = look_up(authority).err()?;
                 Some(unknown_host(name, index, &endpoint.address, &why))
             }
@@ -159,20 +174,23 @@ fn upstream(
     name: &str,
     wanted: &file::Upstream,
     endpoints: Vec<EndpointSettings>,
+    attached: &Attachments,
 ) -> upstream::Settings {
     let defaults = PoolSettings::default();
     let pool = &wanted.pool;
     upstream::Settings {
         name: name.to_owned(),
         endpoints,
-        protocol: upstream::Protocol::Http1,
-        tls: None,
-        types: Vec::new(),
+        protocol: wanted.speaks().into(),
+        tls: wanted.is_over_tls().then(|| tls::of_upstream(name, wanted.tls.as_ref(), attached)),
+        types: types::resolve(&wanted.types),
         balance: wanted.balance.clone(),
         max_ejected: wanted.max_ejected.unwrap_or(MAX_EJECTED),
         pool: PoolSettings {
             idle_per_worker: pool.idle_per_worker.unwrap_or(defaults.idle_per_worker),
-            connections_per_worker: defaults.connections_per_worker,
+            connections_per_worker: pool
+                .connections_per_worker
+                .unwrap_or(defaults.connections_per_worker),
             idle: pool.idle.map_or(defaults.idle, |time| time.0),
             connect_timeout: pool.connect_timeout.map_or(defaults.connect_timeout, |time| time.0),
             read_idle: pool.read_idle.map_or(defaults.read_idle, |time| time.0),
@@ -188,7 +206,7 @@ fn look_up(authority: &str) -> io::Result<SocketAddr> {
     first.copied().ok_or_else(|| io::Error::other("the name has no address"))
 }
 
-fn route(index: usize, wanted: &file::Route) -> route::Settings {
+fn route(index: usize, wanted: &file::Route, file: &File) -> route::Settings {
     let pairs = |map: &std::collections::BTreeMap<String, String>| {
         map.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     };
@@ -197,12 +215,16 @@ fn route(index: usize, wanted: &file::Route) -> route::Settings {
         add: pairs(&edits.add),
         remove: edits.remove.clone(),
     };
-    let action = match (&wanted.redirect, &wanted.upstream) {
-        (Some(redirect), _) => {
+    let action = match (&wanted.redirect, &wanted.transcode, &wanted.upstream) {
+        (Some(redirect), _, _) => {
             route::Action::Redirect { status: redirect.status, to: redirect.to.clone() }
         }
-        (None, Some(upstream)) => route::Action::Forward(vec![(upstream.clone(), 1)]),
-        (None, None) => {
+        (None, Some(transcode), _) => route::Action::Transcode {
+            upstream: transcode.upstream.clone(),
+            types: types::resolve(&transcode.types),
+        },
+        (None, None, Some(upstream)) => route::Action::Forward(vec![(upstream.clone(), 1)]),
+        (None, None, None) => {
             let share = |share: &file::Share| (share.upstream.clone(), share.weight);
             route::Action::Forward(wanted.split.iter().map(share).collect())
         }
@@ -216,7 +238,7 @@ fn route(index: usize, wanted: &file::Route) -> route::Settings {
             methods: wanted.matches.methods.clone(),
             headers: pairs(&wanted.matches.headers),
             query: pairs(&wanted.matches.query),
-            call: None,
+            call: wanted.calls(file).map(str::to_owned),
         },
         action,
         policy: wanted.policy.clone(),
@@ -236,7 +258,7 @@ fn route(index: usize, wanted: &file::Route) -> route::Settings {
         response_headers: edits(&wanted.response_headers),
         max_body: wanted.max_body.map(|size| size.0),
         priority: wanted.priority.unwrap_or(1),
-        auth: Vec::new(),
+        auth: wanted.auth.clone(),
     }
 }
 

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use locum_proxy::route::{HostPattern, PathPattern};
 
 use super::check::{Findings, check_edits, is_field_value, is_token};
-use super::file::{File, Match, Rewrite, Route};
+use super::file::{Auth, AuthKind, File, Listener, Match, Rewrite, Route, Transcode};
 use super::value::host_and_port;
+use super::{traffic, types};
 
 pub(super) fn check(file: &File, findings: &mut Findings<'_>) {
     for (index, route) in file.routes.iter().enumerate() {
@@ -17,13 +18,10 @@ pub(super) fn check(file: &File, findings: &mut Findings<'_>) {
 }
 
 impl Route {
-    /// Its name, given or made up from its path and place.
+    /// Its name, given or made up from what it matches and its place.
     pub(crate) fn name_at(&self, index: usize) -> String {
-        match (&self.name, &self.matches.path) {
-            (Some(name), _) => name.clone(),
-            (None, Some(path)) => path.clone(),
-            (None, None) => format!("route-{index}"),
-        }
+        let matched = self.matches.path.as_ref().or(self.matches.call.as_ref());
+        self.name.as_ref().or(matched).cloned().unwrap_or_else(|| format!("route-{index}"))
     }
 }
 
@@ -36,6 +34,8 @@ fn check_route(index: usize, route: &Route, file: &File, findings: &mut Findings
         findings.reference(&path("policy"), "policy", "policies", policy, &file.policies);
     }
     check_target(index, route, file, findings);
+    traffic::check(index, route, file, findings);
+    check_auth(index, route, file, findings);
     check_match(&path("match"), &route.matches, findings);
     if let Some(host) = &route.host
         && !matches!(host.as_str(), "preserve" | "upstream")
@@ -61,27 +61,27 @@ fn check_target(index: usize, route: &Route, file: &File, findings: &mut Finding
         ("upstream", route.upstream.is_some()),
         ("split", !route.split.is_empty()),
         ("redirect", route.redirect.is_some()),
+        ("transcode", route.transcode.is_some()),
     ];
     let given: Vec<_> = given.iter().filter(|(_, given)| *given).map(|(key, _)| *key).collect();
     match given[..] {
         [] => findings.error(
             &format!("routes.{index}"),
             "the route leads nowhere",
-            "add `upstream`, `split` or `redirect`",
+            "add `upstream`, `split`, `redirect` or `transcode`",
         ),
         [_] => {}
         [first, second, ..] => findings.error_in_key(
             &path(second),
             format!("the route already has `{first}`"),
-            "keep one of `upstream`, `split` and `redirect`",
+            "keep one of `upstream`, `split`, `redirect` and `transcode`",
         ),
     }
-    if let Some(upstream) = &route.upstream {
-        findings.reference(&path("upstream"), "upstream", "upstreams", upstream, &file.upstreams);
+    for (key, upstream) in route.leads_to() {
+        findings.reference(&path(&key), "upstream", "upstreams", upstream, &file.upstreams);
     }
-    for (place, share) in route.split.iter().enumerate() {
-        let path = path(&format!("split.{place}.upstream"));
-        findings.reference(&path, "upstream", "upstreams", &share.upstream, &file.upstreams);
+    if let Some(transcode) = &route.transcode {
+        check_transcode(index, transcode, route, findings);
     }
     if !route.split.is_empty() && route.split.iter().all(|share| share.weight == 0) {
         let reason = "all weights are 0, so no call could go anywhere";
@@ -97,6 +97,51 @@ fn check_target(index: usize, route: &Route, file: &File, findings: &mut Finding
             findings.error(&path("redirect.to"), "it is no place to go to", remedy);
         }
         check_parameters(&path("redirect.to"), &redirect.to, &route.matches, findings);
+    }
+}
+
+/// The method is what follows the prefix of the path.
+fn check_transcode(
+    index: usize,
+    transcode: &Transcode,
+    route: &Route,
+    findings: &mut Findings<'_>,
+) {
+    let path = |key: &str| format!("routes.{index}.{key}");
+    types::check(&path("transcode.types"), &transcode.types, findings);
+    let is_prefix =
+        |path: &str| matches!(PathPattern::parse(path), Ok(PathPattern::Prefix(_)) | Err(_));
+    if !route.matches.path.as_deref().is_some_and(is_prefix) && route.matches.call.is_none() {
+        let reason = "the method to call is what follows a prefix, and the path has none";
+        findings.error(&path("match.path"), reason, "match a path such as \"/rpc/*\"");
+    }
+    let given = [
+        ("host", route.host.is_some()),
+        ("rewrite", route.rewrite.is_some()),
+        ("request_headers", !route.request_headers.is_empty()),
+    ];
+    for (key, _) in given.iter().filter(|(_, given)| *given) {
+        let reason = "it is for requests that are passed on, and these are made as remote calls";
+        findings.error_in_key(&path(key), reason, "remove it");
+    }
+}
+
+/// What is named has to be there, and able to let somebody in.
+fn check_auth(index: usize, route: &Route, file: &File, findings: &mut Findings<'_>) {
+    for (place, name) in route.auth.iter().enumerate() {
+        let path = format!("routes.{index}.auth.{place}");
+        findings.reference(&path, "auth", "auth", name, &file.auth);
+        let wants_certificate = |auth: &Auth| auth.kind == AuthKind::Mtls;
+        if !file.auth.get(name).is_some_and(wants_certificate) {
+            continue;
+        }
+        let asks =
+            |listener: &Listener| listener.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        let served: Vec<_> = route.served(file).collect();
+        if !served.is_empty() && !served.iter().any(|(_, listener)| asks(listener)) {
+            let reason = "nobody gets in: no listener of the route asks for certificates";
+            findings.error(&path, reason, "add `client_ca` to the `tls` of its listener");
+        }
     }
 }
 
@@ -193,8 +238,10 @@ fn check_names(file: &File, findings: &mut Findings<'_>) {
 /// A route is never reached if an earlier one of the same rank takes all of its calls.
 fn check_reach(file: &File, findings: &mut Findings<'_>) {
     for (index, route) in file.routes.iter().enumerate() {
-        let covering =
-            file.routes[..index].iter().enumerate().find(|(_, earlier)| covers(earlier, route));
+        let covering = file.routes[..index]
+            .iter()
+            .enumerate()
+            .find(|(_, earlier)| covers(earlier, route, file));
         let Some((at, earlier)) = covering else { continue };
         findings.error_in_key(
             &format!("routes.{index}"),
@@ -207,12 +254,13 @@ fn check_reach(file: &File, findings: &mut Findings<'_>) {
     }
 }
 
-fn covers(earlier: &Route, later: &Route) -> bool {
+fn covers(earlier: &Route, later: &Route, file: &File) -> bool {
     let (one, other) = (&earlier.matches, &later.matches);
     let host = |matches: &Match| matches.host.as_deref().map(str::to_ascii_lowercase);
     let path = |matches: &Match| matches.path.as_deref().map(shape);
     let among = |method| one.methods.contains(method);
     (earlier.listener.is_none() || earlier.listener == later.listener)
+        && earlier.calls(file) == later.calls(file)
         && host(one) == host(other)
         && path(one) == path(other)
         && (one.methods.is_empty()

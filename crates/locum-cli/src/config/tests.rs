@@ -5,6 +5,7 @@ use std::fs;
 use super::*;
 
 mod mistakes;
+mod remote;
 
 /// A configuration in which everything is right. Line 1 is the first below.
 const GOOD: &str = r#"[admin]
@@ -231,30 +232,32 @@ rewrite = { prefix = "/v2" }
     let expected = serde_json::json!({
         "drain": "7s",
         "seed": 7,
+        "auth": {},
         "listeners": [{
-            "name": "web", "bind": "127.0.0.1:8080", "protocol": "http",
+            "name": "web", "bind": "127.0.0.1:8080", "protocol": "http", "tls": null,
             "trusted_proxies": ["10.0.0.0/8", "192.0.2.7/32"],
             "limits": {
                 "connections": 1, "connections_per_client": 2, "header_bytes": "3KiB", "headers": 4,
                 "header_timeout": "5s", "body_bytes": "6KiB", "body_idle": "7s", "body_rate": "8B",
                 "write_stall": "9s", "idle": "10s", "requests_per_connection": 11,
+                "message_bytes": "16MiB", "calls_per_connection": 16384,
             },
         }],
         "upstreams": [
             {
-                "name": "a", "protocol": "http1", "balance": "weighted", "endpoint_policy": "e", "max_ejected": 0.25,
+                "name": "a", "protocol": "http1", "tls": null, "types": {}, "balance": "weighted", "endpoint_policy": "e", "max_ejected": 0.25,
                 "endpoints": [
                     { "name": "127.0.0.1:1", "address": "127.0.0.1:1", "weight": 1, "zone": null },
                     { "name": "127.0.0.1:2", "address": "127.0.0.1:2", "weight": 3, "zone": "z" },
                     { "name": "127.0.0.1:80", "address": "127.0.0.1:80", "weight": 1, "zone": null },
                     { "name": "demo://2", "address": "127.0.0.1:0", "weight": 1, "zone": null },
                 ],
-                "pool": { "idle_per_worker": 1, "idle": "2s", "connect_timeout": "3s", "read_idle": "4s" },
+                "pool": { "idle_per_worker": 1, "connections_per_worker": 4, "idle": "2s", "connect_timeout": "3s", "read_idle": "4s" },
             },
             {
-                "name": "b", "protocol": "http1", "balance": "round-robin", "endpoint_policy": null, "max_ejected": 0.5,
+                "name": "b", "protocol": "http1", "tls": null, "types": {}, "balance": "round-robin", "endpoint_policy": null, "max_ejected": 0.5,
                 "endpoints": [{ "name": "[::1]:1", "address": "[::1]:1", "weight": 1, "zone": null }],
-                "pool": { "idle_per_worker": 64, "idle": "50s", "connect_timeout": "1s", "read_idle": "30s" },
+                "pool": { "idle_per_worker": 64, "connections_per_worker": 4, "idle": "50s", "connect_timeout": "1s", "read_idle": "30s" },
             },
         ],
         "routes": [
@@ -263,8 +266,9 @@ rewrite = { prefix = "/v2" }
                 "priority": 3,
                 "match": {
                     "host": "*.x", "path": "/a/{id}", "methods": ["GET"],
-                    "headers": { "h": "1" }, "query": { "q": "2" },
+                    "headers": { "h": "1" }, "query": { "q": "2" }, "call": null,
                 },
+                "auth": [],
                 "split": [{ "upstream": "a", "weight": 9 }, { "upstream": "b", "weight": 1 }],
                 "rewrite": { "path": "/b/{id}" },
                 "request_headers": { "set": { "s": "1" }, "add": { "a": "2" }, "remove": ["r"] },
@@ -272,7 +276,8 @@ rewrite = { prefix = "/v2" }
             },
             {
                 "name": "/old/*", "listener": null, "policy": null, "host": "preserve", "max_body": null, "priority": 1,
-                "match": { "host": null, "path": "/old/*", "methods": [], "headers": {}, "query": {} },
+                "match": { "host": null, "path": "/old/*", "methods": [], "headers": {}, "query": {}, "call": null },
+                "auth": [],
                 "redirect": { "status": 302, "to": "/new" },
                 "rewrite": null,
                 "request_headers": { "set": {}, "add": {}, "remove": [] },
@@ -280,7 +285,8 @@ rewrite = { prefix = "/v2" }
             },
             {
                 "name": "route-2", "listener": null, "policy": null, "host": "z", "max_body": null, "priority": 1,
-                "match": { "host": "y", "path": null, "methods": [], "headers": {}, "query": {} },
+                "match": { "host": "y", "path": null, "methods": [], "headers": {}, "query": {}, "call": null },
+                "auth": [],
                 "split": [{ "upstream": "b", "weight": 1 }],
                 "rewrite": { "prefix": "/v2" },
                 "request_headers": { "set": {}, "add": {}, "remove": [] },

@@ -9,11 +9,12 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use locum_policy::text;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserializer, MapAccess, Unexpected, Visitor};
+use serde::de::{self, Deserializer, Unexpected, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::demo;
+pub(crate) use endpoint::{Address, Endpoint, Scheme};
+
+mod endpoint;
 
 /// A duration: `250ms`, `1.5s`, `5min`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,23 +53,6 @@ pub(crate) enum Workers {
     Count(usize),
 }
 
-/// One endpoint of an upstream, written as a text or as a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Endpoint {
-    pub(crate) address: Address,
-    pub(crate) weight: u32,
-    pub(crate) zone: Option<String>,
-}
-
-/// Where an endpoint is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Address {
-    /// `host:port`.
-    Host(String),
-    /// The demo backend of that number, from 1, which lives in this process: `demo://1`.
-    Demo(usize),
-}
-
 impl Bind {
     pub(crate) fn is_loopback(&self) -> bool {
         match self {
@@ -101,38 +85,6 @@ impl fmt::Display for Bind {
         match self {
             Self::Tcp(address) => write!(f, "{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-impl FromStr for Address {
-    type Err = &'static str;
-
-    /// Reads `host:port`, `http://host` or `demo://1`.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (authority, default_port) = match text.split_once("://") {
-            Some(("http", rest)) => (rest.strip_suffix('/').unwrap_or(rest), Some(80)),
-            Some(("demo", number)) => {
-                let number =
-                    number.parse().ok().filter(|number| (1..=demo::COUNT).contains(number));
-                return number.map(Self::Demo).ok_or("\"demo://1\" or \"demo://2\"");
-            }
-            Some(_) => return Err("an http address: no other is available in this version"),
-            None => (text, None),
-        };
-        let Some((host, port)) = host_and_port(authority) else { return Err(ENDPOINT) };
-        match port.or(default_port) {
-            None | Some(0) => Err(ENDPOINT),
-            Some(port) => Ok(Self::Host(format!("{host}:{port}"))),
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Host(authority) => f.write_str(authority),
-            Self::Demo(number) => write!(f, "demo://{number}"),
         }
     }
 }
@@ -230,16 +182,18 @@ impl<'de> Deserialize<'de> for Workers {
     }
 }
 
+impl FromStr for Net {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+        text.parse().ok().or_else(address).map(Self).ok_or(NET)
+    }
+}
+
 impl<'de> Deserialize<'de> for Net {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let read = |word: Word<'_>| match word {
-            Word::Text(text) => {
-                let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-                text.parse().ok().or_else(address).map(Self)
-            }
-            Word::Number(_) => None,
-        };
-        deserializer.deserialize_any(Words { expected: NET, read })
+        parsed(deserializer)
     }
 }
 
@@ -262,58 +216,6 @@ where
 {
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(|expected| de::Error::invalid_value(Unexpected::Str(&text), &expected))
-}
-
-impl<'de> Deserialize<'de> for Endpoint {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-
-        impl<'de> Visitor<'de> for Either {
-            type Value = Endpoint;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"host:port\" or { address = \"host:port\", weight = 1 }")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Endpoint, E> {
-                let unexpected = |expected| E::invalid_value(Unexpected::Str(text), &expected);
-                let address = text.parse().map_err(unexpected)?;
-                Ok(Endpoint { address, weight: one(), zone: None })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Endpoint, A::Error> {
-                let table = EndpointTable::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Endpoint { address: table.address, weight: table.weight, zone: table.zone })
-            }
-        }
-
-        deserializer.deserialize_any(Either)
-    }
-}
-
-/// The long form of an endpoint.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct EndpointTable {
-    /// `host:port`.
-    #[schemars(with = "String")]
-    address: Address,
-    /// How much of the load it takes beside the others, from 1 to 1000. Default 1.
-    #[serde(default = "one")]
-    weight: u32,
-    /// Where it stands, for people to read.
-    #[serde(default)]
-    zone: Option<String>,
-}
-
-impl<'de> Deserialize<'de> for Address {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer)
-    }
-}
-
-const fn one() -> u32 {
-    1
 }
 
 impl Serialize for Duration {
@@ -373,25 +275,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl Serialize for Endpoint {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Table<'a> {
-            address: String,
-            weight: u32,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            zone: &'a Option<String>,
-        }
-        let Self { address, weight, zone } = self;
-        match (weight, zone) {
-            (1, None) => serializer.collect_str(address),
-            _ => {
-                Table { address: address.to_string(), weight: *weight, zone }.serialize(serializer)
-            }
-        }
-    }
-}
-
 /// The schema of a value that is written as a text.
 macro_rules! text_schema {
     ($($value:ty: $name:literal, $schema:tt;)*) => {$(
@@ -421,21 +304,8 @@ text_schema! {
     Secret: "Secret", { "type": "string", "examples": ["${LOCUM_ADMIN_TOKEN}", "file:/run/secrets/token"] };
 }
 
-impl JsonSchema for Endpoint {
-    fn schema_name() -> Cow<'static, str> {
-        "Endpoint".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let table = generator.subschema_for::<EndpointTable>();
-        json_schema!({ "anyOf": [{ "type": "string", "examples": ["10.0.0.1:7001"] }, table] })
-    }
-}
-
 const DURATION: &str = "a duration such as \"250ms\", \"10s\" or \"5min\"";
 const SIZE: &str = "a size such as \"64KiB\", \"10MB\" or 512";
 const SIZE_LIMIT: &str = "a size such as \"64KiB\", or \"unlimited\"";
 const WORKERS: &str = "\"auto\" or a number from 1 to 1024";
-const ENDPOINT: &str =
-    "\"host:port\" or \"http://host:port\", without a path: a route's `rewrite` is for that";
 const NET: &str = "a network such as \"10.0.0.0/8\", or an address";

@@ -14,6 +14,9 @@ pub(crate) struct Listener {
     /// What it speaks; default `http`.
     #[serde(default)]
     pub(crate) protocol: ListenerProtocol,
+    /// How it proves who it is over TLS; absent: its clients speak without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<ListenerTls>,
     /// Peers whose `X-Forwarded-*`, `Forwarded` and deadlines are believed; default none.
     #[serde(default)]
     pub(crate) trusted_proxies: Vec<Net>,
@@ -23,12 +26,53 @@ pub(crate) struct Listener {
 }
 
 /// What a listener speaks.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ListenerProtocol {
     /// HTTP/1.1.
     #[default]
     Http,
+    /// Remote calls: gob, gob after a `CONNECT`, JSON-RPC 1.0 and 2.0, native; each connection shows which.
+    Rpc,
+    /// HTTP/1.1 or remote calls; each connection shows which.
+    Auto,
+}
+
+/// How a listener proves who it is, and whether its clients have to.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListenerTls {
+    /// Its certificates. A client that names a server is shown the first that is for that name, any other
+    /// the first.
+    pub(crate) certificates: Vec<Certificate>,
+    /// A PEM file of authorities, one of which has to have signed the certificate of each client; absent:
+    /// clients need none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_ca: Option<String>,
+    /// The oldest version that is spoken: `1.2` (the default) or `1.3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) min: Option<TlsVersion>,
+}
+
+/// A certificate and its key. Files are named relative to the one that names them.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Certificate {
+    /// A PEM file of the certificate, then those that lead to its authority.
+    pub(crate) cert: String,
+    /// A PEM file of its private key.
+    pub(crate) key: String,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+pub(crate) enum TlsVersion {
+    /// RFC 5246.
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// RFC 8446.
+    #[serde(rename = "1.3")]
+    Tls13,
 }
 
 /// What the clients of a listener may take. Every default is safe on an open network.
@@ -69,4 +113,11 @@ pub(crate) struct Limits {
     /// Requests of one connection, after which it is closed; 0, the default, is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) requests_per_connection: Option<u64>,
+    /// Bytes of one message of a remote call; beyond: an error, or the end of the connection. Default
+    /// `16MiB`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) message_bytes: Option<Size>,
+    /// Remote calls of one connection that are under way at once; more wait unread. Default 16384.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) calls_per_connection: Option<usize>,
 }

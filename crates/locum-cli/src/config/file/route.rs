@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::types::Types;
 use crate::config::value::Size;
 
-/// Which call goes where. One of `upstream`, `split` and `redirect` says where.
+/// Which call goes where. One of `upstream`, `split`, `redirect` and `transcode` says where.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Route {
     /// Its name in metrics, logs and rejections; default: its path, or `route-N`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
-    /// The one listener it serves; default all.
+    /// The one listener it serves; default all that carry what it is for: HTTP requests, or remote calls if
+    /// it matches by `call`, or matches anything and its upstream speaks them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) listener: Option<String>,
     /// What a request must be like; default anything.
@@ -29,9 +31,16 @@ pub(crate) struct Route {
     /// An answer that sends the client elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) redirect: Option<Redirect>,
+    /// Requests with JSON in them, made as the remote call that the end of the path names:
+    /// `POST /rpc/Arith.Multiply` on the path `/rpc/*`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) transcode: Option<Transcode>,
     /// How its calls are tried; default: once, without any limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) policy: Option<String>,
+    /// Who may call: the names of `[auth.NAME]`, all of which have to agree; default anybody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) auth: Vec<String>,
     /// The Host that the upstream sees: `preserve` (the default) for the client's, `upstream` for the
     /// endpoint's address, or a name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +79,10 @@ pub(crate) struct Match {
     /// Each of these query parameters with exactly this value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) query: BTreeMap<String, String>,
+    /// A remote call: `Arith.Divide`, `Arith.*` for every method of that service, or `*`. Nothing else may
+    /// stand beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) call: Option<String>,
 }
 
 /// One upstream's part of a route's calls.
@@ -91,6 +104,17 @@ pub(crate) struct Redirect {
     pub(crate) status: u16,
     /// Where to; `{name}` stands for a part of a template path.
     pub(crate) to: String,
+}
+
+/// Where requests go as remote calls.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Transcode {
+    /// The upstream, which speaks a protocol of remote calls.
+    pub(crate) upstream: String,
+    /// Types of its methods, before those that the upstream has.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) types: Types,
 }
 
 fn permanently() -> u16 {

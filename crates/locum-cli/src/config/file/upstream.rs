@@ -1,21 +1,29 @@
 //! `[upstreams.NAME]`.
 
+use std::collections::BTreeMap;
+
 use locum_policy::balance::Balance;
+use locum_proxy::upstream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::value::{Duration, Endpoint};
+use super::types::Types;
+use crate::config::value::{Duration, Endpoint, Scheme};
 
 /// Where calls go: the endpoints of one service.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Upstream {
-    /// Its endpoints: `10.0.0.1:7001`, `http://users.internal`, or
-    /// `{ address = "10.0.0.2:7001", weight = 2, zone = "b" }`.
+    /// Its endpoints: `10.0.0.1:7001`, `http://users.internal`, `gob://10.0.0.1:1234`, or
+    /// `{ address = "10.0.0.2:7001", weight = 2, zone = "b" }`. A scheme says the protocol, and with `https`,
+    /// or `+tls` after any other, that it is spoken over TLS.
     pub(crate) endpoints: Vec<Endpoint>,
     /// What it speaks; default: what the endpoints' URL scheme says, else `http1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) protocol: Option<UpstreamProtocol>,
+    /// Whom the endpoints are believed to be over TLS; absent: what their URL scheme says, else no TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<UpstreamTls>,
     /// Which endpoint the next attempt takes: `round-robin` (the default), `weighted`, `random`,
     /// `least-request`, `peak-ewma`, `hash:header:NAME`, `hash:client-ip` or `sticky:COOKIE`.
     #[serde(default)]
@@ -31,14 +39,91 @@ pub(crate) struct Upstream {
     /// A policy run for each endpoint, inside the retries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) endpoint_policy: Option<String>,
+    /// Types of its methods where JSON has to become gob and cannot tell, such as a float that looks like an
+    /// int: `{ "Arith.Scale" = { By = "float" } }`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) types: Types,
 }
 
 /// What an upstream speaks.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum UpstreamProtocol {
     /// HTTP/1.1.
     Http1,
+    /// Go's net/rpc over gob.
+    Gob,
+    /// The same after a `CONNECT`, as Go's `rpc.HandleHTTP` serves it.
+    GobHttp,
+    /// JSON-RPC 1.0, Go's net/rpc/jsonrpc.
+    JsonRpc,
+    /// JSON-RPC 2.0.
+    JsonRpc2,
+    /// Locum's own.
+    Native,
+}
+
+impl UpstreamProtocol {
+    /// As it is written.
+    pub(crate) fn name(self) -> &'static str {
+        upstream::Protocol::from(self).name()
+    }
+
+    /// Whether it carries remote calls, and no requests of HTTP.
+    pub(crate) fn is_rpc(self) -> bool {
+        upstream::Protocol::from(self).rpc().is_some()
+    }
+}
+
+impl From<UpstreamProtocol> for upstream::Protocol {
+    fn from(protocol: UpstreamProtocol) -> Self {
+        match protocol {
+            UpstreamProtocol::Http1 => Self::Http1,
+            UpstreamProtocol::Gob => Self::Gob,
+            UpstreamProtocol::GobHttp => Self::GobHttp,
+            UpstreamProtocol::JsonRpc => Self::JsonRpc,
+            UpstreamProtocol::JsonRpc2 => Self::JsonRpc2,
+            UpstreamProtocol::Native => Self::Native,
+        }
+    }
+}
+
+impl Upstream {
+    /// What it speaks: as it says, as its endpoints say, or HTTP/1.1.
+    pub(crate) fn speaks(&self) -> UpstreamProtocol {
+        let scheme = || self.schemes().next().map(|(_, scheme)| scheme.protocol);
+        self.protocol.or_else(scheme).unwrap_or(UpstreamProtocol::Http1)
+    }
+
+    /// Whether it is spoken over TLS.
+    pub(crate) fn is_over_tls(&self) -> bool {
+        self.tls.is_some() || self.schemes().any(|(_, scheme)| scheme.tls)
+    }
+
+    /// The schemes of the endpoints that have one, with the endpoints' places.
+    pub(crate) fn schemes(&self) -> impl Iterator<Item = (usize, Scheme)> {
+        let endpoints = self.endpoints.iter().enumerate();
+        endpoints.filter_map(|(index, endpoint)| Some((index, endpoint.address.scheme()?)))
+    }
+}
+
+/// Whom the endpoints of an upstream are believed to be, and who calls them. Files are named relative to the
+/// one that names them.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UpstreamTls {
+    /// The name that their certificates are for; default the host of each endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) server_name: Option<String>,
+    /// A PEM file of the authorities that are believed; default those that the system believes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ca: Option<String>,
+    /// A PEM file of the certificate that is shown to those that ask for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cert: Option<String>,
+    /// A PEM file of its private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
 }
 
 /// How connections to an upstream are kept.
@@ -48,6 +133,9 @@ pub(crate) struct Pool {
     /// Idle connections that one worker keeps to one endpoint. Default 64.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) idle_per_worker: Option<usize>,
+    /// Connections of one worker to one endpoint that carry many remote calls at once. Default 4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) connections_per_worker: Option<usize>,
     /// How long an idle connection is kept. Default `50s`: below the 60 s after which common servers
     /// close theirs, so that no call meets a connection that dies.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -47,7 +47,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "policy =",
             "zzz =",
-            "14:1: error: routes[0].zzz: there is no key `zzz` here; write one of `name`, `listener`, `match`, `upstream`, `split`, `redirect`, `policy`, `host`, `rewrite`, `request_headers`, `response_headers`, `max_body`, `priority`",
+            "14:1: error: routes[0].zzz: there is no key `zzz` here; write one of `name`, `listener`, `match`, `upstream`, `split`, `redirect`, `transcode`, `policy`, `auth`, `host`, `rewrite`, `request_headers`, `response_headers`, `max_body`, `priority`",
         ),
         // Keys and values of later versions.
         (
@@ -67,13 +67,13 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         ),
         (
             "bind =",
-            "tls = {}\nbind =",
-            "4:1: error: listeners.web.tls: not available in this version; remove it",
+            "proxy_protocol = \"accept\"\nbind =",
+            "4:1: error: listeners.web.proxy_protocol: not available in this version; remove it",
         ),
         (
             "bind =",
-            "protocol = \"rpc\"\nbind =",
-            "4:12: error: listeners.web.protocol: `rpc` is not available in this version; choose another",
+            "protocol = \"tcp\"\nbind =",
+            "4:12: error: listeners.web.protocol: `tcp` is not available in this version; choose another",
         ),
         (
             "endpoints",
@@ -138,8 +138,8 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         ),
         (
             "\"127.0.0.1:7001\"",
-            "\"https://a\"",
-            "6:14: error: upstreams.users.endpoints[0]: found the text \"https://a\"; write an http address: no other is available in this version",
+            "\"ftp://a\"",
+            "6:14: error: upstreams.users.endpoints[0]: found the text \"ftp://a\"; write an address such as \"10.0.0.1:7001\", or a URL with http, https, gob, gob-http, json-rpc, json-rpc2 or native: no other is available in this version",
         ),
         (
             "upstream = \"users\"",
@@ -185,7 +185,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "endpoints = [\"127.0.0.1:7001\", {",
             "endpoints = []\nunused = [{",
-            "7:1: error: upstreams.users.unused: there is no key `unused` here; write one of `endpoints`, `protocol`, `balance`, `max_ejected`, `pool`, `endpoint_policy`",
+            "7:1: error: upstreams.users.unused: there is no key `unused` here; write one of `endpoints`, `protocol`, `tls`, `balance`, `max_ejected`, `pool`, `endpoint_policy`, `types`",
         ),
         // Names.
         (
@@ -248,12 +248,12 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "upstream = \"users\"",
             "",
-            "10:1: error: routes[0]: the route leads nowhere; add `upstream`, `split` or `redirect`",
+            "10:1: error: routes[0]: the route leads nowhere; add `upstream`, `split`, `redirect` or `transcode`",
         ),
         (
             "upstream = \"users\"",
             "upstream = \"users\"\nredirect = { to = \"/\" }",
-            "14:1: error: routes[0].redirect: the route already has `upstream`; keep one of `upstream`, `split` and `redirect`",
+            "14:1: error: routes[0].redirect: the route already has `upstream`; keep one of `upstream`, `split`, `redirect` and `transcode`",
         ),
         (
             "upstream = \"users\"",

@@ -1,0 +1,50 @@
+//! `[auth.NAME]`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One way for callers to show who they are. Which of the keys it takes depends on `kind`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Auth {
+    /// What they show.
+    pub(crate) kind: AuthKind,
+    /// Of `api-key`: the field of the request, or of a native call's metadata, that holds the key. Default
+    /// `x-api-key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) header: Option<String>,
+    /// Of `api-key`: a file of keys, one a line: `name:hash`, in which the hash is the key's SHA-256 in hex or
+    /// a PHC string of argon2. It is read again when it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<String>,
+    /// Of `mtls`: the names of certificates that are let in; default whoever has one that the listener's
+    /// `client_ca` signed. Of `ip`: the networks that are let in; default all that are not kept out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) allow: Vec<String>,
+    /// Of `ip`: the networks that are kept out, `allow` or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) deny: Vec<String>,
+}
+
+/// What callers show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum AuthKind {
+    /// A secret.
+    ApiKey,
+    /// A certificate.
+    Mtls,
+    /// Their address.
+    Ip,
+}
+
+impl AuthKind {
+    /// As it is written.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api-key",
+            Self::Mtls => "mtls",
+            Self::Ip => "ip",
+        }
+    }
+}

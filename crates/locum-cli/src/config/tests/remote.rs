@@ -1,0 +1,475 @@
+//! What may be said of remote calls, of TLS and of who may call, and how mistakes there are told.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+/// A configuration in which everything is right. Line 1 is the first below.
+const REMOTE: &str = r#"[listeners.rpc]
+bind = "127.0.0.1:1234"
+protocol = "rpc"
+[listeners.web]
+bind = "127.0.0.1:8443"
+tls = { certificates = [{ cert = "a.pem", key = "a.key" }], client_ca = "ca.pem", min = "1.3" }
+[upstreams.arith]
+endpoints = ["gob://127.0.0.1:7001"]
+[upstreams.users]
+endpoints = ["127.0.0.1:7003"]
+[auth.keys]
+kind = "api-key"
+file = "keys.txt"
+[auth.staff]
+kind = "mtls"
+allow = ["ann"]
+[auth.office]
+kind = "ip"
+deny = ["10.0.0.0/8"]
+[[routes]]
+match = { call = "Arith.*" }
+upstream = "arith"
+auth = ["office"]
+[[routes]]
+match = { path = "/rpc/*" }
+transcode = { upstream = "arith" }
+auth = ["keys", "staff"]
+[[routes]]
+match = { path = "/*" }
+upstream = "users"
+"#;
+
+const KEYS: &str = "ann:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n";
+
+/// A folder with the files that [`REMOTE`] names, and with `text` as its configuration.
+fn folder(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [
+        ("f.toml", text),
+        ("a.pem", "the chain"),
+        ("a.key", "s3cret"),
+        ("ca.pem", "the authority"),
+        ("keys.txt", KEYS),
+    ];
+    for (name, content) in files {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    folder
+}
+
+fn load(folder: &Path) -> Result<Config, Vec<String>> {
+    let without = |line: String| line.replace(&format!("{}/", folder.display()), "");
+    Config::load(&folder.join("f.toml"))
+        .map_err(|failure| failure.lines().into_iter().map(without).collect())
+}
+
+/// What is told of `text`, a line each.
+fn told(text: &str) -> Vec<String> {
+    let folder = folder(text);
+    match load(folder.path()) {
+        Err(lines) => lines,
+        Ok(config) => {
+            let lines = config.warnings.iter().map(|warning| config.sources.line(warning));
+            lines.map(|line| line.replace(&format!("{}/", folder.path().display()), "")).collect()
+        }
+    }
+}
+
+#[test]
+fn the_configuration_of_remote_calls_is_good() {
+    assert_eq!(told(REMOTE), Vec::<String>::new());
+}
+
+#[test]
+fn an_upstream_speaks_what_its_endpoints_say() {
+    let speaks = |upstream: &str| {
+        let text = format!("[upstreams.u]\n{upstream}");
+        let config = Config::parse("f.toml", &text).expect(upstream);
+        let settings = config.settings(demo::NOWHERE).expect("addresses only");
+        let upstream = &settings.upstreams[0];
+        (upstream.protocol.name(), upstream.tls.is_some(), upstream.endpoints[0].name.clone())
+    };
+    let cases = [
+        ("endpoints = ['127.0.0.1:1']", "http1", false, "127.0.0.1:1"),
+        ("endpoints = ['http://127.0.0.1']", "http1", false, "127.0.0.1:80"),
+        ("endpoints = ['https://127.0.0.1']", "http1", true, "127.0.0.1:443"),
+        ("endpoints = ['127.0.0.1:1', 'gob://127.0.0.1:2']", "gob", false, "127.0.0.1:1"),
+        ("endpoints = ['gob-http://127.0.0.1:1/']", "gob-http", false, "127.0.0.1:1"),
+        ("endpoints = ['json-rpc+tls://127.0.0.1:1']", "json-rpc", true, "127.0.0.1:1"),
+        ("endpoints = ['json-rpc2://127.0.0.1:1']\ntls = {}", "json-rpc2", true, "127.0.0.1:1"),
+        ("endpoints = ['127.0.0.1:1']\nprotocol = 'native'", "native", false, "127.0.0.1:1"),
+    ];
+    for (upstream, protocol, tls, name) in cases {
+        assert_eq!(speaks(upstream), (protocol, tls, name.to_owned()), "{upstream}");
+    }
+}
+
+#[test]
+fn everything_that_may_be_said_of_remote_calls_arrives_in_the_plan() {
+    let text = REMOTE
+        .replace("\"rpc\"\n", "\"rpc\"\nlimits = { message_bytes = \"1MiB\", calls_per_connection = 7 }\n")
+        .replace(
+            "7001\"]",
+            "7001\"]\ntls = { server_name = \"arith\", ca = \"ca.pem\", cert = \"a.pem\", key = \"a.key\" }\n\
+             types = { \"Arith.Scale\" = { By = \"float\", reply = \"time\" } }\npool = { connections_per_worker = 2 }",
+        )
+        .replace("[auth.staff]", "header = \"X-Key\"\n[auth.staff]");
+    let folder = folder(&text);
+    let config = load(folder.path()).expect("no errors");
+    let settings = config.settings(demo::NOWHERE).expect("addresses only");
+    let plan = crate::print::plan(&settings);
+    for secret in ["s3cret", "ba7816bf", "the chain"] {
+        assert!(!plan.to_string().contains(secret) && !format!("{config:?}").contains(secret));
+    }
+
+    let (rpc, web) = (&plan["listeners"][0], &plan["listeners"][1]);
+    assert_eq!((&rpc["protocol"], &rpc["tls"]), (&"rpc".into(), &serde_json::Value::Null));
+    assert_eq!(rpc["limits"]["message_bytes"], "1MiB");
+    assert_eq!(rpc["limits"]["calls_per_connection"], 7);
+    let tls =
+        serde_json::json!({ "certificates": 1, "client_certificates": "required", "min": "1.3" });
+    assert_eq!(web["tls"], tls);
+    let arith = &plan["upstreams"][0];
+    assert_eq!(arith["protocol"], "gob");
+    let tls =
+        serde_json::json!({ "server_name": "arith", "authorities": "own", "certificate": "shown" });
+    assert_eq!(arith["tls"], tls);
+    assert_eq!(arith["pool"]["connections_per_worker"], 2);
+    let types =
+        serde_json::json!({ "Arith.Scale": { "args": { "By": "float" }, "reply": "time" } });
+    assert_eq!(arith["types"], types);
+    let auth = serde_json::json!({
+        "keys": { "kind": "api-key", "header": "x-key", "keys": ["ann"] },
+        "staff": { "kind": "mtls", "allow": ["ann"] },
+        "office": { "kind": "ip", "allow": [], "deny": ["10.0.0.0/8"] },
+    });
+    assert_eq!(plan["auth"], auth);
+    let routes = &plan["routes"];
+    assert_eq!(
+        (&routes[0]["name"], &routes[0]["match"]["call"]),
+        (&"Arith.*".into(), &"Arith.*".into())
+    );
+    assert_eq!(routes[1]["transcode"], serde_json::json!({ "upstream": "arith", "types": {} }));
+    assert_eq!(routes[1]["auth"], serde_json::json!(["keys", "staff"]));
+
+    let tls = settings.listeners[1].tls.as_ref().expect("it is there");
+    assert_eq!(tls.certificates[0].chain, b"the chain");
+    assert_eq!(tls.certificates[0].key.0, b"s3cret");
+    assert_eq!(tls.client_ca.as_deref(), Some(&b"the authority"[..]));
+}
+
+#[test]
+fn a_route_that_matches_anything_goes_by_its_upstream() {
+    let text = "[upstreams.a]\nendpoints = ['gob://127.0.0.1:1']\n\
+                [upstreams.b]\nendpoints = ['127.0.0.1:1']\n\
+                [[routes]]\nupstream = 'a'\n[[routes]]\nupstream = 'b'\n";
+    let config = Config::parse("f.toml", text).expect("neither covers the other");
+    let routes = config.settings(demo::NOWHERE).expect("addresses only").routes;
+    assert_eq!(routes[0].matches.call.as_deref(), Some("*"));
+    assert_eq!(routes[1].matches.call, None);
+}
+
+#[test]
+fn what_is_written_is_read_again_as_the_same() {
+    let text = REMOTE.replace(
+        "7001\"]",
+        "7001\"]\ntypes = { \"A.B\" = { Z = \"int\", A = \"uint\", T = { Y = \"[]int\" } }, \"A.C\" = \"int\" }\ntls = {}",
+    );
+    let folder = folder(&text);
+    let first = load(folder.path()).expect("no errors").file;
+    fs::write(folder.path().join("f.toml"), toml::to_string_pretty(&first).unwrap()).unwrap();
+    let again = load(folder.path()).expect("what was written is read").file;
+    assert_eq!(format!("{first:?}"), format!("{again:?}"));
+}
+
+#[test]
+fn what_is_named_is_read_again_and_what_names_it_is_not() {
+    let folder = folder(REMOTE);
+    let config = load(folder.path()).expect("no errors");
+    fs::write(folder.path().join("f.toml"), "nonsense").unwrap();
+    let ben = KEYS.replace("ann", "ben");
+    fs::write(folder.path().join("keys.txt"), &ben).unwrap();
+    let again = config.reread().expect("no errors");
+    assert_ne!(again.sources, config.sources, "a change is noticed");
+    let keys = |config: &Config| {
+        crate::print::plan(&config.settings(demo::NOWHERE).unwrap())["auth"]["keys"]["keys"].clone()
+    };
+    assert_eq!(
+        (keys(&config), keys(&again)),
+        (serde_json::json!(["ann"]), serde_json::json!(["ben"]))
+    );
+    fs::write(folder.path().join("keys.txt"), "").unwrap();
+    let lines = again.reread().expect_err("nobody could call").lines();
+    assert!(lines[0].contains("holds no key, so nobody could call"), "{lines:?}");
+}
+
+#[test]
+fn each_mistake_is_told_with_place_key_reason_and_remedy() {
+    // What is replaced, by what, and the line that is told then.
+    let cases = [
+        // Keys and values of later versions.
+        (
+            "kind = \"mtls\"",
+            "kind = \"jwt\"",
+            "15:8: error: auth.staff.kind: `jwt` is not available in this version; choose another",
+        ),
+        (
+            "gob://127",
+            "grpc://127",
+            "8:14: error: upstreams.arith.endpoints[0]: found the text \"grpc://127.0.0.1:7001\"; write an address such as \"10.0.0.1:7001\", or a URL with http, https, gob, gob-http, json-rpc, json-rpc2 or native: no other is available in this version",
+        ),
+        (
+            "min = \"1.3\"",
+            "min = \"1.1\"",
+            "6:89: error: listeners.web.tls.min: `1.1` is not one of its values; did you mean `1.2`?",
+        ),
+        (
+            "client_ca",
+            "client_cas",
+            "6:61: error: listeners.web.tls.client_cas: there is no key `client_cas` here; did you mean `client_ca`?",
+        ),
+        ("kind = \"ip\"\n", "", "17:7: error: auth.office.kind: it is missing; add `kind = …`"),
+        // Listeners.
+        (
+            "[{ cert = \"a.pem\", key = \"a.key\" }]",
+            "[]",
+            "6:24: error: listeners.web.tls.certificates: the list is empty, so no client could be shown who this is; name a certificate: [{ cert = \"a.pem\", key = \"a.key\" }]",
+        ),
+        (
+            "\"a.key\"",
+            "\"b.key\"",
+            "6:49: error: listeners.web.tls.certificates[0].key: cannot read `b.key`: No such file or directory (os error 2); name a readable file, relative to this one",
+        ),
+        (
+            "\"ca.pem\"",
+            "\".\"",
+            "6:73: error: listeners.web.tls.client_ca: cannot read `.`: it is no regular file; name a readable file, relative to this one",
+        ),
+        (
+            "bind = \"127.0.0.1:8443\"",
+            "bind = \"127.0.0.1:8443\"\nlimits = { calls_per_connection = 1 }",
+            "6:12: error: listeners.web.limits.calls_per_connection: the listener takes no remote calls; remove it, or write protocol = \"rpc\" or \"auto\"",
+        ),
+        (
+            "protocol = \"rpc\"",
+            "protocol = \"rpc\"\nlimits = { calls_per_connection = 0 }",
+            "4:35: error: listeners.rpc.limits.calls_per_connection: 0 would refuse everything; write 1 or more, or leave it out",
+        ),
+        (
+            "protocol = \"rpc\"",
+            "protocol = \"rpc\"\nlimits = { message_bytes = 10 }",
+            "4:28: error: listeners.rpc.limits.message_bytes: a message of that size cannot be served; write a size from 1KiB to 1GiB",
+        ),
+        // Upstreams.
+        (
+            "[\"gob://127.0.0.1:7001\"]",
+            "[\"gob://127.0.0.1:7001\", { address = \"json-rpc://127.0.0.1:7002\" }]",
+            "8:38: error: upstreams.arith.endpoints[1]: `json-rpc` is not `gob`, which the upstream speaks; give it an upstream of its own, or the same protocol",
+        ),
+        (
+            "[\"gob://127.0.0.1:7001\"]",
+            "[\"gob://127.0.0.1:7001\"]\nprotocol = \"native\"",
+            "8:14: error: upstreams.arith.endpoints[0]: `gob` is not `native`, which the upstream speaks; give it an upstream of its own, or the same protocol",
+        ),
+        (
+            "[\"gob://127.0.0.1:7001\"]",
+            "[\"gob://127.0.0.1:7001\", \"gob+tls://127.0.0.1:7002\"]",
+            "8:14: error: upstreams.arith.endpoints[0]: `gob` is without TLS, which others of the list are not; give it an upstream of its own, or the same scheme",
+        ),
+        (
+            "\"127.0.0.1:7003\"]",
+            "\"127.0.0.1:7003\"]\ntls = { cert = \"a.pem\" }",
+            "11:9: error: upstreams.users.tls.cert: a certificate and its key go together, and `key` is missing; add `key = …`",
+        ),
+        (
+            "\"127.0.0.1:7003\"]",
+            "\"127.0.0.1:7003\"]\ntls = { server_name = \"https://a\" }",
+            "11:23: error: upstreams.users.tls.server_name: `https://a` is no name of a server; write one such as \"users.internal\", without scheme and port",
+        ),
+        (
+            "\"127.0.0.1:7003\"]",
+            "\"127.0.0.1:7003\"]\ntypes = { \"A.B\" = \"int\" }",
+            "11:1: error: upstreams.users.types: it means nothing to an upstream that speaks http1; remove it, or name a `protocol` of remote calls",
+        ),
+        (
+            "\"127.0.0.1:7003\"]",
+            "\"127.0.0.1:7003\"]\npool = { connections_per_worker = 1 }",
+            "11:10: error: upstreams.users.pool.connections_per_worker: it means nothing to an upstream that speaks http1; remove it, or name a `protocol` of remote calls",
+        ),
+        (
+            "7001\"]",
+            "7001\"]\npool = { idle_per_worker = 1 }",
+            "9:10: error: upstreams.arith.pool.idle_per_worker: it means nothing to an upstream that speaks gob; write `connections_per_worker`: calls share connections",
+        ),
+        (
+            "7001\"]",
+            "7001\"]\npool = { connections_per_worker = 0 }",
+            "9:35: error: upstreams.arith.pool.connections_per_worker: 0 would leave no way for a call to go; write 1 or more, or leave it out",
+        ),
+        (
+            "7001\"]",
+            "7001\"]\nbalance = \"sticky:id\"",
+            "9:1: error: upstreams.arith.balance: it means nothing to an upstream that speaks gob; choose another: remote calls carry no cookies",
+        ),
+        // Types.
+        (
+            "7001\"]",
+            "7001\"]\ntypes = { Multiply = \"int\" }",
+            "9:11: error: upstreams.arith.types.Multiply: `Multiply` is no method; write one such as \"Arith.Multiply\"",
+        ),
+        (
+            "7001\"]",
+            "7001\"]\ntypes = { \"A.B\" = 7 }",
+            "9:19: error: upstreams.arith.types.\"A.B\": found the number `7`; write a type such as \"int\" or \"[]string\", or a table of fields",
+        ),
+        (
+            "transcode = { upstream = \"arith\" }",
+            "transcode = { upstream = \"arith\", types = { \"A.B\" = { args = \"int\", X = \"int\" } } }",
+            "26:69: error: routes[1].transcode.types.\"A.B\".X: beside `args` stands nothing but `reply`; move it into `args`, whose type that is",
+        ),
+        // Who may call.
+        (
+            "file = \"keys.txt\"",
+            "",
+            "11:7: error: auth.keys.file: it is missing; add `file = …`, with a `name:hash` a line",
+        ),
+        (
+            "keys.txt",
+            "a.key",
+            "13:8: error: auth.keys.file: `a.key`, line 1: it is not `name:hash`; write `name:hash` a line, in which the hash is the key's SHA-256 in hex, or argon2's PHC string",
+        ),
+        (
+            "file = \"keys.txt\"",
+            "file = \"keys.txt\"\nheader = \"a b\"",
+            "14:10: error: auth.keys.header: `a b` is no header name; use letters, digits and `-`",
+        ),
+        (
+            "file = \"keys.txt\"",
+            "file = \"keys.txt\"\nallow = [\"a\"]",
+            "14:1: error: auth.keys.allow: it is not for the kind `api-key`; remove it: it is for `mtls` and `ip`",
+        ),
+        (
+            "deny = [\"10.0.0.0/8\"]",
+            "",
+            "17:7: error: auth.office: it lets in everybody; add `allow` or `deny`",
+        ),
+        (
+            "deny = [\"10.0.0.0/8\"]",
+            "allow = [\"10.0.0.0/33\"]",
+            "19:10: error: auth.office.allow[0]: found the text \"10.0.0.0/33\"; write a network such as \"10.0.0.0/8\", or an address",
+        ),
+        (
+            "auth = [\"office\"]",
+            "auth = [\"ofice\"]",
+            "23:9: error: routes[0].auth[0]: auth `ofice` is not defined; did you mean `office`? Otherwise add `[auth.ofice]`",
+        ),
+        (
+            "auth = [\"office\"]",
+            "auth = [\"staff\"]",
+            "23:9: error: routes[0].auth[0]: nobody gets in: no listener of the route asks for certificates; add `client_ca` to the `tls` of its listener",
+        ),
+        // Routes.
+        (
+            "\"Arith.*\"",
+            "\"Arith\"",
+            "21:18: error: routes[0].match.call: `Arith` is no call; write \"Arith.Divide\", \"Arith.*\" or \"*\"",
+        ),
+        (
+            "\"Arith.*\"",
+            "\"*.Divide\"",
+            "21:18: error: routes[0].match.call: `*.Divide` is no call; write \"Arith.Divide\", \"Arith.*\" or \"*\"",
+        ),
+        (
+            "call = \"Arith.*\"",
+            "call = \"Arith.*\", path = \"/\"",
+            "21:29: error: routes[0].match.path: it is for HTTP requests, and the route is for remote calls; remove it, or give it a route of its own",
+        ),
+        (
+            "match = { call = \"Arith.*\" }",
+            "rewrite = { prefix = \"/\" }",
+            "21:1: error: routes[0].rewrite: it is for HTTP requests, and the route is for remote calls; remove it, or give it a route of its own",
+        ),
+        (
+            "upstream = \"arith\"\nauth",
+            "upstream = \"arith\"\nresponse_headers = { remove = [\"x\"] }\nauth",
+            "23:1: error: routes[0].response_headers: it is for HTTP requests, and the route is for remote calls; remove it, or give it a route of its own",
+        ),
+        (
+            "upstream = \"arith\"\nauth",
+            "transcode = { upstream = \"arith\" }\nauth",
+            "22:1: error: routes[0].transcode: it is for HTTP requests, and the route is for remote calls; remove it, or give it a route of its own",
+        ),
+        (
+            "upstream = \"arith\"\nauth",
+            "upstream = \"users\"\nauth",
+            "22:12: error: routes[0].upstream: `users` speaks http1, which carries no remote calls; name an upstream whose `protocol` is gob, gob-http, json-rpc, json-rpc2 or native",
+        ),
+        (
+            "{ upstream = \"arith\" }",
+            "{ upstream = \"users\" }",
+            "26:26: error: routes[1].transcode.upstream: `users` speaks http1, which carries no remote calls; name an upstream whose `protocol` is gob, gob-http, json-rpc, json-rpc2 or native",
+        ),
+        (
+            "upstream = \"users\"",
+            "split = [{ upstream = \"users\", weight = 1 }, { upstream = \"arith\", weight = 1 }]",
+            "30:59: error: routes[2].split[1].upstream: `arith` speaks gob, and the route is for HTTP requests; match by `call`, or write transcode = { upstream = \"arith\" }",
+        ),
+        (
+            "{ path = \"/rpc/*\" }",
+            "{ path = \"/rpc/{method}\" }",
+            "25:18: error: routes[1].match.path: the method to call is what follows a prefix, and the path has none; match a path such as \"/rpc/*\"",
+        ),
+        (
+            "transcode = {",
+            "host = \"upstream\"\ntranscode = {",
+            "26:1: error: routes[1].host: it is for requests that are passed on, and these are made as remote calls; remove it",
+        ),
+        (
+            "transcode = {",
+            "upstream = \"users\"\ntranscode = {",
+            "27:1: error: routes[1].transcode: the route already has `upstream`; keep one of `upstream`, `split`, `redirect` and `transcode`",
+        ),
+        (
+            "match = { call = \"Arith.*\" }",
+            "match = { call = \"Arith.*\" }\nlistener = \"web\"",
+            "22:12: error: routes[0].listener: `web` takes no remote calls, which the route is for; name a listener whose `protocol` is \"rpc\" or \"auto\"",
+        ),
+        (
+            "protocol = \"rpc\"",
+            "protocol = \"http\"",
+            "20:1: error: routes[0]: it is never reached: no listener takes remote calls, which it is for; add a listener with protocol = \"rpc\" or \"auto\"",
+        ),
+        (
+            "[[routes]]\nmatch = { path = \"/*\" }",
+            "[[routes]]\nmatch = { call = \"Arith.*\" }\nupstream = \"arith\"\n[[routes]]\nmatch = { path = \"/*\" }",
+            "28:1: error: routes[2]: it is never reached: `Arith.*` (routes[0]) takes all of its calls; remove it, or match more narrowly before it",
+        ),
+        (
+            "match = { call = \"Arith.*\" }",
+            "match = { call = \"*\" }\nupstream = \"arith\"\n[[routes]]",
+            "23:1: error: routes[1]: it is never reached: `*` (routes[0]) takes all of its calls; remove it, or match more narrowly before it",
+        ),
+        // Warnings.
+        (
+            "upstream = \"arith\"\n",
+            "upstream = \"arith\"\nlistener = \"rpc\"\n[listeners.idle]\nbind = \"127.0.0.1:1\"\nprotocol = \"rpc\"\n[[routes]]\nmatch = { path = \"/x\" }\nupstream = \"users\"\n",
+            "24:12: warning: listeners.idle: no route serves it, so it has no answer to any call; add `[[routes]]`",
+        ),
+        (
+            "auth = [\"office\"]\n",
+            "",
+            "17:7: warning: auth.office: nothing uses it; name it in a route's `auth`, or remove it",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (from, to, expected) in cases {
+        assert!(REMOTE.contains(from), "`{from}` is not in the good configuration");
+        let lines = told(&REMOTE.replacen(from, to, 1));
+        if !lines.iter().any(|line| *line == format!("f.toml:{expected}")) {
+            wrong.push(format!(
+                "{from} -> {to}\n  expected f.toml:{expected}\n  told     {}",
+                lines.join("\n           ")
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,190 @@
+//! What routes, listeners and upstreams carry: requests of HTTP, or remote calls.
+
+use super::check::Findings;
+use super::file::{File, HeaderEdits, Listener, ListenerProtocol, Match, Route};
+use super::types::is_method;
+
+/// What a route is for, its listener takes, its upstreams speak, and nothing is said of it that means nothing
+/// there.
+pub(super) fn check(index: usize, route: &Route, file: &File, findings: &mut Findings<'_>) {
+    let path = |key: &str| format!("routes.{index}.{key}");
+    if let Some(call) = &route.matches.call {
+        check_call(&path("match.call"), call, findings);
+    }
+    if route.traffic(file) == Traffic::Calls {
+        check_keys(index, route, findings);
+    }
+    check_upstreams(index, route, file, findings);
+    check_listeners(index, route, file, findings);
+}
+
+fn check_call(path: &str, call: &str, findings: &mut Findings<'_>) {
+    let of_service = || {
+        let service = call.strip_suffix(".*")?;
+        is_method(&format!("{service}.Any")).then_some(())
+    };
+    if call != "*" && !is_method(call) && of_service().is_none() {
+        let reason = format!("`{}` is no call", call.escape_debug());
+        findings.error(path, reason, "write \"Arith.Divide\", \"Arith.*\" or \"*\"");
+    }
+}
+
+/// What means something of HTTP requests only.
+fn check_keys(index: usize, route: &Route, findings: &mut Findings<'_>) {
+    let matches = &route.matches;
+    let given = [
+        ("match.host", matches.host.is_some()),
+        ("match.path", matches.path.is_some()),
+        ("match.methods", !matches.methods.is_empty()),
+        ("match.headers", !matches.headers.is_empty()),
+        ("match.query", !matches.query.is_empty()),
+        ("redirect", route.redirect.is_some()),
+        ("transcode", route.transcode.is_some()),
+        ("host", route.host.is_some()),
+        ("rewrite", route.rewrite.is_some()),
+        ("request_headers", !route.request_headers.is_empty()),
+        ("response_headers", !route.response_headers.is_empty()),
+        ("max_body", route.max_body.is_some()),
+    ];
+    for (key, _) in given.iter().filter(|(_, given)| *given) {
+        findings.error_in_key(
+            &format!("routes.{index}.{key}"),
+            "it is for HTTP requests, and the route is for remote calls",
+            "remove it, or give it a route of its own",
+        );
+    }
+}
+
+fn check_upstreams(index: usize, route: &Route, file: &File, findings: &mut Findings<'_>) {
+    let traffic = route.traffic(file);
+    for (key, name) in route.leads_to() {
+        let Some(upstream) = file.upstreams.get(name) else { continue };
+        let (speaks, path) = (upstream.speaks(), format!("routes.{index}.{key}"));
+        let wants_calls = traffic == Traffic::Calls || route.transcode.is_some();
+        match (wants_calls, speaks.is_rpc()) {
+            (true, false) => findings.error(
+                &path,
+                format!("`{name}` speaks {}, which carries no remote calls", speaks.name()),
+                "name an upstream whose `protocol` is gob, gob-http, json-rpc, json-rpc2 or native",
+            ),
+            (false, true) => findings.error(
+                &path,
+                format!("`{name}` speaks {}, and the route is for HTTP requests", speaks.name()),
+                format!("match by `call`, or write transcode = {{ upstream = \"{name}\" }}"),
+            ),
+            _ => {}
+        }
+    }
+}
+
+fn check_listeners(index: usize, route: &Route, file: &File, findings: &mut Findings<'_>) {
+    let traffic = route.traffic(file);
+    let (what, protocol) = match traffic {
+        Traffic::Http => ("HTTP requests", "http"),
+        Traffic::Calls => ("remote calls", "rpc"),
+    };
+    if let Some(name) = &route.listener
+        && let Some(listener) = file.listeners.get(name)
+        && !listener.protocol.carries(traffic)
+    {
+        let reason = format!("`{name}` takes no {what}, which the route is for");
+        let remedy = format!("name a listener whose `protocol` is \"{protocol}\" or \"auto\"");
+        findings.error(&format!("routes.{index}.listener"), reason, remedy);
+    }
+    let carries = |listener: &Listener| listener.protocol.carries(traffic);
+    if route.listener.is_none()
+        && !file.listeners.is_empty()
+        && !file.listeners.values().any(carries)
+    {
+        let reason = format!("it is never reached: no listener takes {what}, which it is for");
+        let remedy = format!("add a listener with protocol = \"{protocol}\" or \"auto\"");
+        findings.error_in_key(&format!("routes.{index}"), reason, remedy);
+    }
+}
+
+/// What a route is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Traffic {
+    /// Requests of HTTP.
+    Http,
+    /// Remote calls.
+    Calls,
+}
+
+impl ListenerProtocol {
+    pub(super) fn carries(self, traffic: Traffic) -> bool {
+        match self {
+            Self::Auto => true,
+            Self::Http => traffic == Traffic::Http,
+            Self::Rpc => traffic == Traffic::Calls,
+        }
+    }
+}
+
+impl Route {
+    /// What it is for. A route that matches anything goes by its upstream.
+    pub(super) fn traffic(&self, file: &File) -> Traffic {
+        if self.matches.call.is_some() {
+            return Traffic::Calls;
+        }
+        let anything = self.matches.is_anything();
+        if !anything || self.redirect.is_some() || self.transcode.is_some() {
+            return Traffic::Http;
+        }
+        let leads_to = self.leads_to();
+        let mut known = leads_to.iter().filter_map(|(_, name)| file.upstreams.get(*name));
+        match known.next().is_some_and(|upstream| upstream.speaks().is_rpc()) {
+            true => Traffic::Calls,
+            false => Traffic::Http,
+        }
+    }
+
+    /// The remote calls that it is for, if it is for these: `Arith.Divide`, `Arith.*` or `*`.
+    pub(super) fn calls(&self, file: &File) -> Option<&str> {
+        match self.traffic(file) {
+            Traffic::Calls => Some(self.matches.call.as_deref().unwrap_or("*")),
+            Traffic::Http => None,
+        }
+    }
+
+    /// The upstreams that it leads to, each with the key that names it.
+    pub(super) fn leads_to(&self) -> Vec<(String, &str)> {
+        let one = self.upstream.iter().map(|name| ("upstream".to_owned(), name.as_str()));
+        let shares = self.split.iter().enumerate();
+        let shares =
+            shares.map(|(at, share)| (format!("split.{at}.upstream"), share.upstream.as_str()));
+        let transcode = self.transcode.iter();
+        let transcode = transcode.map(|to| ("transcode.upstream".to_owned(), to.upstream.as_str()));
+        one.chain(shares).chain(transcode).collect()
+    }
+
+    /// The listeners that it serves.
+    pub(super) fn served<'a>(
+        &self,
+        file: &'a File,
+    ) -> impl Iterator<Item = (&'a String, &'a Listener)> {
+        let traffic = self.traffic(file);
+        file.listeners.iter().filter(move |(name, listener)| {
+            listener.protocol.carries(traffic)
+                && self.listener.as_ref().is_none_or(|wanted| wanted == *name)
+        })
+    }
+}
+
+impl Match {
+    fn is_anything(&self) -> bool {
+        let Self { host, path, methods, headers, query, call } = self;
+        host.is_none()
+            && path.is_none()
+            && methods.is_empty()
+            && headers.is_empty()
+            && query.is_empty()
+            && call.is_none()
+    }
+}
+
+impl HeaderEdits {
+    pub(super) fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
+    }
+}

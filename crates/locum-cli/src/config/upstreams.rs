@@ -1,0 +1,122 @@
+//! What upstreams have to hold: endpoints that speak one protocol, and nothing that it does not know.
+
+use locum_policy::balance::{Balance, Ejection};
+
+use super::check::{Findings, check_name};
+use super::file::{File, Pool, Upstream, UpstreamTls};
+use super::types;
+use super::value::host_and_port;
+
+pub(super) fn check(file: &File, findings: &mut Findings<'_>) {
+    for (name, upstream) in &file.upstreams {
+        check_upstream(name, upstream, file, findings);
+    }
+}
+
+fn check_upstream(name: &str, upstream: &Upstream, file: &File, findings: &mut Findings<'_>) {
+    let path = format!("upstreams.{name}");
+    check_name(&path, name, findings);
+    if upstream.endpoints.is_empty() {
+        let reason = "the list is empty, so no call could go anywhere";
+        findings.error(&format!("{path}.endpoints"), reason, "name at least one \"host:port\"");
+    }
+    for (index, endpoint) in upstream.endpoints.iter().enumerate() {
+        let path = format!("{path}.endpoints.{index}");
+        let before = &upstream.endpoints[..index];
+        if before.iter().any(|other| other.address.name() == endpoint.address.name()) {
+            let reason = format!("`{}` is already in the list", endpoint.address.name());
+            findings.error(&path, reason, "name it once, with a `weight` if it is to get more");
+        }
+        if !(1..=1000).contains(&endpoint.weight) {
+            let reason = format!("the weight {} is out of range", endpoint.weight);
+            findings.error(&format!("{path}.weight"), reason, "write a weight from 1 to 1000");
+        }
+    }
+    check_protocol(&path, upstream, findings);
+    if let Some(tls) = &upstream.tls {
+        check_tls(&format!("{path}.tls"), tls, findings);
+    }
+    types::check(&format!("{path}.types"), &upstream.types, findings);
+    let Pool { idle_per_worker: _, connections_per_worker, idle, connect_timeout, read_idle } =
+        &upstream.pool;
+    if *connections_per_worker == Some(0) {
+        let reason = "0 would leave no way for a call to go";
+        let remedy = "write 1 or more, or leave it out";
+        findings.error(&format!("{path}.pool.connections_per_worker"), reason, remedy);
+    }
+    let times = [("idle", idle), ("connect_timeout", connect_timeout), ("read_idle", read_idle)];
+    for (key, time) in times {
+        findings.positive(&format!("{path}.pool.{key}"), *time);
+    }
+    if let Some(share) = upstream.max_ejected
+        && let Err(error) = Ejection::new(share)
+    {
+        findings.error(&format!("{path}.{}", error.path), error.reason, error.remedy);
+    }
+    if let Some(policy) = &upstream.endpoint_policy {
+        let path = format!("{path}.endpoint_policy");
+        findings.reference(&path, "policy", "policies", policy, &file.policies);
+        if let Some(settings) = file.policies.get(policy)
+            && let Err(error) = settings.check_for_endpoint()
+        {
+            let reason = format!("`{}` of `{policy}`: {}", error.path, error.reason);
+            findings.error(&path, reason, error.remedy);
+        }
+    }
+}
+
+/// The endpoints speak one protocol, all of them over TLS or none, and nothing is said that it does not know.
+fn check_protocol(path: &str, upstream: &Upstream, findings: &mut Findings<'_>) {
+    let (speaks, over_tls) = (upstream.speaks(), upstream.is_over_tls());
+    for (index, scheme) in upstream.schemes() {
+        let at = format!("{path}.endpoints.{index}");
+        if scheme.protocol != speaks {
+            let reason =
+                format!("`{scheme}` is not `{}`, which the upstream speaks", speaks.name());
+            findings.error(&at, reason, "give it an upstream of its own, or the same protocol");
+        } else if over_tls && !scheme.tls && upstream.tls.is_none() {
+            let reason = format!("`{scheme}` is without TLS, which others of the list are not");
+            findings.error(&at, reason, "give it an upstream of its own, or the same scheme");
+        }
+    }
+    let mut unknown = |key: &str, remedy: &str| {
+        let reason = format!("it means nothing to an upstream that speaks {}", speaks.name());
+        findings.error_in_key(&format!("{path}.{key}"), reason, remedy);
+    };
+    let pool = &upstream.pool;
+    let calls = "remove it, or name a `protocol` of remote calls";
+    if !speaks.is_rpc() {
+        if !upstream.types.is_empty() {
+            unknown("types", calls);
+        }
+        if pool.connections_per_worker.is_some() {
+            unknown("pool.connections_per_worker", calls);
+        }
+        return;
+    }
+    if pool.idle_per_worker.is_some() {
+        unknown("pool.idle_per_worker", "write `connections_per_worker`: calls share connections");
+    }
+    if let Balance::Sticky(_) = upstream.balance {
+        unknown("balance", "choose another: remote calls carry no cookies");
+    }
+}
+
+fn check_tls(path: &str, tls: &UpstreamTls, findings: &mut Findings<'_>) {
+    let lacking = match (&tls.cert, &tls.key) {
+        (Some(_), None) => Some(("cert", "key")),
+        (None, Some(_)) => Some(("key", "cert")),
+        _ => None,
+    };
+    if let Some((given, lacking)) = lacking {
+        let reason = format!("a certificate and its key go together, and `{lacking}` is missing");
+        findings.error_in_key(&format!("{path}.{given}"), reason, format!("add `{lacking} = …`"));
+    }
+    if let Some(name) = &tls.server_name
+        && !matches!(host_and_port(name), Some((_, None)))
+    {
+        let reason = format!("`{}` is no name of a server", name.escape_debug());
+        let remedy = "write one such as \"users.internal\", without scheme and port";
+        findings.error(&format!("{path}.server_name"), reason, remedy);
+    }
+}
