@@ -4,7 +4,6 @@
 //! the file's meaning is checked ([`check`]); each pass tells all it finds. What passes becomes the
 //! settings of a plan ([`Config::settings`]).
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use locum_proxy::plan;
@@ -130,10 +129,7 @@ impl Config {
     }
 
     /// What a plan is built from, with the demo backends at `demo`. Names of hosts are looked up.
-    pub(crate) fn settings(
-        &self,
-        demo: [SocketAddr; demo::COUNT],
-    ) -> Result<plan::Settings, Failure> {
+    pub(crate) fn settings(&self, demo: demo::Addresses) -> Result<plan::Settings, Failure> {
         resolve::settings(&self.file, &self.sources.attached, demo)
             .map_err(|errors| self.failure(errors))
     }

@@ -99,6 +99,10 @@ pub(crate) fn serve(source: &Source, process: &args::Process, scope: Scope) -> R
     let demo = Demo::new(addresses.get("admin").map(String::as_str));
     let proxy = start(&config, &demo)?;
     addresses.extend(proxy.bound().into_iter().map(|(name, bind)| (name, bind.to_string())));
+    let takes_calls = |(name, _): &(&String, _)| config.file.takes_calls(name);
+    if let Some((_, address)) = addresses.iter().find(takes_calls) {
+        demo.name_rpc(address);
+    }
     let watch = Watch::new(scope, &config.sources);
     let running = Arc::new(Running::new(proxy, config, demo, started, started_at));
     let admin = admin.map(|listener| admin::start(listener, Arc::clone(&running))).transpose();

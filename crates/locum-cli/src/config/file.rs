@@ -53,10 +53,16 @@ pub(crate) struct File {
 }
 
 impl File {
+    /// Whether that listener takes remote calls.
+    pub(crate) fn takes_calls(&self, listener: &str) -> bool {
+        let protocol = self.listeners.get(listener).map(|listener| listener.protocol);
+        matches!(protocol, Some(ListenerProtocol::Rpc | ListenerProtocol::Auto))
+    }
+
     /// Whether an endpoint is one of the demo backends.
     pub(crate) fn uses_demo(&self) -> bool {
         let mut endpoints = self.upstreams.values().flat_map(|upstream| &upstream.endpoints);
-        endpoints.any(|endpoint| matches!(endpoint.address, Address::Demo(_)))
+        endpoints.any(|endpoint| matches!(endpoint.address, Address::Demo(_) | Address::DemoRpc(_)))
     }
 }
 

@@ -22,7 +22,7 @@ use crate::demo;
 pub(super) fn settings(
     file: &File,
     attached: &Attachments,
-    demo: [SocketAddr; demo::COUNT],
+    demo: demo::Addresses,
 ) -> Result<plan::Settings, Vec<plan::Error>> {
     let mut errors = Vec::new();
     let mut upstreams = Vec::with_capacity(file.upstreams.len());
@@ -101,14 +101,15 @@ fn endpoints(
     upstream: &str,
     wanted: &file::Upstream,
     admin: Option<&file::Admin>,
-    demo: [SocketAddr; demo::COUNT],
+    demo: demo::Addresses,
     errors: &mut Vec<plan::Error>,
 ) -> Vec<EndpointSettings> {
     let mut endpoints = Vec::with_capacity(wanted.endpoints.len());
     for (index, endpoint) in wanted.endpoints.iter().enumerate() {
         let found = match &endpoint.address {
             Address::Host { authority, .. } => look_up(authority),
-            Address::Demo(number) => Ok(demo[*number - 1]),
+            Address::Demo(number) => Ok(demo.http[*number - 1]),
+            Address::DemoRpc(number) => Ok(demo.rpc[*number - 1]),
         };
         match found {
             Ok(address) if admin.is_some_and(|admin| is_admin(address, &admin.listen)) => {
@@ -149,7 +150,7 @@ pub(super) fn unresolved(file: &File) -> Vec<plan::Error> {
                 let why = look_up(authority).err()?;
                 Some(unknown_host(name, index, &endpoint.address, &why))
             }
-            Address::Demo(_) => None,
+            Address::Demo(_) | Address::DemoRpc(_) => None,
         };
         upstream.endpoints.iter().enumerate().filter_map(unknown).collect::<Vec<_>>()
     };

@@ -28,6 +28,8 @@ pub(crate) enum Address {
     Host { authority: String, scheme: Option<Scheme> },
     /// The demo backend of that number, from 1, which lives in this process: `demo://1`.
     Demo(usize),
+    /// The same of remote calls: `demo-rpc://1`.
+    DemoRpc(usize),
 }
 
 /// What the scheme of an endpoint's URL says: `http`, `https`, `gob`, `gob+tls`.
@@ -85,6 +87,7 @@ impl Address {
         match self {
             Self::Host { authority, .. } => authority.into(),
             Self::Demo(number) => format!("demo://{number}").into(),
+            Self::DemoRpc(number) => format!("demo-rpc://{number}").into(),
         }
     }
 
@@ -93,6 +96,7 @@ impl Address {
         match self {
             Self::Host { scheme, .. } => *scheme,
             Self::Demo(_) => Some(Scheme { protocol: UpstreamProtocol::Http1, tls: false }),
+            Self::DemoRpc(_) => Some(Scheme { protocol: UpstreamProtocol::Gob, tls: false }),
         }
     }
 }
@@ -104,9 +108,11 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (scheme, authority) = match text.split_once("://") {
             Some(("demo", number)) => {
-                let number =
-                    number.parse().ok().filter(|number| (1..=demo::COUNT).contains(number));
-                return number.map(Self::Demo).ok_or("\"demo://1\" or \"demo://2\"");
+                return demo(number).map(Self::Demo).ok_or("\"demo://1\" or \"demo://2\"");
+            }
+            Some(("demo-rpc", number)) => {
+                let expected = "\"demo-rpc://1\" or \"demo-rpc://2\"";
+                return demo(number).map(Self::DemoRpc).ok_or(expected);
             }
             Some((scheme, rest)) => {
                 let Some(scheme) = Scheme::parse(scheme) else { return Err(SCHEME) };
@@ -120,6 +126,11 @@ impl FromStr for Address {
             Some(port) => Ok(Self::Host { authority: format!("{host}:{port}"), scheme }),
         }
     }
+}
+
+/// The number of a demo backend.
+fn demo(number: &str) -> Option<usize> {
+    number.parse().ok().filter(|number| (1..=demo::COUNT).contains(number))
 }
 
 /// As it is written.
