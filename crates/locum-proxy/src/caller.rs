@@ -8,6 +8,7 @@ use locum_policy::{Call, Key, Keys, Time};
 use locum_wire::http1::encode::{self, field};
 use locum_wire::http1::{Name, Request, Version};
 
+use crate::auth::Claims;
 use crate::body::Upload;
 use crate::client::{self, Next};
 use crate::clock::Alarm;
@@ -29,6 +30,10 @@ pub(crate) struct Caller<'a> {
     pub(crate) peer: Option<IpAddr>,
     /// It spoke under TLS.
     pub(crate) secure: bool,
+    /// Whom its certificate names; empty if it names nobody, `None` if it has shown none.
+    certificate: Option<&'a str>,
+    /// Who it is, as far as the route wanted to know.
+    pub(crate) identity: Cell<Option<&'a str>>,
     pub(crate) stream: RefCell<&'a mut Stream>,
     pub(crate) upload: RefCell<Upload<'a>>,
     /// Watches over the client's pace.
@@ -57,6 +62,7 @@ impl<'a> Caller<'a> {
         request: Request<'a>,
         listener: &'a Listener,
         peer: Option<IpAddr>,
+        certificate: Option<&'a str>,
         stream: &'a mut Stream,
         upload: Upload<'a>,
         alarm: &'a Alarm,
@@ -68,6 +74,8 @@ impl<'a> Caller<'a> {
             listener,
             peer,
             secure: stream.is_secure(),
+            certificate,
+            identity: Cell::new(None),
             stream: RefCell::new(stream),
             upload: RefCell::new(upload),
             alarm,
@@ -106,6 +114,29 @@ impl<'a> Caller<'a> {
     pub(crate) fn has_field(&self, name: &[u8], value: &[u8]) -> bool {
         let mut fields = self.request.fields();
         fields.any(|field| field.name.eq_ignore_ascii_case(name) && field.value == value)
+    }
+
+    /// The first field of that name.
+    pub(crate) fn field(&self, name: &str) -> Option<&'a [u8]> {
+        let mut fields = self.request.fields();
+        let found = fields.find(|field| field.name.eq_ignore_ascii_case(name.as_bytes()));
+        found.map(|field| field.value)
+    }
+
+    /// Finds out who calls, if the route wants to know, or refuses.
+    pub(crate) async fn identify(&self, route: &'a Route) -> Result<(), Refusal> {
+        if route.is_open() {
+            return Ok(());
+        }
+        let claims = Claims {
+            address: self.client_address(),
+            field: &|name| self.field(name),
+            certificate: self.certificate,
+        };
+        // In a box: few routes ask.
+        let identity = Box::pin(route.admit(&claims)).await;
+        self.identity.set(identity.map_err(|denied| Refusal::denied(&denied))?);
+        Ok(())
     }
 
     /// The call as policies see it.
@@ -264,6 +295,7 @@ fn parse_address(hop: &[u8]) -> Option<IpAddr> {
 pub(crate) struct CallKeys<'a> {
     request: Request<'a>,
     route: &'a str,
+    identity: Option<&'a str>,
     address: [u8; 16],
     length: usize,
 }
@@ -282,7 +314,8 @@ impl<'a> CallKeys<'a> {
                 16
             }
         };
-        Self { request: caller.request, route, address, length }
+        let identity = caller.identity.get();
+        Self { request: caller.request, route, identity, address, length }
     }
 }
 
@@ -297,7 +330,7 @@ impl Keys for CallKeys<'_> {
                 .map(|field| field.value),
             Key::Method => Some(self.request.method()),
             Key::Route => Some(self.route.as_bytes()),
-            Key::Identity => None,
+            Key::Identity => self.identity.map(str::as_bytes),
         }
     }
 }

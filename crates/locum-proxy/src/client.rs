@@ -29,6 +29,8 @@ pub(crate) struct Client {
     pub(crate) head: Option<Box<Head>>,
     pub(crate) listener: Arc<Listener>,
     pub(crate) peer: Option<SocketAddr>,
+    /// Whom its certificate names; empty if it names nobody, `None` if it has shown none.
+    pub(crate) certificate: Option<Box<str>>,
     pub(crate) alarm: Alarm,
     pub(crate) served: u64,
     _seat: Seat,
@@ -82,6 +84,7 @@ impl Client {
             head: None,
             listener,
             peer,
+            certificate: None,
             alarm: worker.alarms.alarm(),
             served: 0,
             _seat: seat,

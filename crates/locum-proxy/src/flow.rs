@@ -34,7 +34,7 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
     let keeps = client.outlives_this_request();
     let peer = client.peer_ip();
     let wire_limits = client.wire_limits();
-    let Client { stream, buffer, head, listener, alarm, .. } = client;
+    let Client { stream, buffer, head, listener, certificate, alarm, .. } = client;
     let head = head.as_deref().expect("invariant: a client is served once its head is there");
 
     // The head moves to a place of its own size: while the call waits, the large buffer that it came
@@ -47,18 +47,29 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
     }
     let request = head.request(&head_bytes);
     let upload = Upload::new(&request, buffer, &listener.settings.limits, &wire_limits);
-    let caller = Caller::new(&head_bytes, request, listener, peer, stream, upload, alarm, keeps);
+    let caller = Caller::new(
+        &head_bytes,
+        request,
+        listener,
+        peer,
+        certificate.as_deref(),
+        stream,
+        upload,
+        alarm,
+        keeps,
+    );
 
     let ended = match route(&plan, &caller) {
         Err(refusal) => refuse(&caller, &refusal, worker).await,
-        Ok((route, path)) => match &route.target {
-            Target::Redirect { status, to } => {
+        Ok((route, path)) => match (caller.identify(route).await, &route.target) {
+            (Err(refusal), _) => refuse(&caller, &refusal, worker).await.by(route),
+            (Ok(()), Target::Redirect { status, to }) => {
                 Box::pin(redirect(&caller, route, &path, (*status, to), worker)).await
             }
-            Target::Transcode(transcoded) => {
+            (Ok(()), Target::Transcode(transcoded)) => {
                 Box::pin(transcode(&caller, route, &path, transcoded, worker, &record)).await
             }
-            Target::Forward(split) => {
+            (Ok(()), Target::Forward(split)) => {
                 let choice = split.choose(worker.random());
                 forward(&caller, route, &path, choice, worker, &record).await
             }

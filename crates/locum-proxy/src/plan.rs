@@ -12,7 +12,7 @@ use locum_policy::gates::breaker::{Per, Watch};
 use locum_policy::{Bound, Policy};
 use rustc_hash::FxHashMap;
 
-use crate::auth;
+use crate::auth::{self, Check};
 use crate::label::Label;
 use crate::listener::{self, Listener};
 use crate::route::{self, Route, Router, Subject};
@@ -48,6 +48,8 @@ pub struct Plan {
     pub upstreams: Vec<Arc<Upstream>>,
     /// How they are tried.
     pub policies: Vec<Arc<Policy>>,
+    /// How callers show who they are, in the order of the settings.
+    auth: Vec<Arc<Check>>,
     /// By listener.
     routers: FxHashMap<Label, Router>,
 }
@@ -89,6 +91,7 @@ impl Plan {
     /// The first reference or value that does not hold.
     pub fn build(settings: Settings, previous: Option<&Self>) -> Result<Self, Error> {
         let policies = build_policies(&settings, previous)?;
+        let auth = build_auth(&settings, previous)?;
         let policy_named = |name: &str| policies.iter().find(|policy| policy.name() == name);
 
         let mut upstreams = Vec::with_capacity(settings.upstreams.len());
@@ -140,7 +143,13 @@ impl Plan {
                 let bound = policy.map_or_else(Bound::open, |policy| policy.bind(name));
                 Ok((Arc::clone(upstream), bound))
             };
-            routes.push(Arc::new(Route::build(wanted, index, bind)?));
+            let checks = wanted.auth.iter().map(|name| {
+                let at = settings.auth.iter().position(|(defined, _)| defined == name);
+                let at = at.ok_or_else(|| missing("auth", "auth", name, path("auth")))?;
+                Ok(Arc::clone(&auth[at]))
+            });
+            let checks = checks.collect::<Result<_, _>>()?;
+            routes.push(Arc::new(Route::build(wanted, index, checks, bind)?));
         }
         let routers = listeners
             .iter()
@@ -150,7 +159,7 @@ impl Plan {
             })
             .collect();
 
-        Ok(Self { settings, listeners, upstreams, policies, routers })
+        Ok(Self { settings, listeners, upstreams, policies, auth, routers })
     }
 
     /// The listener of that name.
@@ -208,6 +217,20 @@ fn build_policies(settings: &Settings, previous: Option<&Plan>) -> Result<Vec<Ar
         policies.push(Arc::new(policy));
     }
     Ok(policies)
+}
+
+/// What is known of keys that were verified is kept as long as the settings are.
+fn build_auth(settings: &Settings, previous: Option<&Plan>) -> Result<Vec<Arc<Check>>, Error> {
+    let kept = |wanted: &(String, auth::Settings)| {
+        let previous = previous?;
+        let at = previous.settings.auth.iter().position(|known| known == wanted)?;
+        Some(Arc::clone(&previous.auth[at]))
+    };
+    let build = |wanted: &(String, auth::Settings)| match kept(wanted) {
+        Some(kept) => Ok(kept),
+        None => Check::build(&wanted.1, &format!("auth.{}", wanted.0)).map(Arc::new),
+    };
+    settings.auth.iter().map(build).collect()
 }
 
 fn missing(kind: &str, section: &str, name: &str, path: String) -> Error {

@@ -10,6 +10,7 @@ use locum_wire::http1;
 use locum_wire::http1::encode::{self, field};
 use serde_json::{Map, Value, json};
 
+use crate::auth::Denied;
 use crate::body::BodyError;
 use crate::exchange::Failure;
 use crate::forward::Persistence;
@@ -27,6 +28,8 @@ pub(crate) struct Refusal {
     /// The error type of RFC 9209 §2.3.
     pub(crate) proxy_error: &'static str,
     rejection: Option<Box<Rejection>>,
+    /// What would be taken as a proof of who calls (RFC 9110 §11.6.1).
+    challenge: Option<Box<str>>,
     /// The policy whose time was over.
     timed_by: Option<Box<str>>,
 }
@@ -38,7 +41,15 @@ impl Refusal {
         proxy_error: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self { status, reason, detail: detail.into(), proxy_error, rejection: None, timed_by: None }
+        Self {
+            status,
+            reason,
+            detail: detail.into(),
+            proxy_error,
+            rejection: None,
+            challenge: None,
+            timed_by: None,
+        }
     }
 
     /// The request is malformed, or more than the limits allow.
@@ -88,6 +99,19 @@ impl Refusal {
         Self::new(400, "tls", "http_request_error", detail)
     }
 
+    /// The caller has not shown to be somebody who may call.
+    pub(crate) fn denied(denied: &Denied) -> Self {
+        let refusal = |status, reason| Self::new(status, reason, DENIED, denied.text());
+        match denied {
+            Denied::Key(header) => Self {
+                challenge: Some(format!("ApiKey header=\"{header}\"").into()),
+                ..refusal(401, "unauthorized")
+            },
+            Denied::Certificate | Denied::Address => refusal(403, "forbidden"),
+            Denied::Busy => refusal(503, "busy"),
+        }
+    }
+
     /// The listener has as many connections as it may.
     pub(crate) fn connections() -> Self {
         let detail = "this listener has as many connections as it may";
@@ -111,7 +135,7 @@ impl Refusal {
     /// A policy refused the call.
     pub(crate) fn rejected(rejection: Rejection) -> Self {
         let (status, proxy_error) = match rejection.kind {
-            Kind::RateLimit => (429, "http_request_denied"),
+            Kind::RateLimit => (429, DENIED),
             Kind::Concurrency => (503, "connection_limit_reached"),
             Kind::Deadline => (504, "http_response_timeout"),
             // These refuse nobody; what they touch fails as if the upstream had.
@@ -129,6 +153,7 @@ impl Refusal {
             detail,
             proxy_error,
             rejection: Some(Box::new(rejection)),
+            challenge: None,
             timed_by: None,
         }
     }
@@ -176,6 +201,7 @@ impl Refusal {
         match (&self.rejection, self.status) {
             (Some(_), _) => "rejected",
             (None, _) if self.reason == INJECTED => "failure",
+            (None, _) if self.proxy_error == DENIED => "refused",
             (None, 504) => "timeout",
             (None, 502 | 503) => "failure",
             (None, _) => "refused",
@@ -185,6 +211,7 @@ impl Refusal {
     /// Which of the few reasons it is counted under, where it is counted as refused.
     pub(crate) fn counted_as(&self) -> &'static str {
         match self.status {
+            401 | 403 => "unauthorized",
             408 => "timeout",
             413 | 414 | 431 => "too_large",
             404 | 503 => self.reason,
@@ -196,7 +223,7 @@ impl Refusal {
     /// Whether the connection ends with it: what follows a message that cannot be read, or is not
     /// wanted, cannot be trusted to be a message.
     pub(crate) fn ends_connection(&self) -> bool {
-        self.outcome() == "refused" && self.status != 404
+        self.outcome() == "refused" && !matches!(self.status, 401 | 403 | 404 | 503)
     }
 
     /// Writes the whole answer.
@@ -208,6 +235,9 @@ impl Refusal {
         encode::content_length(out, body.len() as u64);
         if let Some(rejection) = &self.rejection {
             write_rejection(out, rejection);
+        }
+        if let Some(challenge) = &self.challenge {
+            field(out, b"WWW-Authenticate", challenge.as_bytes());
         }
         let status = format!("locum; error={}; details={}", self.proxy_error, quoted(&self.detail));
         field(out, b"Proxy-Status", status.as_bytes());
@@ -248,6 +278,8 @@ impl Refusal {
     }
 }
 
+/// The error type of those who may not call.
+const DENIED: &str = "http_request_denied";
 /// The reason of a failure made on purpose.
 const INJECTED: &str = "fault";
 

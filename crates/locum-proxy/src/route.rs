@@ -5,6 +5,7 @@ use std::sync::Arc;
 use locum_policy::Bound;
 use locum_policy::gates::breaker::{Per, Watch};
 
+use crate::auth::{Check, Claims, Denied};
 use crate::label::Label;
 use crate::plan::Error;
 use crate::rpc::methods::Methods;
@@ -128,6 +129,8 @@ pub struct Route {
     pub index: usize,
     pub(crate) label: Label,
     pub(crate) matcher: matcher::Matcher,
+    /// What its callers have to show.
+    checks: Box<[Arc<Check>]>,
     pub(crate) target: Target,
     pub(crate) request_edits: Edits,
     pub(crate) response_edits: Edits,
@@ -209,6 +212,7 @@ impl Route {
     pub(crate) fn build(
         settings: &Settings,
         index: usize,
+        checks: Box<[Arc<Check>]>,
         bind: impl Fn(&str) -> Result<(Arc<Upstream>, Bound), Error>,
     ) -> Result<Self, Error> {
         let label = settings.policy.as_deref().map_or(Label::NONE, Label::of);
@@ -252,10 +256,33 @@ impl Route {
                     Error::new(format!("routes.{index}.match.{key}"), reason, remedy)
                 },
             )?,
+            checks,
             target,
             request_edits: Edits::build(&settings.request_headers),
             response_edits: Edits::build(&settings.response_headers),
         })
+    }
+
+    /// Whether anybody may call.
+    pub(crate) fn is_open(&self) -> bool {
+        self.checks.is_empty()
+    }
+
+    /// Who calls, as the last check has it that tells; or why they may not, as the first has it that
+    /// refuses.
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`Check::check`].
+    pub(crate) async fn admit<'a>(
+        &'a self,
+        claims: &Claims<'a, '_>,
+    ) -> Result<Option<&'a str>, Denied> {
+        let mut identity = None;
+        for check in &self.checks {
+            identity = check.check(claims).await?.or(identity);
+        }
+        Ok(identity)
     }
 
     pub(crate) fn serves(&self, listener: &str) -> bool {

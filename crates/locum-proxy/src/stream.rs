@@ -48,9 +48,9 @@ impl Stream {
         }
     }
 
-    /// Whom the certificate names that the peer has shown; empty if it names nobody, `None` if the peer has
-    /// shown none.
-    pub(crate) fn identity(&self) -> Option<&str> {
+    /// Whom the certificate names that the peer has shown and we have verified; empty if it names nobody,
+    /// `None` if the peer has shown none.
+    pub(crate) fn identity(&self) -> Option<Box<str>> {
         match self {
             Self::Tls(stream) => stream.identity(),
             Self::Tcp(_) | Self::Unix(_) => None,

@@ -10,7 +10,8 @@ use crate::stream::tls::HandshakeError;
 use crate::worker::Worker;
 
 impl Client {
-    /// Waits until the client has said and proved what it must, for as long as a head may take.
+    /// Waits until the client has said and proved what it must, for as long as a head may take, and finds
+    /// out whom its certificate names.
     pub(super) async fn shake_hands(&mut self, worker: &Worker) -> Result<(), HandshakeError> {
         self.alarm.arm_in(self.listener.settings.limits.header_timeout);
         poll_fn(|cx| match self.stream.poll_handshake(cx) {
@@ -18,7 +19,9 @@ impl Client {
             Poll::Pending if worker.closes_idle() => Poll::Ready(Err(HandshakeError::Gone)),
             Poll::Pending => self.alarm.poll(cx).map(|()| Err(HandshakeError::TimedOut)),
         })
-        .await
+        .await?;
+        self.certificate = self.stream.identity();
+        Ok(())
     }
 
     /// Ends a connection without TLS on it.

@@ -145,7 +145,9 @@ mod tests {
             priority: 1,
             auth: Vec::new(),
         };
-        Arc::new(Route::build(&settings, index, |_| unreachable!("no upstream")).unwrap())
+        Arc::new(
+            Route::build(&settings, index, [].into(), |_| unreachable!("no upstream")).unwrap(),
+        )
     }
 
     fn found<'a>(router: &'a Router, host: &str, path: &str) -> &'a str {

@@ -33,8 +33,6 @@ pub(crate) struct Tls {
     taken: usize,
     /// Whether more will come.
     end: End,
-    /// Whom the peer's certificate names.
-    identity: Option<Box<str>>,
 }
 
 /// What is known of the end of what comes.
@@ -120,7 +118,6 @@ impl Tls {
             readable: 0,
             taken: 0,
             end: End::Open,
-            identity: None,
         })
     }
 
@@ -132,9 +129,6 @@ impl Tls {
         loop {
             ready!(self.poll_flush(cx)).map_err(HandshakeError::Broken)?;
             if !self.session.is_handshaking() {
-                let certificate = self.session.peer_certificates().and_then(<[_]>::first);
-                self.identity =
-                    certificate.map(|certificate| identity(certificate).unwrap_or_default().into());
                 return Poll::Ready(Ok(()));
             }
             if self.end != End::Open {
@@ -157,9 +151,9 @@ impl Tls {
         }
     }
 
-    /// Whom the peer's certificate names; empty if it names nobody, `None` if the peer has shown none.
-    pub(crate) fn identity(&self) -> Option<&str> {
-        self.identity.as_deref()
+    pub(super) fn identity(&self) -> Option<Box<str>> {
+        let certificate = self.session.peer_certificates()?.first()?;
+        Some(identity(certificate).unwrap_or_default().into())
     }
 
     pub(super) fn into_under(self: Box<Self>) -> Stream {
