@@ -535,3 +535,16 @@ fn beyond_ten_thousand_targets_new_ones_share_a_breaker_and_idle_ones_make_room(
     let breakers = policy.policy().unwrap().snapshot(ms(20_000)).breakers;
     assert_eq!(breakers.len(), 4, "three new ones and the one whose call is in flight");
 }
+
+#[test]
+fn names_that_nobody_would_give_share_a_breaker() {
+    let breaker = Settings { per: Per::Method, min_calls: 1_000, ..settings() };
+    let (world, policy) = (World::new(), bound(&guarded(breaker)));
+    let longest = "m".repeat(256);
+    for method in [longest.clone(), "a".repeat(257), "b".repeat(1 << 20)] {
+        world.call(&policy, Case { method, ..once(meets(0, OK)) });
+    }
+    let breakers = policy.policy().unwrap().snapshot(ms(0)).breakers;
+    let counted: Vec<_> = breakers.iter().map(|it| (&*it.target, it.calls)).collect();
+    assert_eq!(counted, [("_other", 2), (&*longest, 1)]);
+}

@@ -30,8 +30,10 @@ impl Breakers {
     }
 
     /// The breaker of `target`, a new one where there is none. Names that peers choose cannot fill
-    /// the memory: beyond [`MAX_TARGETS`] those without a breaker share one.
+    /// the memory: beyond [`MAX_TARGETS`] those without a breaker share one, and so do all that are
+    /// longer than [`MAX_NAME`].
     pub(crate) fn get(&self, target: &str, numbers: &Arc<Numbers>, now: Time) -> Arc<Breaker> {
+        let target = if target.len() <= MAX_NAME { target } else { OTHER };
         let known = self.targets.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(breaker) = known.by_name.get(target) {
             return Arc::clone(breaker);
@@ -108,6 +110,9 @@ impl Targets {
 
 /// Far more than an upstream has endpoints or a service methods.
 const MAX_TARGETS: usize = 10_000;
+
+/// In bytes; a host's name has at most 253, and no method is called anything near that.
+const MAX_NAME: usize = 256;
 
 /// Looking at all of them takes a while, which a flood of names must not buy with every call.
 const SWEEP: Duration = Duration::from_secs(1);
