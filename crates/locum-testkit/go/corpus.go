@@ -103,7 +103,7 @@ func captureConversation() {
 	near, far := net.Pipe()
 	sent := &tap{Conn: near}
 	answered := &tap{Conn: far}
-	go newServer(Slow{}).ServeConn(answered)
+	go newServer(Who{}, Slow{}).ServeConn(answered)
 	client := rpc.NewClient(sent)
 
 	requests := stream{Id: "conversation", Of: "requests", Exact: true}

@@ -1,5 +1,5 @@
 // Peer is a real Go at the other end of a connection: a net/rpc server, a net/rpc client that
-// checks what it is answered, and a writer of gob corpora. It needs the standard library alone.
+// checks what it is answered, many of them at once, and a writer of gob corpora. It needs the standard library alone.
 package main
 
 import (
@@ -10,9 +10,12 @@ import (
 const usage = `usage: peer server MODE ADDRESS
        peer client MODE ADDRESS CHECK...
        peer checks MODE
+       peer load MODE ADDRESS CONNECTIONS CALLERS CALLS
        peer corpus
 
-MODE is gob, http (gob after a CONNECT), jsonrpc, or cancel (gob, and calls can be cancelled).`
+MODE is gob, http (gob after a CONNECT), jsonrpc, or cancel (gob, and calls can be cancelled).
+CALLERS are on each of the CONNECTIONS, and each makes so many CALLS; with 0, until the standard
+input is closed.`
 
 func main() {
 	if len(os.Args) < 2 {
@@ -25,6 +28,8 @@ func main() {
 		check(arguments)
 	case "checks":
 		list(arguments)
+	case "load":
+		load(arguments)
 	case "corpus":
 		capture()
 	default:

@@ -20,7 +20,8 @@ func serve(arguments []string) {
 	listener := must(net.Listen("tcp", arguments[1]))
 	fmt.Println(listener.Addr())
 
-	server := newServer(Slow{})
+	who := Who{listener.Addr().String()}
+	server := newServer(who, Slow{})
 	if arguments[0] == "http" {
 		server.HandleHTTP(rpc.DefaultRPCPath, rpc.DefaultDebugPath)
 		fail(http.Serve(listener, nil))
@@ -34,7 +35,7 @@ func serve(arguments []string) {
 			go server.ServeCodec(jsonrpc.NewServerCodec(conn))
 		case "cancel":
 			cancelled := &cancellations{channels: map[uint64]chan struct{}{}}
-			server := newServer(Slow{cancelled})
+			server := newServer(who, Slow{cancelled})
 			if err := server.RegisterName("_goRPC_", Canceller{cancelled}); err != nil {
 				fail(err)
 			}
@@ -45,9 +46,9 @@ func serve(arguments []string) {
 	}
 }
 
-func newServer(slow Slow) *rpc.Server {
+func newServer(who Who, slow Slow) *rpc.Server {
 	server := rpc.NewServer()
-	for _, service := range []any{Arith{}, Echo{}, Faults{}, slow, Zoo{}} {
+	for _, service := range []any{Arith{}, Echo{}, who, Faults{}, slow, Zoo{}} {
 		if err := server.Register(service); err != nil {
 			fail(err)
 		}

@@ -36,6 +36,22 @@ func (Echo) Numbers(in []int, out *[]int) error           { *out = in; return ni
 func (Echo) Table(in map[int]int, out *map[int]int) error { *out = in; return nil }
 func (Echo) Nothing(in Empty, out *Empty) error           { return nil }
 
+// Who tells which server it is.
+type Who struct{ name string }
+
+// Named is a product, and who says so.
+type Named struct {
+	By      string
+	Product int
+}
+
+func (w Who) Am(_ int, reply *string) error { *reply = w.name; return nil }
+
+func (w Who) Multiply(args Args, reply *Named) error {
+	*reply = Named{w.name, args.A * args.B}
+	return nil
+}
+
 // Faults fails.
 type Faults struct{}
 

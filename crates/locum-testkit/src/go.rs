@@ -13,6 +13,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
+mod load;
+
+pub use load::{Calls, Tally};
+
 /// One Go and the program that it built.
 #[derive(Debug, Clone)]
 pub struct Go {
@@ -134,6 +140,14 @@ pub struct GoServer {
     child: Child,
     // Open as long as the server runs, so that it may write.
     _output: BufReader<ChildStdout>,
+}
+
+impl GoServer {
+    /// Sends it a signal: stopped, it takes calls and answers none until it continues.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("the process is there until it is waited for");
+    }
 }
 
 impl Drop for GoServer {

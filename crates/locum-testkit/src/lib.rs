@@ -9,13 +9,15 @@
 //! - [`Upstream`] accepts connections and plays a [`script`] on each, recording what it was sent.
 //! - [`Client`] is one client connection; [`Load`] is many, counted.
 //! - [`corpus`] holds the cases of malformed and ambiguous messages.
-//! - [`Go`] is a real Go, as a server and as a client that checks what it is answered.
+//! - [`Go`] is a real Go, as a server, as a client that checks what it is answered, and as many.
+//! - [`NetRpc`] is a client of net/rpc that sends exactly the bytes it is given.
 //! - [`Gate`] holds a script back until the test lets it go on.
 //! - [`eventually`] waits for a state by looking at it, never by sleeping for it.
 
 pub mod clock;
 pub mod corpus;
 pub mod http;
+pub mod netrpc;
 pub mod script;
 
 mod client;
@@ -28,8 +30,9 @@ mod upstream;
 pub use client::{Client, Pieces, get};
 pub use clock::eventually;
 pub use gate::Gate;
-pub use go::{Go, GoServer, Mode};
+pub use go::{Calls, Go, GoServer, Mode, Tally};
 pub use http::{Broken, Headers, Reader, Request, Response};
 pub use load::{Load, Report};
 pub use locum::{Finished, Launch, Locum, Signal, run_to_end};
+pub use netrpc::{Answer, Args, NetRpc};
 pub use upstream::{BlackHole, Connection, Received, Upstream, refused};
