@@ -1,6 +1,7 @@
 //! gob from outside.
 
 mod attack;
+mod declared;
 mod described;
 mod formats;
 mod go;
