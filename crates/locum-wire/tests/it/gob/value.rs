@@ -130,6 +130,42 @@ fn json_becomes_gob() {
 }
 
 #[test]
+fn numbers_are_what_they_are_written_as_and_text_is_text() {
+    for (text, golden) in [
+        ("-3", "03 04 00 05"),
+        ("17.0", "05 08 00 fe 31 40"),
+        ("1e2", "05 08 00 fe 59 40"),
+        ("-0.0", "04 08 00 ff 80"),
+        ("18446744073709551615", "0b 06 00 f8 ffffffffffffffff"),
+        // What could be bytes or a time is neither.
+        (r#""AQI=""#, r#"07 0c 00 04 "AQI=""#),
+        (r#""2024-02-29T00:00:00Z""#, r#"17 0c 00 14 "2024-02-29T00:00:00Z""#),
+    ] {
+        assert_eq!(written(text), hex(golden), "{text}");
+    }
+    // So is what could be a map.
+    let golden =
+        r#"13 ff81 03 01 02 ff82 00 01 01  01 02 "17" 01 0c 00  00 00  06 ff82 01 01 "x" 00"#;
+    assert_eq!(written(r#"{"17":"x"}"#), hex(golden));
+}
+
+#[test]
+fn what_json_has_not_is_an_error() {
+    let limits = Limits::default();
+    let value = |id, value| Typed { types: Arc::default(), id, value };
+    for float in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let error = value(TypeId::FLOAT, Value::Float(float)).to_json(&limits).unwrap_err();
+        assert!(error.0.starts_with("JSON has no number "), "{error}");
+    }
+    assert!(value(TypeId::COMPLEX, Value::Complex(1.0, 0.0)).to_json(&limits).is_err());
+    let mut types = Types::new();
+    let point = types.add(Type::Struct { name: "Point".into(), fields: Box::default() });
+    let id = types.add(Type::Map { name: "".into(), key: point, elem: TypeId::INT });
+    let value = Value::Map(vec![(Value::Struct(vec![]), Value::Int(1))]);
+    assert!(Typed { types: Arc::new(types), id, value }.to_json(&limits).is_err());
+}
+
+#[test]
 fn elements_of_an_array_share_one_type() {
     for (text, shown) in [
         (r#"[{"A":1},{"B":"x"},{}]"#, r#"[{"A":1,"B":""},{"A":0,"B":"x"},{"A":0,"B":""}]"#),
