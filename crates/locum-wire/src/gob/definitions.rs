@@ -76,14 +76,19 @@ impl Definitions {
     ///
     /// `types` does not define one of them.
     pub(crate) fn closure(mut self, types: &Types, id: TypeId) -> Result<(Types, TypeId), Corrupt> {
-        let mut closure = Types::new();
         let number = self.send(&mut Vec::new(), types, id)?;
-        for place in &self.sent {
+        Ok((self.types(), number))
+    }
+
+    /// The types that have a number, under it.
+    pub(crate) fn types(&self) -> Types {
+        let mut types = Types::new();
+        for place in self.sent.iter().take(Types::MOST) {
             let described = self.shapes[index(*place)].described.map_inner(|id| self.number(id));
-            let defined = closure.define(self.number(*place), described);
-            debug_assert!(defined, "`types` has no more of them");
+            let defined = types.define(self.number(*place), described);
+            debug_assert!(defined, "each has a number of its own, and there is room");
         }
-        Ok((closure, number))
+        types
     }
 
     /// How many types have a number.

@@ -156,7 +156,7 @@ impl Type {
     }
 
     /// The types that it is made of, in the order in which they are described.
-    pub(crate) fn inner(&self) -> impl Iterator<Item = TypeId> {
+    pub fn inner(&self) -> impl Iterator<Item = TypeId> {
         let (key, elem, fields) = match self {
             Self::Array { elem, .. } | Self::Slice { elem, .. } => (None, Some(*elem), &[][..]),
             Self::Map { key, elem, .. } => (Some(*key), Some(*elem), &[][..]),

@@ -11,6 +11,8 @@ mod write;
 use std::fmt;
 use std::sync::Arc;
 
+pub use opaque::Known;
+
 use super::{Raw, TypeId, Types};
 use crate::rpc::{DecodeError, Limits};
 

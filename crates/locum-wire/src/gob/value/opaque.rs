@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::gob::{BigInt, OpaqueKind, Time, Type};
 
-/// An opaque type that is known by its name.
+/// An opaque type that is known by its name, so that its values can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub enum Known {
     /// `time.Time`.
     Time,
     /// `math/big.Int`.
@@ -25,7 +25,7 @@ pub(super) enum Known {
 
 impl Known {
     /// By the type's name.
-    pub(super) fn of(kind: &Type) -> Option<Self> {
+    pub fn of(kind: &Type) -> Option<Self> {
         let Type::Opaque { name, kind } = kind else {
             return None;
         };
