@@ -37,7 +37,9 @@ pub(crate) async fn fall_back(
         End::Rejected(rejection) => {
             (Cause::Unavailable, Why::Refusal(Refusal::rejected(rejection)))
         }
-        End::Unavailable => (Cause::Unavailable, Why::Refusal(Refusal::unavailable(upstream))),
+        End::Unavailable => {
+            (Cause::Unavailable, Why::Refusal(Refusal::unavailable(&upstream.settings.name)))
+        }
     };
     caller.upload.borrow_mut().skip_received();
     let persistence = caller.persistence(Delivery::Nothing, worker);

@@ -146,9 +146,10 @@ async fn forward(
         End::Rejected(rejection) => {
             (Cause::Unavailable, refuse(caller, &Refusal::rejected(rejection), worker).await)
         }
-        End::Unavailable => {
-            (Cause::Unavailable, refuse(caller, &Refusal::unavailable(upstream), worker).await)
-        }
+        End::Unavailable => (
+            Cause::Unavailable,
+            refuse(caller, &Refusal::unavailable(&upstream.settings.name), worker).await,
+        ),
     };
     held.settle(cause, worker.now(), record);
     worker.give_scratch(prepared.into_buffer());

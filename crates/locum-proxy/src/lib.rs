@@ -24,6 +24,7 @@ pub mod listener;
 mod log;
 pub mod metrics;
 pub mod plan;
+mod problem;
 mod proxy;
 mod random;
 mod record;

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use locum_policy::{Kind, LimitState, Rejection};
 use locum_wire::http1;
-use locum_wire::http1::encode::{self, field};
+use locum_wire::http1::encode::field;
 use serde_json::{Map, Value, json};
 
 use crate::auth::Denied;
 use crate::body::BodyError;
 use crate::exchange::Failure;
 use crate::forward::Persistence;
+use crate::problem::{self, ceiling};
+use crate::rpc::reply::Refused;
 use crate::upstream::Upstream;
 use crate::upstream::pool::ConnectError;
 
@@ -28,10 +30,12 @@ pub(crate) struct Refusal {
     /// The error type of RFC 9209 §2.3.
     pub(crate) proxy_error: &'static str,
     rejection: Option<Box<Rejection>>,
-    /// What would be taken as a proof of who calls (RFC 9110 §11.6.1).
-    challenge: Option<Box<str>>,
     /// The policy whose time was over.
     timed_by: Option<Box<str>>,
+    /// What would be taken instead, as a field: its name and its value.
+    instead: Option<(&'static str, Box<str>)>,
+    /// What follows on the connection cannot be trusted to be a message, or is not wanted.
+    ends_connection: bool,
 }
 
 impl Refusal {
@@ -47,26 +51,33 @@ impl Refusal {
             detail: detail.into(),
             proxy_error,
             rejection: None,
-            challenge: None,
             timed_by: None,
+            instead: None,
+            ends_connection: false,
         }
+    }
+
+    /// The request itself is at fault: what follows it on the connection is not read.
+    fn of_message(status: u16, reason: &'static str, detail: impl Into<String>) -> Self {
+        let refusal = Self::new(status, reason, "http_request_error", detail);
+        Self { ends_connection: true, ..refusal }
     }
 
     /// The request is malformed, or more than the limits allow.
     pub(crate) fn malformed(error: http1::Error) -> Self {
-        Self::new(error.status(), error.reason(), "http_request_error", error.to_string())
+        Self::of_message(error.status(), error.reason(), error.to_string())
     }
 
     /// The head did not arrive in time.
     pub(crate) fn slow_head() -> Self {
         let detail = "the request's head did not arrive in time";
-        Self::new(408, "timeout", "http_request_error", detail)
+        Self::of_message(408, "timeout", detail)
     }
 
     /// The client closed the connection within a head.
     pub(crate) fn cut_short() -> Self {
         let detail = "the connection was closed within the request's head";
-        Self::new(400, "malformed", "http_request_error", detail)
+        Self::of_message(400, "malformed", detail)
     }
 
     /// The body is at fault. `None` when there is nobody left to tell.
@@ -77,7 +88,7 @@ impl Refusal {
             BodyError::TooLarge => Some(Self::too_large()),
             BodyError::TooSlow => {
                 let detail = "the request's body did not arrive in time";
-                Some(Self::new(408, "timeout", "http_request_error", detail))
+                Some(Self::of_message(408, "timeout", detail))
             }
         }
     }
@@ -85,7 +96,26 @@ impl Refusal {
     /// The body is larger than the route allows.
     pub(crate) fn too_large() -> Self {
         let detail = "the request's body is larger than this route allows";
-        Self::new(413, "too_large", "http_request_error", detail)
+        Self::of_message(413, "too_large", detail)
+    }
+
+    /// The method is none of `allowed`.
+    pub(crate) fn method(allowed: &'static str) -> Self {
+        let detail = format!("this is answered to {allowed} only");
+        let refusal = Self::new(405, "method", "http_request_error", detail);
+        Self { instead: Some(("Allow", allowed.into())), ..refusal }
+    }
+
+    /// The body is said to be something else than JSON.
+    pub(crate) fn no_json() -> Self {
+        let detail = "the body has to be JSON, and said to be: Content-Type: application/json";
+        let refusal = Self::new(415, "media_type", "http_request_error", detail);
+        Self { instead: Some(("Accept", "application/json".into())), ..refusal }
+    }
+
+    /// The body is no argument of a call.
+    pub(crate) fn argument(detail: impl Into<String>) -> Self {
+        Self::new(400, "argument", "http_request_error", detail)
     }
 
     /// No route takes the request.
@@ -96,7 +126,7 @@ impl Refusal {
     /// The client spoke without TLS to a listener that takes nothing else.
     pub(crate) fn without_tls() -> Self {
         let detail = "this listener is spoken to over TLS: the address begins with https://";
-        Self::new(400, "tls", "http_request_error", detail)
+        Self::of_message(400, "tls", detail)
     }
 
     /// The caller has not shown to be somebody who may call.
@@ -104,7 +134,8 @@ impl Refusal {
         let refusal = |status, reason| Self::new(status, reason, DENIED, denied.text());
         match denied {
             Denied::Key(header) => Self {
-                challenge: Some(format!("ApiKey header=\"{header}\"").into()),
+                // RFC 9110 §11.6.1.
+                instead: Some(("WWW-Authenticate", format!("ApiKey header=\"{header}\"").into())),
                 ..refusal(401, "unauthorized")
             },
             Denied::Certificate | Denied::Address => refusal(403, "forbidden"),
@@ -118,9 +149,13 @@ impl Refusal {
         Self::new(503, "connections", "connection_limit_reached", detail)
     }
 
-    /// No endpoint of the upstream is usable.
-    pub(crate) fn unavailable(upstream: &Upstream) -> Self {
-        let upstream = &upstream.settings.name;
+    /// The path names nothing that could be called, as this text has it.
+    pub(crate) fn no_method(text: impl Into<String>) -> Self {
+        Self::new(404, "unknown_method", "destination_not_found", text)
+    }
+
+    /// No endpoint of the upstream of this name is usable.
+    pub(crate) fn unavailable(upstream: &str) -> Self {
         let detail = format!("no endpoint of upstream \"{upstream}\" is usable");
         Self::new(503, "unavailable", "destination_unavailable", detail)
     }
@@ -147,15 +182,8 @@ impl Refusal {
             | Kind::Fault => (503, "destination_unavailable"),
         };
         let detail = rejection.to_string();
-        Self {
-            status,
-            reason: rejection.reason,
-            detail,
-            proxy_error,
-            rejection: Some(Box::new(rejection)),
-            challenge: None,
-            timed_by: None,
-        }
+        let refusal = Self::new(status, rejection.reason, proxy_error, detail);
+        Self { rejection: Some(Box::new(rejection)), ..refusal }
     }
 
     /// The last attempt brought no answer. `None` when there is nobody left to tell.
@@ -196,6 +224,29 @@ impl Refusal {
         Some(refusal)
     }
 
+    /// A remote call was not made, or came to nothing. `None` when there is nobody left to tell.
+    pub(crate) fn of_call(refused: Refused) -> Option<Self> {
+        Some(match refused {
+            Refused::NoRoute => Self::no_route(),
+            Refused::Unauthorized(what) => {
+                Self::new(401, "unauthorized", "http_request_denied", what)
+            }
+            Refused::Rejected(rejection) => Self::rejected(rejection),
+            Refused::TimedOut { after, policy } => Self::timed_out(after, &policy),
+            Refused::Unavailable { upstream } => Self::unavailable(&upstream),
+            Refused::Connect { text, timed_out: false } => {
+                Self::new(502, "connect", "connection_refused", text)
+            }
+            Refused::Connect { text, timed_out: true } => {
+                Self::new(504, "connect_timeout", "connection_timeout", text)
+            }
+            Refused::Lost(text) => Self::new(502, "reset", "connection_terminated", text),
+            Refused::Argument(text) => Self::argument(text),
+            Refused::Result(text) => Self::new(502, "result", "proxy_internal_error", text),
+            Refused::Cancelled => return None,
+        })
+    }
+
     /// What it makes of the call.
     pub(crate) fn outcome(&self) -> &'static str {
         match (&self.rejection, self.status) {
@@ -214,51 +265,35 @@ impl Refusal {
             401 | 403 => "unauthorized",
             408 => "timeout",
             413 | 414 | 431 => "too_large",
-            404 | 503 => self.reason,
+            404 | 405 | 415 | 503 => self.reason,
             _ if self.reason == "tls" => self.reason,
             _ => "malformed",
         }
     }
 
-    /// Whether the connection ends with it: what follows a message that cannot be read, or is not
-    /// wanted, cannot be trusted to be a message.
+    /// Whether the connection ends with it.
     pub(crate) fn ends_connection(&self) -> bool {
-        self.outcome() == "refused" && !matches!(self.status, 401 | 403 | 404 | 503)
+        self.ends_connection
     }
 
     /// Writes the whole answer.
     pub(crate) fn write(&self, out: &mut Vec<u8>, head_only: bool, persistence: Persistence) {
-        let body = self.problem().to_string();
-        encode::status_line(out, self.status);
-        field(out, b"Date", crate::clock::http_date().as_bytes());
-        field(out, b"Content-Type", b"application/problem+json");
-        encode::content_length(out, body.len() as u64);
-        if let Some(rejection) = &self.rejection {
-            write_rejection(out, rejection);
-        }
-        if let Some(challenge) = &self.challenge {
-            field(out, b"WWW-Authenticate", challenge.as_bytes());
-        }
-        let status = format!("locum; error={}; details={}", self.proxy_error, quoted(&self.detail));
-        field(out, b"Proxy-Status", status.as_bytes());
-        persistence.write(out);
-        out.extend_from_slice(b"\r\n");
-        if !head_only {
-            out.extend_from_slice(body.as_bytes());
-        }
+        let fields = |out: &mut Vec<u8>| {
+            if let Some((name, value)) = &self.instead {
+                field(out, name.as_bytes(), value.as_bytes());
+            }
+            if let Some(rejection) = &self.rejection {
+                write_rejection(out, rejection);
+            }
+            let details = quoted(&self.detail);
+            let status = format!("locum; error={}; details={details}", self.proxy_error);
+            field(out, b"Proxy-Status", status.as_bytes());
+        };
+        problem::write(out, self.status, self.problem(), fields, head_only, persistence);
     }
 
-    fn problem(&self) -> Value {
-        let mut problem = Map::new();
-        let kind = match self.status {
-            429 => "https://iana.org/assignments/http-problem-types#quota-exceeded",
-            503 => "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
-            _ => "about:blank",
-        };
-        problem.insert("type".into(), json!(kind));
-        problem.insert("title".into(), json!(encode::reason(self.status)));
-        problem.insert("status".into(), json!(self.status));
-        problem.insert("detail".into(), json!(self.detail));
+    fn problem(&self) -> Map<String, Value> {
+        let mut problem = problem::problem(self.status, self.reason, &self.detail);
         if let Some(rejection) = &self.rejection {
             problem.insert("policy".into(), json!(rejection.policy));
             problem.insert("kind".into(), json!(rejection.kind.name()));
@@ -273,8 +308,7 @@ impl Refusal {
             problem.insert("policy".into(), json!(policy));
             problem.insert("kind".into(), json!(Kind::Deadline.name()));
         }
-        problem.insert("reason".into(), json!(self.reason));
-        Value::Object(problem)
+        problem
     }
 }
 
@@ -285,7 +319,7 @@ const INJECTED: &str = "fault";
 
 fn write_rejection(out: &mut Vec<u8>, rejection: &Rejection) {
     if let Some(after) = rejection.retry_after {
-        field(out, b"Retry-After", ceiling(after).to_string().as_bytes());
+        problem::retry_after(out, after);
     }
     if let Some(limit) = rejection.limit {
         write_limit(out, &rejection.policy, limit);
@@ -299,11 +333,6 @@ fn write_limit(out: &mut Vec<u8>, name: &str, limit: LimitState) {
     let state = format!("{name};r={};t={}", limit.remaining, ceiling(limit.reset));
     field(out, b"RateLimit-Policy", policy.as_bytes());
     field(out, b"RateLimit", state.as_bytes());
-}
-
-/// Whole seconds, rounded up: nobody comes back too early.
-fn ceiling(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
 /// A string of structured fields (RFC 8941 §3.3.3): printable ASCII in quotes.
