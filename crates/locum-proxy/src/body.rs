@@ -18,7 +18,7 @@ pub(crate) struct Upload<'a> {
     /// What was read of it and not used yet; what follows it stays here.
     buffer: &'a mut Buffer,
     state: State,
-    /// Whether the upstream is sent chunks.
+    /// Whether what is read is framed as chunks again.
     chunked: bool,
     /// Bytes of content so far.
     received: u64,
@@ -114,6 +114,11 @@ impl<'a> Upload<'a> {
     /// Keeps up to `bytes` of content, so that it can be sent again.
     pub(crate) fn keep_for_replay(&mut self, bytes: usize) {
         self.replay_most = bytes;
+    }
+
+    /// Reads the content alone from here on, for one that looks at it as a whole.
+    pub(crate) fn unframe(&mut self) {
+        self.chunked = false;
     }
 
     /// Skips what has arrived. If that was all of it, the next request can follow; but a client
@@ -236,7 +241,10 @@ impl<'a> Upload<'a> {
                         self.received += content.len() as u64;
                         check_size(self.received, self.most)?;
                         keep(&mut self.replay, self.replay_most, content);
-                        forward::chunk(out, content);
+                        match self.chunked {
+                            true => forward::chunk(out, content),
+                            false => out.extend_from_slice(content),
+                        }
                         self.buffer.consume(consumed);
                     }
                     Piece::NeedMore => {
@@ -244,8 +252,10 @@ impl<'a> Upload<'a> {
                         break;
                     }
                     Piece::End => {
-                        encode::last_chunk(&mut self.tail, decoder.trailers());
-                        out.extend_from_slice(&self.tail);
+                        if self.chunked {
+                            encode::last_chunk(&mut self.tail, decoder.trailers());
+                            out.extend_from_slice(&self.tail);
+                        }
                         self.buffer.consume(consumed);
                         self.state = State::Done;
                         break;

@@ -1,15 +1,17 @@
 //! The client's side of one call: what it asks, what we know of it, how it is answered.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::net::IpAddr;
-use std::task::Context;
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
 
 use locum_policy::{Call, Key, Keys, Time};
 use locum_wire::http1::encode::{self, field};
 use locum_wire::http1::{Name, Request, Version};
 
 use crate::auth::Claims;
-use crate::body::Upload;
+use crate::body::{BodyError, Upload};
 use crate::client::{self, Next};
 use crate::clock::Alarm;
 use crate::forward::{self, Delivery, Persistence};
@@ -200,6 +202,41 @@ impl<'a> Caller<'a> {
             }
             Some(false) => true,
         }
+    }
+
+    /// The whole body, without its framing. How large it may be, the upload knows.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was read so far is lost when the future is dropped.
+    pub(crate) async fn body(&self) -> Result<Vec<u8>, BodyError> {
+        self.upload.borrow_mut().unframe();
+        let mut body = Vec::new();
+        poll_fn(|cx| {
+            let mut upload = self.upload.borrow_mut();
+            while !upload.is_done() {
+                let mut client = self.stream.borrow_mut();
+                ready!(upload.poll_read(cx, &mut client, self.alarm, &mut body))?;
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await?;
+        Ok(body)
+    }
+
+    /// What comes of `work`; `None` if the client leaves before. Then it is given up.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the work up.
+    pub(crate) async fn attends<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending if self.has_left(cx) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
     }
 
     /// Whether and how the connection goes on after an answer whose body is delivered so.

@@ -179,7 +179,7 @@ fn extend_run(
 }
 
 /// Whether a request's field goes on as it is, and is not one that we write ourselves.
-fn goes_on(field: &Field<'_>) -> bool {
+pub(crate) fn goes_on(field: &Field<'_>) -> bool {
     match field.kind {
         _ if field.hop => false,
         Name::Host | Name::ContentLength | Name::Expect => false,

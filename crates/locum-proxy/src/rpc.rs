@@ -7,5 +7,6 @@
 pub(crate) mod call;
 pub(crate) mod flow;
 pub(crate) mod methods;
+mod openapi;
 pub(crate) mod reply;
 pub(crate) mod transcode;

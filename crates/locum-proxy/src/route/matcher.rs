@@ -154,6 +154,15 @@ impl PathPattern {
         captures
     }
 
+    /// What a path that matches has behind the prefix and its slash; all of it where there is no prefix.
+    pub(crate) fn below_prefix<'a>(&self, path: &'a [u8]) -> &'a [u8] {
+        let below = match self {
+            Self::Prefix(prefix) => path.strip_prefix(&**prefix).unwrap_or(path),
+            _ => path,
+        };
+        below.strip_prefix(b"/").unwrap_or(below)
+    }
+
     /// First match wins: exact, template, longest prefix, regex, any.
     fn rank(&self) -> (u8, usize) {
         match self {
