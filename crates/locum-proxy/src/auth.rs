@@ -100,7 +100,7 @@ impl fmt::Display for Denied {
 
 /// One way to show who one is, made ready.
 pub(crate) enum Check {
-    ApiKey { header: String, keys: Keys },
+    ApiKey { header: String, keys: Box<Keys> },
     Mtls { allow: Vec<String> },
     Ip { allow: Vec<IpNet>, deny: Vec<IpNet> },
 }
@@ -111,7 +111,7 @@ impl Check {
         Ok(match settings {
             Settings::ApiKey { header, keys } => Self::ApiKey {
                 header: header.to_ascii_lowercase(),
-                keys: Keys::build(keys, &format!("{path}.keys"))?,
+                keys: Box::new(Keys::build(keys, &format!("{path}.file"))?),
             },
             Settings::Mtls { allow } => Self::Mtls { allow: allow.clone() },
             Settings::Ip { allow, deny } => Self::Ip { allow: allow.clone(), deny: deny.clone() },

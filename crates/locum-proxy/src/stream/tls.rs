@@ -79,7 +79,7 @@ impl fmt::Display for HandshakeError {
         match self {
             Self::Plain => f.write_str("the peer speaks HTTP without it"),
             Self::Refused(error) => error.fmt(f),
-            Self::Broken(error) => error.fmt(f),
+            Self::Broken(error) => write!(f, "the connection broke: {error}"),
             Self::Gone => f.write_str("the peer closed the connection"),
             Self::TimedOut => f.write_str("the handshake took too long"),
         }

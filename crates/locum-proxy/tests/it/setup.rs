@@ -1,8 +1,10 @@
 //! What the tests share: a proxy with one listener and one upstream, authorities, and TLS that is spoken by
 //! other code than the proxy's.
 
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -13,12 +15,12 @@ use locum_proxy::plan::Settings;
 use locum_proxy::tls::{Identity, Secret};
 use locum_proxy::upstream::{Balance, EndpointSettings, PoolSettings};
 use locum_proxy::{Options, Proxy, route, upstream};
-use locum_testkit::eventually;
+use locum_testkit::{Broken, Reader, Response, clock, eventually};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -76,7 +78,10 @@ pub(crate) struct Running(Proxy);
 
 impl Running {
     pub(crate) fn start(settings: Settings) -> Self {
-        let options = Options { workers: 1, ..Options::default() };
+        Self::start_with(settings, Options { workers: 1, ..Options::default() })
+    }
+
+    pub(crate) fn start_with(settings: Settings, options: Options) -> Self {
         Self(Proxy::start(settings, options).unwrap())
     }
 
@@ -119,7 +124,10 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "authority");
+        // Known by their names, two of one name could be taken for each other at first.
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        params.distinguished_name.push(DnType::CommonName, format!("authority {number}"));
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem().into_bytes();
         Self { pem, issuer: Issuer::new(params, key) }
@@ -152,6 +160,12 @@ impl Authority {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
         })
+    }
+
+    /// A client that believes this authority and speaks nothing newer than TLS 1.2.
+    pub(crate) fn old_client(&self) -> Arc<ClientConfig> {
+        let builder = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS12]);
+        Arc::new(builder.with_root_certificates(self.roots()).with_no_client_auth())
     }
 
     /// A server of this authority's with that name; with `clients`, only for clients of theirs.
@@ -203,7 +217,7 @@ pub(crate) fn towards(to: SocketAddr, name: &str, config: Arc<ClientConfig>) -> 
 /// Does `join` with each connection to the address that it gives, until the process ends.
 fn relay<F>(join: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
-    F: Future<Output = std::io::Result<(u64, u64)>> + 'static,
+    F: Future<Output = io::Result<(u64, u64)>> + 'static,
 {
     let (bound, address) = channel();
     thread::spawn(move || {
@@ -219,4 +233,37 @@ where
         });
     });
     address.recv().unwrap()
+}
+
+/// A client under TLS that the test holds by both ends: what is sent, and what the handshake was like.
+pub(crate) struct Secure(pub(crate) StreamOwned<ClientConnection, std::net::TcpStream>);
+
+impl Secure {
+    /// Connects and takes its part of the handshake with a server that has to be `name`.
+    pub(crate) fn connect(
+        address: SocketAddr,
+        name: &str,
+        config: &Arc<ClientConfig>,
+    ) -> io::Result<Self> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut session = ClientConnection::new(Arc::clone(config), name).unwrap();
+        let mut socket = std::net::TcpStream::connect(address)?;
+        socket.set_read_timeout(Some(clock::PATIENCE))?;
+        while session.is_handshaking() {
+            session.complete_io(&mut socket)?;
+        }
+        Ok(Self(StreamOwned::new(session, socket)))
+    }
+
+    pub(crate) fn get(&mut self, target: &str) -> Result<Response, Broken> {
+        // Where the peer has gone the answer tells.
+        let _ = write!(self.0, "GET {target} HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        Reader::new(&mut self.0).response("GET")
+    }
+
+    /// The names of the certificate that the server has shown.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let chain = self.0.conn.peer_certificates().unwrap();
+        locum_wire::certificate::dns_names(&chain[0])
+    }
 }
