@@ -8,6 +8,8 @@ use crate::caller::Caller;
 use crate::clock::unix_time;
 use crate::metrics::{kind_name, outcome_name};
 use crate::record::{Ended, Record};
+use crate::rpc::call::{self as rpc, Call};
+use crate::rpc::reply::Told;
 
 /// The query is left out: it is where secrets stand.
 pub(crate) fn line(
@@ -18,35 +20,7 @@ pub(crate) fn line(
     id: u64,
 ) -> Value {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let began = record.started();
-    let attempts: Vec<Value> = record
-        .attempts
-        .borrow()
-        .iter()
-        .map(|attempt| {
-            json!({
-                "endpoint": attempt.endpoint.settings.name,
-                "kind": kind_name(attempt.kind),
-                "start": millis(attempt.began.since(began)),
-                "deadline": attempt.left.map(millis),
-                "took": attempt.took.map(millis),
-                "outcome": attempt.cause.map_or("cancelled", outcome_name),
-            })
-        })
-        .collect();
-    let verdicts: Vec<Value> = record
-        .decisions
-        .borrow()
-        .iter()
-        .map(|decision| {
-            json!({
-                "policy": &*decision.policy.name(),
-                "kind": decision.kind.name(),
-                "decision": decision.decision,
-                "reason": decision.reason,
-            })
-        })
-        .collect();
+    let (attempts, verdicts) = (attempts(record), verdicts(record));
     json!({
         "time": unix_time() - took.as_secs_f64(),
         "id": format!("{id:016x}"),
@@ -69,6 +43,67 @@ pub(crate) fn line(
         "attempts": attempts,
         "verdicts": verdicts,
     })
+}
+
+/// The same of a remote call.
+pub(crate) fn call_line(
+    call: &Call,
+    caller: &rpc::Caller<'_>,
+    record: &Record,
+    told: &Told,
+    took: Duration,
+    id: u64,
+) -> Value {
+    json!({
+        "time": unix_time() - took.as_secs_f64(),
+        "id": format!("{id:016x}"),
+        "traceparent": call.trace.map(|trace| trace.to_string()),
+        "client": caller.address.map(|address| address.to_string()),
+        "identity": caller.identity,
+        "listener": caller.listener.settings.name,
+        "route": &*told.route.name(),
+        "upstream": &*told.upstream.name(),
+        "protocol": caller.protocol,
+        "call": call.method,
+        "code": told.code,
+        "outcome": told.outcome,
+        "reason": told.reason,
+        "took": millis(took),
+        "deadline": call.timeout.map(millis),
+        "bytes_in": call.bytes(),
+        "bytes_out": told.bytes,
+        "attempts": attempts(record),
+        "verdicts": verdicts(record),
+    })
+}
+
+fn attempts(record: &Record) -> Vec<Value> {
+    let began = record.started();
+    let attempts = record.attempts.borrow();
+    let told = attempts.iter().map(|attempt| {
+        json!({
+            "endpoint": attempt.endpoint.settings.name,
+            "kind": kind_name(attempt.kind),
+            "start": millis(attempt.began.since(began)),
+            "deadline": attempt.left.map(millis),
+            "took": attempt.took.map(millis),
+            "outcome": attempt.cause.map_or("cancelled", outcome_name),
+        })
+    });
+    told.collect()
+}
+
+fn verdicts(record: &Record) -> Vec<Value> {
+    let decisions = record.decisions.borrow();
+    let told = decisions.iter().map(|decision| {
+        json!({
+            "policy": &*decision.policy.name(),
+            "kind": decision.kind.name(),
+            "decision": decision.decision,
+            "reason": decision.reason,
+        })
+    });
+    told.collect()
 }
 
 /// Milliseconds with fractions.

@@ -14,8 +14,9 @@ use crate::buffer::Buffer;
 use crate::clock::Alarm;
 use crate::flow;
 use crate::forward::Persistence;
-use crate::listener::{Listener, Seat};
+use crate::listener::{Listener, Protocol, Seat};
 use crate::refusal::Refusal;
+use crate::rpc::front;
 use crate::stream::Stream;
 use crate::stream::tls::Tls;
 use crate::worker::Worker;
@@ -91,13 +92,22 @@ impl Client {
         })
     }
 
-    /// Serves requests until the connection ends.
+    /// Serves what the client asks for until the connection ends.
     pub(crate) async fn serve(mut self: Box<Self>, worker: &Worker) {
         if self.stream.is_secure()
             && let Err(error) = self.shake_hands(worker).await
         {
             return Box::pin(self.turn_down(error, worker)).await;
         }
+        if self.listener.settings.protocol == Protocol::Http
+            || front::serve_detected(&mut self, worker).await
+        {
+            self.serve_http(worker).await;
+        }
+    }
+
+    /// Serves requests of HTTP until the connection ends.
+    async fn serve_http(mut self: Box<Self>, worker: &Worker) {
         loop {
             match self.next_request(worker).await {
                 Arrival::Head => {}
@@ -236,7 +246,7 @@ impl Client {
 
     /// Closes so that our last words arrive: a close with unread bytes would reset the connection
     /// and could throw away what the client has not read yet (RFC 9112 §9.6).
-    async fn linger(&mut self) {
+    pub(crate) async fn linger(&mut self) {
         self.alarm.arm_in(LINGER);
         let mut discarded = 0;
         poll_fn(|cx| {

@@ -13,6 +13,7 @@ use locum_policy::seed::of_pick;
 use locum_policy::{Attempt, Cause, Ended, Endpoint, Keys as _, Time};
 use locum_wire::http1::{self, Framing, Head, Response, Version};
 
+use crate::attempt::{Tally, UnderWay};
 use crate::body::BodyError;
 use crate::caller::{CallKeys, Caller};
 use crate::forward::{self, Prepared};
@@ -39,17 +40,6 @@ pub(crate) struct Exchange<'a, 'c> {
     pub(crate) picks: Cell<u64>,
     /// Attempts whose answers have not begun: with hedges there are several.
     pub(crate) under_way: Cell<u32>,
-}
-
-/// An attempt whose answer has not begun. Dropped as it is, it was cut off: its time is over, or
-/// nobody waits for it any more.
-struct UnderWay<'a, 'c> {
-    exchange: &'a Exchange<'a, 'c>,
-    number: u32,
-    endpoint: u32,
-    started: Time,
-    deadline: Option<Time>,
-    cut: bool,
 }
 
 /// An attempt whose answer has begun: what is left to send and to read.
@@ -121,9 +111,10 @@ impl run::Exchange for Exchange<'_, '_> {
 
     async fn send(&self, attempt: &Attempt<'_>) -> Ended<Self::Reply> {
         self.record.attempt_begins(attempt, self.upstream);
-        let mut under_way = UnderWay::begin(self, attempt);
+        let tally = Tally { under_way: &self.under_way, record: self.record, worker: self.worker };
+        let under_way = UnderWay::begin(tally, self.upstream, attempt);
         let reply = self.send_once_or_again(attempt).await;
-        under_way.cut = false;
+        under_way.end();
         let (cause, retry_after) = match &reply {
             Ok(answered) => (Cause::Status(answered.status), answered.retry_after()),
             Err(failure) => (failure.cause(), None),
@@ -395,34 +386,6 @@ impl Answered {
         exchange.worker.give_head(self.head);
         if whole && sent_whole && !self.tainted && self.connection.buffer.is_empty() {
             exchange.worker.keep(self.connection, &exchange.upstream.settings.pool);
-        }
-    }
-}
-
-impl<'a, 'c> UnderWay<'a, 'c> {
-    fn begin(exchange: &'a Exchange<'_, 'c>, attempt: &Attempt<'_>) -> Self {
-        exchange.under_way.set(exchange.under_way.get() + 1);
-        Self {
-            exchange,
-            number: attempt.number,
-            endpoint: attempt.endpoint.id,
-            started: attempt.started,
-            deadline: attempt.deadline,
-            cut: true,
-        }
-    }
-}
-
-impl Drop for UnderWay<'_, '_> {
-    fn drop(&mut self) {
-        let Exchange { under_way, record, worker, upstream, .. } = self.exchange;
-        under_way.set(under_way.get() - 1);
-        if self.cut {
-            let now = worker.now();
-            let in_time = self.deadline.is_none_or(|deadline| now < deadline);
-            let cause = if in_time { Cause::Cancelled } else { Cause::Timeout };
-            record.attempt_cut(self.number, cause);
-            upstream.observe(self.endpoint, self.started.until(now), Seen::of(cause), now);
         }
     }
 }

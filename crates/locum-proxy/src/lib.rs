@@ -8,6 +8,7 @@
 
 mod acceptor;
 mod access;
+mod attempt;
 pub mod auth;
 mod body;
 mod buffer;

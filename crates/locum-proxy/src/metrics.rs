@@ -2,6 +2,7 @@
 //!
 //! A worker writes only to its own shard, whose lock nobody else takes but a scrape.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,8 +47,27 @@ pub(crate) struct CallKey {
     pub(crate) listener: Label,
     pub(crate) route: Label,
     pub(crate) upstream: Label,
+    pub(crate) protocol: &'static str,
     pub(crate) outcome: &'static str,
-    pub(crate) code: u16,
+    pub(crate) code: Code,
+}
+
+/// What the client was told, in the words of its protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Code {
+    /// A status of HTTP.
+    Status(u16),
+    /// What came of a remote call: `ok`, or the class of its failure.
+    Word(&'static str),
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => status.fmt(f),
+            Self::Word(word) => f.write_str(word),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -154,8 +154,8 @@ impl Plan {
         let routers = listeners
             .iter()
             .map(|listener| {
-                let name = &listener.settings.name;
-                (listener.label, Router::new(routes.iter().filter(|route| route.serves(name))))
+                let settings = &listener.settings;
+                (listener.label, Router::new(routes.iter().filter(|route| route.serves(settings))))
             })
             .collect();
 
@@ -170,6 +170,11 @@ impl Plan {
     /// The route that a request on `listener` takes.
     pub(crate) fn route(&self, listener: Label, subject: &Subject<'_>) -> Option<&Arc<Route>> {
         self.router(listener)?.find(subject)
+    }
+
+    /// The route that a remote call on `listener` takes.
+    pub(crate) fn route_of_call(&self, listener: Label, method: &str) -> Option<&Arc<Route>> {
+        self.router(listener)?.find_call(method)
     }
 
     pub(crate) fn router(&self, listener: Label) -> Option<&Router> {

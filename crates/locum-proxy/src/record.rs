@@ -12,9 +12,11 @@ use crate::caller::Caller;
 use crate::client::Next;
 use crate::decisions::Decisions;
 use crate::label::Label;
-use crate::metrics::CallKey;
+use crate::metrics::{CallKey, Code};
 use crate::refusal::Refusal;
 use crate::route::Route;
+use crate::rpc::call::{self as rpc, Call};
+use crate::rpc::reply::Told;
 use crate::upstream::{Endpoint, Upstream};
 use crate::worker::Worker;
 
@@ -185,8 +187,9 @@ impl Record {
             listener: caller.listener.label,
             route: ended.route,
             upstream: ended.upstream,
+            protocol: "http1",
             outcome: ended.outcome,
-            code: ended.status,
+            code: Code::Status(ended.status),
         };
         worker.shard.count_call(key, took, (caller.received(), ended.bytes), self);
         if let Some(reason) = ended.refused_as {
@@ -197,6 +200,34 @@ impl Record {
         }
         if let Some(access) = &worker.access {
             let line = access::line(caller, self, ended, took, worker.random());
+            access.write(format!("{line}\n").as_bytes());
+        }
+    }
+
+    /// The same of a remote call.
+    pub(crate) fn end_call(
+        &self,
+        call: &Call,
+        caller: &rpc::Caller<'_>,
+        told: &Told,
+        worker: &Worker,
+    ) {
+        let took = worker.now().since(self.started());
+        let listener = caller.listener.label;
+        let key = CallKey {
+            listener,
+            route: told.route,
+            upstream: told.upstream,
+            protocol: caller.protocol,
+            outcome: told.outcome,
+            code: Code::Word(told.code),
+        };
+        worker.shard.count_call(key, took, (call.bytes() as u64, told.bytes), self);
+        if told.outcome == "refused" {
+            worker.shard.count_refused(listener, told.code);
+        }
+        if let Some(access) = &worker.access {
+            let line = access::call_line(call, caller, self, told, took, worker.random());
             access.write(format!("{line}\n").as_bytes());
         }
     }

@@ -7,6 +7,7 @@ use locum_policy::gates::breaker::{Per, Watch};
 
 use crate::auth::{Check, Claims, Denied};
 use crate::label::Label;
+use crate::listener;
 use crate::plan::Error;
 use crate::rpc::methods::Methods;
 use crate::upstream::{Endpoint, MethodTypes, Upstream};
@@ -285,7 +286,28 @@ impl Route {
         Ok(identity)
     }
 
-    pub(crate) fn serves(&self, listener: &str) -> bool {
-        self.settings.listener.as_deref().is_none_or(|name| name == listener)
+    /// Whether it is a route of `listener`, which it names or not: one that cannot carry what the route is
+    /// for has it not.
+    pub(crate) fn serves(&self, listener: &listener::Settings) -> bool {
+        let protocol = listener.protocol;
+        let carried = match self.carries_calls() {
+            true => protocol.takes_rpc(),
+            false => protocol.takes_http(),
+        };
+        carried && self.settings.listener.as_deref().is_none_or(|name| name == listener.name)
+    }
+
+    /// Whether it is for remote calls, and not for requests of HTTP: it says so, or it says nothing and leads
+    /// to where nothing else is understood.
+    pub(crate) fn carries_calls(&self) -> bool {
+        let matches = &self.settings.matches;
+        match &self.target {
+            _ if matches.call.is_some() => true,
+            _ if *matches != Match::default() => false,
+            Target::Forward(split) => {
+                split.choices.iter().all(|choice| choice.upstream.settings.protocol.rpc().is_some())
+            }
+            Target::Redirect { .. } | Target::Transcode(_) => false,
+        }
     }
 }

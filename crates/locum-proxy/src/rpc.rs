@@ -5,8 +5,15 @@
 //! one client go to all endpoints.
 
 pub(crate) mod call;
+mod client;
+mod drive;
+mod exchange;
 pub(crate) mod flow;
+pub(crate) mod front;
+mod link;
+pub(crate) mod links;
 pub(crate) mod methods;
 mod openapi;
 pub(crate) mod reply;
+mod session;
 pub(crate) mod transcode;

@@ -113,6 +113,7 @@ async fn sweep(worker: Rc<Worker>) {
     loop {
         ticks.tick().await;
         worker.pool.sweep(worker.alarms.read());
+        worker.links.sweep();
         worker.halve_spares();
     }
 }

@@ -21,6 +21,7 @@ use crate::metrics::Shard;
 use crate::plan::Plan;
 use crate::random::Random;
 use crate::record::Record;
+use crate::rpc::links::Links;
 use crate::upstream::PoolSettings;
 use crate::upstream::pool::{Connection, Pool};
 
@@ -28,6 +29,7 @@ use crate::upstream::pool::{Connection, Pool};
 pub(crate) struct Worker {
     plan: RefCell<Rc<View>>,
     pub(crate) pool: Rc<Pool>,
+    pub(crate) links: Links,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) alarms: Rc<Alarms>,
     pub(crate) clock: WorkerClock,
@@ -110,6 +112,7 @@ impl Worker {
         Rc::new(Self {
             plan: RefCell::new(Rc::new(View(plan))),
             pool: Pool::new(),
+            links: Links::default(),
             buffers: Buffers::new(),
             clock: WorkerClock(Rc::clone(&alarms)),
             alarms,

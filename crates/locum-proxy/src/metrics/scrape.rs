@@ -40,7 +40,7 @@ fn render_counts(out: &mut Exposition, counts: &Counts) {
             ("listener", &*key.listener.name()),
             ("route", &*key.route.name()),
             ("upstream", &*key.upstream.name()),
-            ("protocol", "http1"),
+            ("protocol", key.protocol),
             ("outcome", key.outcome),
             ("code", &key.code.to_string()),
         ];

@@ -17,6 +17,17 @@ pub(crate) struct Router {
     /// Longest suffix first.
     suffix: Vec<(Box<[u8]>, Group)>,
     any: Group,
+    calls: Calls,
+}
+
+/// The routes of remote calls.
+#[derive(Default)]
+struct Calls {
+    /// By `Service.Method`.
+    exact: FxHashMap<Box<str>, Arc<Route>>,
+    /// By `Service`.
+    services: FxHashMap<Box<str>, Arc<Route>>,
+    any: Option<Arc<Route>>,
 }
 
 /// The routes of one host pattern.
@@ -28,10 +39,17 @@ struct Group {
 
 impl Router {
     pub(crate) fn new<'a>(routes: impl Iterator<Item = &'a Arc<Route>>) -> Self {
-        let mut router =
-            Self { exact: FxHashMap::default(), suffix: Vec::new(), any: Group::default() };
+        let mut router = Self {
+            exact: FxHashMap::default(),
+            suffix: Vec::new(),
+            any: Group::default(),
+            calls: Calls::default(),
+        };
         for route in routes {
-            router.group(&route.matcher.host).push(Arc::clone(route));
+            match route.carries_calls() {
+                true => router.calls.push(route),
+                false => router.group(&route.matcher.host).push(Arc::clone(route)),
+            }
         }
         router.suffix.sort_by_key(|(suffix, _)| usize::MAX - suffix.len());
         let groups =
@@ -63,6 +81,13 @@ impl Router {
         self.find_exact_host(subject)
             .or_else(|| self.find_suffix(subject))
             .or_else(|| self.any.find(subject))
+    }
+
+    /// The route that a remote call takes: that of the method before that of its service before any.
+    pub(crate) fn find_call(&self, method: &str) -> Option<&Arc<Route>> {
+        let Calls { exact, services, any } = &self.calls;
+        let of_service = || services.get(method.rsplit_once('.')?.0);
+        exact.get(method).or_else(of_service).or(any.as_ref())
     }
 
     /// The routes that are looked at for `subject`, in order.
@@ -103,6 +128,25 @@ impl Router {
 fn is_below(host: &[u8], suffix: &[u8]) -> bool {
     let at = host.len().checked_sub(suffix.len());
     at.is_some_and(|at| at > 0 && host[at..].eq_ignore_ascii_case(suffix))
+}
+
+impl Calls {
+    /// Adds a route; of several for the same calls the first of the file wins.
+    fn push(&mut self, route: &Arc<Route>) {
+        let route = Arc::clone(route);
+        match route.settings.matches.call.as_deref() {
+            None | Some("*") => {
+                self.any.get_or_insert(route);
+            }
+            Some(call) => {
+                let (map, key) = match call.strip_suffix(".*") {
+                    Some(service) => (&mut self.services, service),
+                    None => (&mut self.exact, call),
+                };
+                map.entry(key.into()).or_insert(route);
+            }
+        }
+    }
 }
 
 impl Group {

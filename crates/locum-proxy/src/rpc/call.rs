@@ -24,6 +24,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// How many bytes its argument has.
+    pub(crate) fn bytes(&self) -> usize {
+        self.args.as_body().bytes.len()
+    }
+
     pub(crate) fn metadata(&self) -> Metadata<'_> {
         Metadata::parse(&self.metadata).unwrap_or_default()
     }
@@ -35,6 +40,10 @@ pub(crate) struct Caller<'a> {
     pub(crate) listener: &'a Listener,
     /// The client's address; `None` on a unix socket.
     pub(crate) address: Option<IpAddr>,
+    /// What it speaks, for the metrics.
+    pub(crate) protocol: &'static str,
+    /// Whom its certificate names; empty if it names nobody, `None` if it has shown none.
+    pub(crate) certificate: Option<&'a str>,
     /// Who it has shown to be.
     pub(crate) identity: Option<&'a str>,
     /// Whether what it says of whom it stands for is believed.

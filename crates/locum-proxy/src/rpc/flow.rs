@@ -1,8 +1,13 @@
 //! One remote call, from its argument to its result. Begin here.
 
-use locum_policy::{Cause, Held};
+use std::cell::Cell;
 
-use super::call::{Call, Caller};
+use locum_policy::{Answer, Cause, End, Held, run};
+use locum_wire::rpc::OwnedBody;
+
+use super::call::{Call, CallKeys, Caller};
+use super::exchange::{Exchange, Tried};
+use super::link::{Answered, Lost};
 use super::methods::Methods;
 use super::reply::{Refused, Reply};
 use crate::record::Record;
@@ -12,6 +17,8 @@ use crate::worker::Worker;
 /// How a call ended, and what there is to tell its policy of that.
 pub(crate) struct Done {
     pub(crate) reply: Reply,
+    /// Whether `reply` is what the policy has in store.
+    pub(crate) fell_back: bool,
     pub(crate) cause: Cause,
     /// What the call holds, to be settled once its client has been answered; a call that never ran holds
     /// nothing.
@@ -25,15 +32,89 @@ pub(crate) struct Done {
 ///
 /// Dropping the future gives the call up, at the upstream too; its permits count as ignored.
 pub(crate) async fn perform(
-    _call: &Call,
-    _caller: &Caller<'_>,
-    _route: &Route,
+    call: &Call,
+    caller: &Caller<'_>,
+    route: &Route,
     choice: &Choice,
-    _methods: Option<&Methods>,
-    _worker: &Worker,
-    _record: &Record,
+    methods: Option<&Methods>,
+    worker: &Worker,
+    record: &Record,
 ) -> Done {
-    let upstream = choice.upstream.settings.name.as_str().into();
-    let reply = Reply::Refused(Refused::Unavailable { upstream });
-    Done { reply, cause: Cause::Unavailable, held: None }
+    let Choice { upstream, policy, watches, label, .. } = choice;
+    record.under(policy, *label, worker.number_call());
+    let keys = CallKeys::new(call, caller, &route.settings.name);
+    let seed = worker.call_seed(record.number());
+    let exchange = Exchange {
+        call,
+        keys: &keys,
+        worker,
+        upstream,
+        watches,
+        methods,
+        record,
+        seed,
+        picks: Cell::new(0),
+        under_way: Cell::new(0),
+    };
+    let arrived = record.started();
+    let wanted = locum_policy::Call {
+        method: &call.method,
+        arrived,
+        deadline: call.timeout.map(|timeout| arrived + timeout),
+        idempotent: false,
+        cost: 1,
+        priority: route.settings.priority,
+        attempt_above: if caller.trusted { call.attempt } else { 1 },
+        keys: &keys,
+        seed,
+    };
+
+    let Answer { end, held, fallback, .. } =
+        run(policy, &wanted, &worker.clock, &exchange, record).await;
+
+    let timed_out =
+        || Refused::TimedOut { after: worker.now().since(arrived), policy: policy.name().into() };
+    let (cause, reply) = match end {
+        End::Ended(cause, tried) => (cause, reply_of(tried, &upstream.settings.name)),
+        End::TimedOut => (Cause::Timeout, Reply::Refused(timed_out())),
+        End::Rejected(rejection) => {
+            (Cause::Unavailable, Reply::Refused(Refused::Rejected(rejection)))
+        }
+        End::Unavailable => {
+            let upstream = upstream.settings.name.as_str().into();
+            (Cause::Unavailable, Reply::Refused(Refused::Unavailable { upstream }))
+        }
+    };
+    let done = Done { reply, fell_back: false, cause, held: Some(held) };
+    match policy.fallback().filter(|_| fallback) {
+        Some(settings) => {
+            let body = OwnedBody::Json(settings.body.clone().into_bytes());
+            Done { reply: Reply::Ok(body), fell_back: true, ..done }
+        }
+        None => done,
+    }
+}
+
+/// What is told of the last attempt.
+fn reply_of(tried: Tried, upstream: &str) -> Reply {
+    let answered = match tried {
+        Tried::Answered(answered) => answered,
+        Tried::Unsayable(text) => return Reply::Refused(Refused::Argument(text)),
+        Tried::Injected(status) => return Reply::Refused(Refused::Injected(status)),
+    };
+    let lost = match answered {
+        Answered::Reply(body) => return Reply::Ok(body),
+        Answered::Failure(failure) => return Reply::Failed(*failure),
+        Answered::Lost(Lost::Connect { text, timed_out }) => {
+            return Reply::Refused(Refused::Connect { text: text.to_string(), timed_out });
+        }
+        Answered::Lost(Lost::NotSent(why) | Lost::Broken(why)) => {
+            format!("upstream \"{upstream}\": {why}")
+        }
+        Answered::Lost(Lost::Refused) => format!("upstream \"{upstream}\" goes away"),
+        Answered::Unreadable(why) => {
+            format!("the answer of upstream \"{upstream}\" cannot be read: {why}")
+        }
+    };
+    Reply::Refused(Refused::Lost(lost))
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use locum_policy::Rejection;
 use locum_wire::rpc::{Class, Failure, OwnedBody, Refusal};
 
+use crate::label::Label;
+
 /// How a call ended.
 #[derive(Debug)]
 pub(crate) enum Reply {
@@ -14,6 +16,34 @@ pub(crate) enum Reply {
     Failed(Failure<'static>),
     /// The proxy answers itself.
     Refused(Refused),
+}
+
+/// What is remembered of how a call ended.
+pub(crate) struct Told {
+    pub(crate) route: Label,
+    pub(crate) upstream: Label,
+    /// As for other calls: `success`, `failure`, `rejected`, `timeout`, `cancelled`, `fallback`, `refused`.
+    pub(crate) outcome: &'static str,
+    /// `ok`, or the class of the failure.
+    pub(crate) code: &'static str,
+    /// Why, where the proxy answered itself.
+    pub(crate) reason: &'static str,
+    /// Bytes of the answer.
+    pub(crate) bytes: u64,
+}
+
+/// The name of a class, as a code.
+pub(crate) fn code(class: Class) -> &'static str {
+    match class {
+        Class::App => "app",
+        Class::UnknownMethod => "unknown_method",
+        Class::BadArguments => "bad_arguments",
+        Class::Rejected => "rejected",
+        Class::Deadline => "deadline",
+        Class::Cancelled => "cancelled",
+        Class::Unavailable => "unavailable",
+        Class::Internal => "internal",
+    }
 }
 
 /// Why the proxy answers itself.
@@ -37,11 +67,31 @@ pub(crate) enum Refused {
     Argument(String),
     /// What the service returned cannot be said in the protocol of the client.
     Result(String),
+    /// The policy made it fail on purpose, with this status of HTTP.
+    Injected(u16),
     /// The client gave the call up.
     Cancelled,
 }
 
 impl Refused {
+    /// What it makes of the call, for the record, and why.
+    pub(crate) fn outcome(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::NoRoute => ("refused", "no_route"),
+            Self::Unauthorized(_) => ("refused", "unauthorized"),
+            Self::Rejected(rejection) => ("rejected", rejection.reason),
+            Self::TimedOut { .. } => ("timeout", "timeout"),
+            Self::Unavailable { .. } => ("failure", "unavailable"),
+            Self::Connect { timed_out: true, .. } => ("timeout", "connect_timeout"),
+            Self::Connect { timed_out: false, .. } => ("failure", "connect"),
+            Self::Lost(_) => ("failure", "reset"),
+            Self::Argument(_) => ("failure", "argument"),
+            Self::Result(_) => ("failure", "result"),
+            Self::Injected(_) => ("failure", "fault"),
+            Self::Cancelled => ("cancelled", "cancelled"),
+        }
+    }
+
     /// What is told to who calls by the name of `method`, in a protocol of remote calls.
     pub(crate) fn failure(self, method: &str) -> Failure<'static> {
         match self {
@@ -68,7 +118,11 @@ impl Refused {
             Self::Lost(text) => Failure::internal(&text),
             Self::Argument(text) => Failure::bad_arguments(format!("locum: {text}")),
             Self::Result(text) => Failure::internal(&text),
+            Self::Injected(503) => Failure::unavailable(INJECTED),
+            Self::Injected(_) => Failure::internal(INJECTED),
             Self::Cancelled => Failure::cancelled(),
         }
     }
 }
+
+const INJECTED: &str = "the route's policy made this attempt fail on purpose";

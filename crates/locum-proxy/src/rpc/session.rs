@@ -1,0 +1,318 @@
+//! What the calls of one connection share, and how one of them is answered.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use locum_policy::Cause;
+use locum_wire::gob::TypeId;
+use locum_wire::netrpc::CANCEL;
+use locum_wire::rpc::{
+    CallId, Class, Failure, Limits, OwnedBody, Protocol, Replies, Request, Shape,
+};
+use rustc_hash::FxHashMap;
+
+use super::call::{Call, Caller};
+use super::flow::{Done, perform};
+use super::reply::{Refused, Reply, Told, code};
+use crate::auth::Claims;
+use crate::label::Label;
+use crate::record::Record;
+use crate::route::{Choice, Route, Target};
+use crate::worker::Worker;
+
+/// What the calls of one connection share.
+pub(super) struct Session<'a> {
+    pub(super) caller: Caller<'a>,
+    pub(super) worker: &'a Worker,
+    pub(super) protocol: Protocol,
+    pub(super) limits: Limits,
+    pub(super) replies: RefCell<Replies>,
+    /// Answers that were not sent yet.
+    pub(super) out: RefCell<Vec<u8>>,
+    /// Calls that can be given up, by their numbers.
+    pub(super) cancels: RefCell<FxHashMap<u64, Rc<Cancel>>>,
+    /// Bytes of arguments under way.
+    pub(super) held: Cell<usize>,
+    /// The types of arguments that the upstreams have learned from this connection, by method.
+    pub(super) learned: RefCell<FxHashMap<Box<str>, TypeId>>,
+}
+
+/// Whether a call was given up by its client.
+#[derive(Default)]
+pub(super) struct Cancel {
+    given_up: Cell<bool>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl Session<'_> {
+    /// A call, if `request` is one; anything else is dealt with.
+    pub(super) fn take(&self, request: Request<'_>) -> Option<(Call, CallId)> {
+        match request {
+            Request::Call { id, method, timeout, attempt, trace, metadata, args, streams } => {
+                if streams {
+                    let text = "locum: streams are not passed on";
+                    self.fail(&id, method, &Failure::new(Class::BadArguments, text));
+                    return None;
+                }
+                let call = Call {
+                    method: method.into(),
+                    args: args.to_owned(),
+                    timeout,
+                    attempt,
+                    trace,
+                    metadata: metadata.as_bytes().to_vec(),
+                };
+                return Some((call, id));
+            }
+            Request::Malformed { id, method, failure } => self.fail(&id, method, &failure),
+            Request::Batch { calls } => self.replies.borrow_mut().batch(calls),
+            Request::Cancel { id, answer } => {
+                if let Some(cancel) = self.cancels.borrow().get(&id) {
+                    cancel.given_up.set(true);
+                    cancel.waker.take().into_iter().for_each(Waker::wake);
+                }
+                if let Some(answer) = answer {
+                    let (mut replies, out) =
+                        (self.replies.borrow_mut(), &mut self.out.borrow_mut());
+                    let written = replies.ok(out, &answer, CANCEL, &TRUE, &true);
+                    written.expect("every wire has truth values");
+                }
+            }
+            Request::Ping(token) => {
+                self.replies.borrow_mut().pong(&mut self.out.borrow_mut(), token);
+            }
+            Request::Item { .. }
+            | Request::End { .. }
+            | Request::Credit { .. }
+            | Request::Pong(_)
+            | Request::GoAway => {}
+        }
+        None
+    }
+
+    /// Tells the client, where it can be told, that no call above `last` is begun any more.
+    pub(super) fn go_away(&self, last: Option<u64>) {
+        self.replies.borrow_mut().go_away(&mut self.out.borrow_mut(), last);
+    }
+
+    fn fail(&self, id: &CallId, method: &str, failure: &Failure<'_>) {
+        self.replies.borrow_mut().failure(&mut self.out.borrow_mut(), id, method, failure);
+    }
+
+    /// Counts a call in until the guard is dropped.
+    fn begin(&self, call: &Call, id: &CallId) -> Begun<'_> {
+        let bytes = call.bytes();
+        self.held.set(self.held.get() + bytes);
+        let number = match id {
+            CallId::Number(number) | CallId::NumberInJson(number) => Some(*number),
+            CallId::Json { .. } => None,
+        };
+        let cancel = number.map(|number| {
+            let cancel = Rc::<Cancel>::default();
+            self.cancels.borrow_mut().insert(number, Rc::clone(&cancel));
+            (number, cancel)
+        });
+        Begun { held: &self.held, cancels: &self.cancels, bytes, cancel }
+    }
+
+    /// Writes what the client is told; what cannot be said is told as a failure. Gives the class of the
+    /// failure, if it is one.
+    fn write(
+        &self,
+        call: &Call,
+        id: &CallId,
+        reply: Reply,
+        choice: Option<&Choice>,
+    ) -> Option<Class> {
+        let mut replies = self.replies.borrow_mut();
+        let out = &mut self.out.borrow_mut();
+        let failure = match reply {
+            Reply::Ok(body) => {
+                let hint = match (self.protocol, &body) {
+                    (Protocol::Gob, OwnedBody::Json(_)) => {
+                        choice.and_then(|choice| choice.upstream.methods.reply(&call.method))
+                    }
+                    _ => None,
+                };
+                let body = body.as_body();
+                let said =
+                    replies.forward(out, id, &call.method, &body, hint.as_ref(), &self.limits);
+                match said {
+                    Ok(()) => return None,
+                    Err(error) => Refused::Result(error.0).failure(&call.method),
+                }
+            }
+            Reply::Failed(failure) => failure,
+            Reply::Refused(refused) => refused.failure(&call.method),
+        };
+        replies.failure(out, id, &call.method, &failure);
+        Some(failure.class)
+    }
+
+    /// Remembers the types of a call that went well, for those whose callers do not say them.
+    fn learn(&self, call: &Call, reply: &Reply, choice: &Choice) {
+        let (OwnedBody::Gob { id, .. }, Reply::Ok(body @ OwnedBody::Gob { .. })) =
+            (&call.args, reply)
+        else {
+            return;
+        };
+        let mut learned = self.learned.borrow_mut();
+        if learned.get(&*call.method) == Some(id) {
+            return;
+        }
+        if learned.len() >= MOST_LEARNED {
+            learned.clear();
+        }
+        learned.insert(call.method.clone(), *id);
+        choice.upstream.methods.learn(&call.method, &call.args.as_body(), &body.as_body());
+    }
+}
+
+/// A call under way.
+struct Begun<'a> {
+    held: &'a Cell<usize>,
+    cancels: &'a RefCell<FxHashMap<u64, Rc<Cancel>>>,
+    bytes: usize,
+    cancel: Option<(u64, Rc<Cancel>)>,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.held.set(self.held.get() - self.bytes);
+        let Some((number, cancel)) = &self.cancel else { return };
+        let mut cancels = self.cancels.borrow_mut();
+        // A client may have used the number once more.
+        if cancels.get(number).is_some_and(|of| Rc::ptr_eq(of, cancel)) {
+            cancels.remove(number);
+        }
+    }
+}
+
+/// Makes a call and leaves its answer in the session.
+pub(super) async fn answer(session: &Session<'_>, call: Call, id: CallId) {
+    let worker = session.worker;
+    let begun = session.begin(&call, &id);
+    let record = worker.record(worker.now());
+    let plan = worker.plan();
+    let route = plan.route_of_call(session.caller.listener.label, &call.method);
+    let target = route.and_then(|route| match &route.target {
+        Target::Forward(split) => Some((&**route, split.choose(worker.random()))),
+        Target::Redirect { .. } | Target::Transcode(_) => None,
+    });
+    let mut caller = session.caller;
+    let done = match target {
+        Some(target) => {
+            let attending = attend(session, &call, &mut caller, target, &record);
+            let cancel = begun.cancel.as_ref().map(|(_, cancel)| &**cancel);
+            unless_cancelled(cancel, attending).await
+        }
+        None => refuse(Refused::NoRoute),
+    };
+    conclude(session, &call, &id, &caller, target, done, &record);
+    worker.give_record(record);
+}
+
+fn refuse(refused: Refused) -> Done {
+    Done { reply: Reply::Refused(refused), fell_back: false, cause: Cause::Unavailable, held: None }
+}
+
+/// Performs a call, if its caller may make it.
+async fn attend<'a>(
+    session: &Session<'a>,
+    call: &Call,
+    caller: &mut Caller<'a>,
+    (route, choice): (&'a Route, &Choice),
+    record: &Record,
+) -> Done {
+    match admit(session, call, route).await {
+        Ok(identity) => caller.identity = identity,
+        Err(refused) => return refuse(refused),
+    }
+    perform(call, caller, route, choice, None, session.worker, record).await
+}
+
+/// What comes of a call, for as long as its client does not give it up.
+async fn unless_cancelled(cancel: Option<&Cancel>, attending: impl Future<Output = Done>) -> Done {
+    let mut attending = pin!(attending);
+    poll_fn(|cx| {
+        if let Some(cancel) = cancel {
+            if cancel.given_up.get() {
+                return Poll::Ready(Done { cause: Cause::Cancelled, ..refuse(Refused::Cancelled) });
+            }
+            cancel.waker.set(Some(cx.waker().clone()));
+        }
+        attending.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// Who makes a call, if the route asks for that.
+async fn admit<'a>(
+    session: &Session<'a>,
+    call: &Call,
+    route: &'a Route,
+) -> Result<Option<&'a str>, Refused> {
+    if route.is_open() {
+        return Ok(None);
+    }
+    let metadata = call.metadata();
+    let field = |name: &str| {
+        let mut pairs = metadata.iter();
+        let found = pairs.find(|(it, _)| it.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_bytes())
+    };
+    let Caller { address, certificate, .. } = session.caller;
+    let claims = Claims { address, field: &field, certificate };
+    Box::pin(route.admit(&claims)).await.map_err(|denied| Refused::Unauthorized(denied.text()))
+}
+
+/// Tells the client, the policy and the record how a call ended.
+fn conclude(
+    session: &Session<'_>,
+    call: &Call,
+    id: &CallId,
+    caller: &Caller<'_>,
+    target: Option<(&Route, &Choice)>,
+    done: Done,
+    record: &Record,
+) {
+    let Done { reply, fell_back, cause, held } = done;
+    let (outcome, reason) = match &reply {
+        _ if fell_back => ("fallback", ""),
+        Reply::Ok(_) => ("success", ""),
+        Reply::Failed(failure) => match failure.class {
+            Class::App | Class::UnknownMethod | Class::BadArguments => ("success", ""),
+            class => ("failure", code(class)),
+        },
+        Reply::Refused(refused) => refused.outcome(),
+    };
+    let choice = target.map(|(_, choice)| choice);
+    if let Some(choice) = choice
+        && session.protocol == Protocol::Gob
+    {
+        session.learn(call, &reply, choice);
+    }
+    let before = session.out.borrow().len();
+    let class = session.write(call, id, reply, choice);
+    let worker = session.worker;
+    if let Some(held) = held {
+        held.settle(cause, worker.now(), record);
+    }
+    let told = Told {
+        route: target.map_or(Label::NONE, |(route, _)| route.label),
+        upstream: choice.map_or(Label::NONE, |choice| choice.upstream.label),
+        outcome,
+        code: class.map_or("ok", code),
+        reason,
+        bytes: (session.out.borrow().len() - before) as u64,
+    };
+    record.end_call(call, caller, &told, worker);
+}
+
+/// The shape of the answer to a call that cancels another.
+static TRUE: Shape = Shape::of::<bool>();
+/// Methods that a connection remembers to have taught.
+const MOST_LEARNED: usize = 256;
