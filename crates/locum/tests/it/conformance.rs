@@ -5,6 +5,7 @@
 //! connection.
 
 mod client;
+mod proxied;
 mod recorded;
 mod services;
 mod types;
