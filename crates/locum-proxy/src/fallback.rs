@@ -4,11 +4,13 @@ use locum_policy::gates::fallback;
 use locum_policy::{Bound, Cause, End};
 use locum_wire::http1::encode::{self, field};
 
+use crate::caller::Caller;
 use crate::exchange::{Answered, Exchange, Failure};
 use crate::forward::{Delivery, Persistence};
 use crate::record::Ended;
 use crate::refusal::{Refusal, quoted};
 use crate::route::{Edits, Route};
+use crate::worker::Worker;
 
 /// Answers in place of `end`, which a fallback of `policy` is for. Tells how the attempt ended all
 /// the same: what is counted of upstreams is what happened.
@@ -41,16 +43,27 @@ pub(crate) async fn fall_back(
             (Cause::Unavailable, Why::Refusal(Refusal::unavailable(&upstream.settings.name)))
         }
     };
+    (cause, answer(caller, settings, &why, route, worker).await)
+}
+
+/// Answers with a fallback, and says what it stands for.
+pub(crate) async fn answer(
+    caller: &Caller<'_>,
+    settings: &fallback::Settings,
+    why: &Why,
+    route: &Route,
+    worker: &Worker,
+) -> Ended {
     caller.upload.borrow_mut().skip_received();
     let persistence = caller.persistence(Delivery::Nothing, worker);
     let mut out = worker.scratch();
-    write(&mut out, settings, &why, &route.response_edits, caller.head_only, persistence);
+    write(&mut out, settings, why, &route.response_edits, caller.head_only, persistence);
     let (bytes, next) = caller.send(out, persistence, worker).await;
-    (cause, Ended::fell_back(settings.status, why.reason(), bytes, next))
+    Ended::fell_back(settings.status, why.reason(), bytes, next)
 }
 
 /// What the fallback stands for.
-enum Why {
+pub(crate) enum Why {
     /// An upstream answered with this status.
     Status(u16),
     /// The proxy would have answered itself.

@@ -243,6 +243,10 @@ impl Refusal {
             Refused::Lost(text) => Self::new(502, "reset", "connection_terminated", text),
             Refused::Argument(text) => Self::argument(text),
             Refused::Result(text) => Self::new(502, "result", "proxy_internal_error", text),
+            Refused::Injected(status) => {
+                let detail = "the route's policy made this attempt fail on purpose";
+                Self::new(status, INJECTED, "proxy_internal_response", detail)
+            }
             Refused::Cancelled => return None,
         })
     }

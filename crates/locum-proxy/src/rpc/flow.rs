@@ -3,7 +3,6 @@
 use std::cell::Cell;
 
 use locum_policy::{Answer, Cause, End, Held, run};
-use locum_wire::rpc::OwnedBody;
 
 use super::call::{Call, CallKeys, Caller};
 use super::exchange::{Exchange, Tried};
@@ -17,8 +16,8 @@ use crate::worker::Worker;
 /// How a call ended, and what there is to tell its policy of that.
 pub(crate) struct Done {
     pub(crate) reply: Reply,
-    /// Whether `reply` is what the policy has in store.
-    pub(crate) fell_back: bool,
+    /// Whether the client is told what the policy has in store, in place of `reply`.
+    pub(crate) falls_back: bool,
     pub(crate) cause: Cause,
     /// What the call holds, to be settled once its client has been answered; a call that never ran holds
     /// nothing.
@@ -85,14 +84,7 @@ pub(crate) async fn perform(
             (Cause::Unavailable, Reply::Refused(Refused::Unavailable { upstream }))
         }
     };
-    let done = Done { reply, fell_back: false, cause, held: Some(held) };
-    match policy.fallback().filter(|_| fallback) {
-        Some(settings) => {
-            let body = OwnedBody::Json(settings.body.clone().into_bytes());
-            Done { reply: Reply::Ok(body), fell_back: true, ..done }
-        }
-        None => done,
-    }
+    Done { reply, falls_back: fallback, cause, held: Some(held) }
 }
 
 /// What is told of the last attempt.

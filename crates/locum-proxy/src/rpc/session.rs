@@ -216,7 +216,12 @@ pub(super) async fn answer(session: &Session<'_>, call: Call, id: CallId) {
 }
 
 fn refuse(refused: Refused) -> Done {
-    Done { reply: Reply::Refused(refused), fell_back: false, cause: Cause::Unavailable, held: None }
+    Done {
+        reply: Reply::Refused(refused),
+        falls_back: false,
+        cause: Cause::Unavailable,
+        held: None,
+    }
 }
 
 /// Performs a call, if its caller may make it.
@@ -279,9 +284,11 @@ fn conclude(
     done: Done,
     record: &Record,
 ) {
-    let Done { reply, fell_back, cause, held } = done;
+    let Done { reply, falls_back, cause, held } = done;
+    let choice = target.map(|(_, choice)| choice);
+    let fallback = choice.and_then(|choice| choice.policy.fallback()).filter(|_| falls_back);
     let (outcome, reason) = match &reply {
-        _ if fell_back => ("fallback", ""),
+        _ if fallback.is_some() => ("fallback", ""),
         Reply::Ok(_) => ("success", ""),
         Reply::Failed(failure) => match failure.class {
             Class::App | Class::UnknownMethod | Class::BadArguments => ("success", ""),
@@ -289,7 +296,10 @@ fn conclude(
         },
         Reply::Refused(refused) => refused.outcome(),
     };
-    let choice = target.map(|(_, choice)| choice);
+    let reply = match fallback {
+        Some(settings) => Reply::Ok(OwnedBody::Json(settings.body.clone().into_bytes())),
+        None => reply,
+    };
     if let Some(choice) = choice
         && session.protocol == Protocol::Gob
     {

@@ -9,6 +9,7 @@ use super::call::{self, Call};
 use super::flow::{Done, perform};
 use super::reply::{Refused, Reply};
 use crate::caller::Caller;
+use crate::fallback::{self, Why};
 use crate::flow::refuse;
 use crate::forward::{Delivery, Persistence};
 use crate::record::{Ended, Record};
@@ -71,19 +72,36 @@ async fn make(
     let from = call::Caller {
         listener: caller.listener,
         address: caller.client_address(),
+        protocol: "http1",
+        certificate: None,
         identity: caller.identity.get(),
         trusted: caller.trusted,
     };
     let Transcoded { choice, methods } = transcoded;
     let performing = perform(&call, &from, route, choice, Some(methods), worker, record);
-    let Some(Done { reply, cause, held }) = caller.attends(performing).await else {
+    let Some(Done { reply, falls_back, cause, held }) = caller.attends(performing).await else {
         return Ended::gone();
     };
-    let ended = tell(caller, route, reply, worker).await;
+    let ended = match choice.policy.fallback().filter(|_| falls_back) {
+        Some(settings) => match why(reply) {
+            Some(why) => fallback::answer(caller, settings, &why, route, worker).await,
+            None => Ended::gone(),
+        },
+        None => tell(caller, route, reply, worker).await,
+    };
     if let Some(held) = held {
         held.settle(cause, worker.now(), record);
     }
     ended
+}
+
+/// What a fallback stands for; `None` where nobody is left to hear it.
+fn why(reply: Reply) -> Option<Why> {
+    Some(match reply {
+        Reply::Ok(_) => Why::Status(200),
+        Reply::Failed(failure) => Why::Status(failure::status(&failure)),
+        Reply::Refused(refused) => Why::Refusal(Refusal::of_call(refused)?),
+    })
 }
 
 /// Tells the client how its call ended.
