@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use locum_wire::http1::{self, Head};
+use rustls::ServerConfig;
 
 use crate::buffer::Buffer;
 use crate::clock::Alarm;
@@ -16,7 +17,7 @@ use crate::flow;
 use crate::forward::Persistence;
 use crate::listener::{Listener, Protocol, Seat};
 use crate::refusal::Refusal;
-use crate::rpc::front;
+use crate::rpc::front::{self, Found};
 use crate::stream::Stream;
 use crate::stream::tls::Tls;
 use crate::worker::Worker;
@@ -76,8 +77,10 @@ impl Client {
         worker: &Worker,
     ) -> Box<Self> {
         let stream = match &listener.tls {
-            Some(config) => Stream::Tls(Tls::accepted(stream, config, &worker.buffers)),
-            None => stream,
+            Some(config) if !listener.takes_plain() => {
+                Stream::Tls(Tls::accepted(stream, config, Buffer::new(&worker.buffers)))
+            }
+            _ => stream,
         };
         Box::new(Self {
             stream,
@@ -99,11 +102,34 @@ impl Client {
         {
             return Box::pin(self.turn_down(error, worker)).await;
         }
-        if self.listener.settings.protocol == Protocol::Http
-            || front::serve_detected(&mut self, worker).await
-        {
-            self.serve_http(worker).await;
+        if self.listener.settings.protocol == Protocol::Http {
+            return self.serve_http(worker).await;
         }
+        let found = front::find(&mut self, worker).await;
+        let found = match (found, &self.listener.tls) {
+            (Found::Tls, Some(config)) if self.listener.takes_plain() => {
+                let config = Arc::clone(config);
+                self = self.under_tls(&config, worker);
+                if let Err(error) = self.shake_hands(worker).await {
+                    return Box::pin(self.turn_down(error, worker)).await;
+                }
+                front::find(&mut self, worker).await
+            }
+            (found, _) => found,
+        };
+        match found {
+            Found::Http => self.serve_http(worker).await,
+            found => front::serve(&mut self, found, worker).await,
+        }
+    }
+
+    /// The same connection, whose client has begun to speak TLS.
+    fn under_tls(self: Box<Self>, config: &Arc<ServerConfig>, worker: &Worker) -> Box<Self> {
+        let Self { stream, buffer, head, listener, peer, certificate, alarm, served, _seat } =
+            *self;
+        let stream = Stream::Tls(Tls::accepted(stream, config, buffer));
+        let buffer = Buffer::new(&worker.buffers);
+        Box::new(Self { stream, buffer, head, listener, peer, certificate, alarm, served, _seat })
     }
 
     /// Serves requests of HTTP until the connection ends.

@@ -183,6 +183,12 @@ impl Listener {
         self.census.open.load(Ordering::Relaxed)
     }
 
+    /// Whether clients may speak TLS or not, as they like. Where they have to show a certificate, all speak it.
+    pub(crate) fn takes_plain(&self) -> bool {
+        let Settings { protocol, tls, .. } = &self.settings;
+        *protocol == Protocol::Auto && tls.as_ref().is_none_or(|tls| tls.client_ca.is_none())
+    }
+
     /// Whether what `peer` says of the client before it is believed.
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         !self.settings.trusted_proxies.is_empty()

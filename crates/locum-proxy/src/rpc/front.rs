@@ -8,19 +8,21 @@ use locum_wire::connect::{self, Refused};
 use locum_wire::detect::{Detected, detect};
 use locum_wire::rpc::Protocol;
 
-use super::client::serve;
+use super::client;
 use crate::buffer::Buffer;
 use crate::client::Client;
 use crate::worker::Worker;
 
 /// What is to be done with a connection.
-enum Found {
+pub(crate) enum Found {
     /// It carries calls of this protocol.
     Calls(Protocol),
     /// It asks for calls of net/rpc by a `CONNECT`, which has been read.
     Connected,
     /// It carries requests of HTTP.
     Http,
+    /// It begins TLS.
+    Tls,
     /// Nothing that is served here, or nothing in time; this is why.
     Refused(&'static str),
     /// A request of HTTP where only calls are served.
@@ -29,25 +31,29 @@ enum Found {
     Over,
 }
 
-/// Finds out what `client` speaks and serves it. Tells whether it is HTTP, which is left to the caller.
-pub(crate) async fn serve_detected(client: &mut Client, worker: &Worker) -> bool {
-    match find(client, worker).await {
-        Found::Calls(protocol) => Box::pin(serve(client, protocol, worker)).await,
-        Found::Http => return true,
+/// Serves a connection that is not of HTTP.
+pub(crate) async fn serve(client: &mut Client, found: Found, worker: &Worker) {
+    match found {
+        Found::Calls(protocol) => Box::pin(client::serve(client, protocol, worker)).await,
+        Found::Connected => {
+            if client.send(connect::ACCEPTED).await.is_ok() {
+                Box::pin(client::serve(client, Protocol::Gob, worker)).await;
+            }
+        }
+        Found::Tls | Found::Http => worker.shard.count_refused(client.listener.label, "malformed"),
         Found::Refused(reason) => worker.shard.count_refused(client.listener.label, reason),
         Found::Turned(refused) => {
             worker.shard.count_refused(client.listener.label, "malformed");
             // Whoever is gone needs no answer.
             let _ = client.send(refused.response()).await;
         }
-        Found::Connected | Found::Over => return false,
+        Found::Over => return client.stream.part(),
     }
     client.linger().await;
-    false
 }
 
 /// Reads until it is decided what `client` speaks, for as long as a head may take.
-async fn find(client: &mut Client, worker: &Worker) -> Found {
+pub(crate) async fn find(client: &mut Client, worker: &Worker) -> Found {
     let takes_http = client.listener.settings.protocol.takes_http();
     let mut connect = connect::Request::default();
     let mut waits = None;
@@ -87,13 +93,7 @@ async fn find(client: &mut Client, worker: &Worker) -> Found {
     })
     .await;
     client.alarm.disarm();
-    match found {
-        Found::Connected => match client.send(connect::ACCEPTED).await {
-            Ok(()) => Found::Calls(Protocol::Gob),
-            Err(_) => Found::Over,
-        },
-        found => found,
-    }
+    found
 }
 
 /// What follows from what a connection speaks; `None`: it takes more of it.
@@ -107,7 +107,8 @@ fn judge(
         Detected::Gob => Some(Found::Calls(Protocol::Gob)),
         Detected::Json => Some(Found::Calls(Protocol::Json1)),
         Detected::Native => Some(Found::Calls(Protocol::Native)),
-        Detected::Tls | Detected::Other => Some(Found::Refused("malformed")),
+        Detected::Tls => Some(Found::Tls),
+        Detected::Other => Some(Found::Refused("malformed")),
         Detected::Http => {
             let input = buffer.filled();
             let common = input.len().min(WANTED.len());

@@ -87,15 +87,11 @@ impl fmt::Display for HandshakeError {
 }
 
 impl Tls {
-    /// Around the connection of a client.
-    pub(crate) fn accepted(
-        under: Stream,
-        config: &Arc<ServerConfig>,
-        buffers: &Rc<Buffers>,
-    ) -> Box<Self> {
+    /// Around the connection of a client; `said` is what came from it.
+    pub(crate) fn accepted(under: Stream, config: &Arc<ServerConfig>, said: Buffer) -> Box<Self> {
         let session = ServerConnection::new(Arc::clone(config))
             .expect("invariant: a listener's settings are checked as they are built");
-        Self::new(under, session.into(), true, buffers)
+        Self::new(under, session.into(), said.is_empty(), said)
     }
 
     /// Around a connection to a server that has to be `name`.
@@ -106,19 +102,11 @@ impl Tls {
         buffers: &Rc<Buffers>,
     ) -> Result<Box<Self>, rustls::Error> {
         let session = ClientConnection::new(Arc::clone(config), name)?;
-        Ok(Self::new(under, session.into(), false, buffers))
+        Ok(Self::new(under, session.into(), false, Buffer::new(buffers)))
     }
 
-    fn new(under: Stream, session: Connection, suspect: bool, buffers: &Rc<Buffers>) -> Box<Self> {
-        Box::new(Self {
-            under,
-            session,
-            incoming: Buffer::new(buffers),
-            suspect,
-            readable: 0,
-            taken: 0,
-            end: End::Open,
-        })
+    fn new(under: Stream, session: Connection, suspect: bool, incoming: Buffer) -> Box<Self> {
+        Box::new(Self { under, session, incoming, suspect, readable: 0, taken: 0, end: End::Open })
     }
 
     /// Ready once both sides have said and proved what they must.
@@ -139,7 +127,9 @@ impl Tls {
                     HandshakeError::Broken(io::ErrorKind::UnexpectedEof.into())
                 }));
             }
-            ready!(self.poll_receive(cx)).map_err(HandshakeError::Broken)?;
+            if self.suspect || self.incoming.is_empty() {
+                ready!(self.poll_receive(cx)).map_err(HandshakeError::Broken)?;
+            }
             if self.suspect {
                 match detect(self.incoming.filled()) {
                     Some(Detected::Http) => return Poll::Ready(Err(HandshakeError::Plain)),
