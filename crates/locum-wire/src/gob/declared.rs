@@ -38,8 +38,10 @@ pub enum Declared {
 pub struct Undeclared {
     /// The names of the fields that lead to it, from the outside in.
     pub fields: Vec<String>,
-    /// What is wrong, and what may be written instead.
-    pub text: String,
+    /// What is wrong.
+    pub reason: String,
+    /// What to write instead.
+    pub remedy: &'static str,
 }
 
 impl Declared {
@@ -63,16 +65,17 @@ impl Declared {
         let nesting = limits.nesting.checked_sub(1).ok_or_else(too_deep)?;
         let limits = Limits { nesting, ..limits };
         if fields.len() > limits.fields {
-            return Err(Undeclared::new(&format!("it has more than {} fields", limits.fields)));
+            let reason = format!("it has more than {} fields", limits.fields);
+            return Err(Undeclared::new(&reason, "write fewer"));
         }
         let mut made: Vec<Field> = Vec::with_capacity(fields.len());
         for (name, declared) in fields {
             let within = |error: Undeclared| error.within(name);
             if name.is_empty() {
-                return Err(Undeclared::new("a field has no name"));
+                return Err(Undeclared::new("a field has no name", "give it one"));
             }
             if made.iter().any(|field| *field.name == **name) {
-                return Err(within(Undeclared::new("the field is there twice")));
+                return Err(within(Undeclared::new("the field is there twice", "write it once")));
             }
             let id = declared.add(types, limits).map_err(within)?;
             made.push(Field { name: name.as_str().into(), id });
@@ -86,7 +89,7 @@ fn named(word: &str, types: &mut Types, nesting: usize) -> Result<TypeId, Undecl
     if let Some(id) = simple(word, types)? {
         return Ok(id);
     }
-    let unknown = || Undeclared::new(&format!("{:?} is no type: write {TYPES}", shortened(word)));
+    let unknown = || Undeclared::new(&format!("{:?} is no type", shortened(word)), TYPES);
     let nesting = || nesting.checked_sub(1).ok_or_else(too_deep);
     if let Some(elem) = word.strip_prefix("[]") {
         let elem = named(elem, types, nesting()?)?;
@@ -98,7 +101,7 @@ fn named(word: &str, types: &mut Types, nesting: usize) -> Result<TypeId, Undecl
         Some(id) if id != TypeId::BYTES => id,
         _ => {
             let key = shortened(key);
-            return Err(Undeclared::new(&format!("{key:?} is no type of keys: write {KEYS}")));
+            return Err(Undeclared::new(&format!("{key:?} is no type of keys"), KEYS));
         }
     };
     let elem = named(elem, types, nesting()?)?;
@@ -121,13 +124,13 @@ fn simple(word: &str, types: &mut Types) -> Result<Option<TypeId>, Undeclared> {
 
 fn add(types: &mut Types, kind: Type) -> Result<TypeId, Undeclared> {
     if types.len() >= Types::MOST {
-        return Err(Undeclared::new("it is made of too many types"));
+        return Err(Undeclared::new("it is made of too many types", "write fewer"));
     }
     Ok(types.add(kind))
 }
 
 fn too_deep() -> Undeclared {
-    Undeclared::new("it nests deeper than values may")
+    Undeclared::new("it nests deeper than values may", "write one that is flatter")
 }
 
 /// As much of a word as a message should show.
@@ -136,8 +139,8 @@ fn shortened(word: &str) -> &str {
 }
 
 impl Undeclared {
-    fn new(text: &str) -> Self {
-        Self { fields: Vec::new(), text: text.to_owned() }
+    fn new(reason: &str, remedy: &'static str) -> Self {
+        Self { fields: Vec::new(), reason: reason.to_owned(), remedy }
     }
 
     /// The same, of a field that is called so.
@@ -152,12 +155,12 @@ impl fmt::Display for Undeclared {
         if !self.fields.is_empty() {
             write!(f, "{}: ", self.fields.join("."))?;
         }
-        f.write_str(&self.text)
+        write!(f, "{}: {}", self.reason, self.remedy)
     }
 }
 
 impl std::error::Error for Undeclared {}
 
 const TYPES: &str =
-    "int, uint, float, bool, string, bytes, time, []T, map[K]V, or a table of fields";
-const KEYS: &str = "int, uint, float, bool, string or time";
+    "write int, uint, float, bool, string, bytes, time, []T, map[K]V, or a table of fields";
+const KEYS: &str = "write int, uint, float, bool, string or time";
