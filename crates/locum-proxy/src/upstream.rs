@@ -18,6 +18,7 @@ use crate::rpc::methods::Methods;
 use crate::tls::{self, Alpn, Connector};
 
 pub use locum_policy::balance::Balance;
+pub use locum_wire::gob::Declared as TypeSettings;
 
 use view::View;
 
@@ -104,15 +105,6 @@ pub struct MethodTypes {
     pub args: Option<TypeSettings>,
     /// What it returns.
     pub reply: Option<TypeSettings>,
-}
-
-/// A type as written.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TypeSettings {
-    /// `int`, `uint`, `float`, `bool`, `string`, `bytes`, `time`, `[]T` or `map[K]V`.
-    Named(String),
-    /// Fields and their types, in the order of the file.
-    Struct(Vec<(String, Self)>),
 }
 
 /// One endpoint as configured.

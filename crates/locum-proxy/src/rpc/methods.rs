@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use locum_wire::gob::{Described, Type, TypeId, Types};
+use locum_wire::gob::{Declared, Described, Type, TypeId, Types};
 use locum_wire::rpc::{Body, Form};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -27,12 +27,28 @@ struct Known {
 
 impl Methods {
     /// Of an upstream whose file says this of types; what calls have shown is taken over.
+    ///
+    /// # Errors
+    ///
+    /// A word is no type, or two fields have one name; the path begins with the method.
     pub(crate) fn build(
-        _given: &[(String, MethodTypes)],
+        given: &[(String, MethodTypes)],
         previous: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, Error> {
+        let described = |method: &str, part: &str, said: &Option<Declared>| {
+            said.as_ref().map(Declared::describe).transpose().map_err(|error| {
+                let path =
+                    [method, part].into_iter().chain(error.fields.iter().map(String::as_str));
+                Error::new(path.collect::<Vec<_>>().join("."), error.reason, error.remedy)
+            })
+        };
+        let given = given.iter().map(|(method, said)| {
+            let args = described(method, "args", &said.args)?;
+            let reply = described(method, "reply", &said.reply)?;
+            Ok((Arc::from(method.as_str()), Known { args, reply }))
+        });
         let learned = previous.map(|previous| Arc::clone(&previous.learned)).unwrap_or_default();
-        Ok(Arc::new(Self { given: FxHashMap::default(), learned }))
+        Ok(Arc::new(Self { given: given.collect::<Result<_, Error>>()?, learned }))
     }
 
     /// The type of a method's argument, as far as it is known.
@@ -269,6 +285,27 @@ mod tests {
         learn(&methods, "A.B", &old, &int());
         learn(&methods, "A.B", &new, &int());
         assert_eq!(methods.learned.table.load().weight, weight);
+    }
+
+    #[test]
+    fn what_was_given_comes_before_what_is_learned() {
+        let word = |word: &str| Some(Declared::Named(word.to_owned()));
+        let said = MethodTypes { args: word("float"), reply: None };
+        let methods = Methods::build(&[("A.B".to_owned(), said)], None).unwrap();
+        let float = Described { types: Arc::default(), id: TypeId::FLOAT };
+        assert!(is(methods.args("A.B"), &float));
+        learn(&methods, "A.B", &int(), &int());
+        assert!(is(methods.args("A.B"), &float));
+        assert!(is(methods.reply("A.B"), &int()), "what was not given is learned");
+    }
+
+    #[test]
+    fn what_is_no_type_is_told_with_its_place() {
+        let field = ("Price".to_owned(), Declared::Named("double".to_owned()));
+        let said = MethodTypes { args: None, reply: Some(Declared::Struct(vec![field])) };
+        let error = Methods::build(&[("A.B".to_owned(), said)], None).unwrap_err();
+        assert_eq!(error.path, "A.B.reply.Price");
+        assert_eq!(error.reason, "\"double\" is no type");
     }
 
     #[test]
