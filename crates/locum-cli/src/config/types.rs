@@ -14,15 +14,27 @@ pub(super) fn check(path: &str, types: &Types, findings: &mut Findings<'_>) {
             let reason = format!("`{}` is no method", method.escape_debug());
             findings.error_in_key(&path, reason, "write one such as \"Arith.Multiply\"");
         }
+        let long = said.signature().long;
+        let of_args = if long { format!("{path}.{ARGS}") } else { path.clone() };
+        let MethodTypes { args, reply } = of_method(said);
+        check_type(&of_args, args, findings);
+        check_type(&format!("{path}.{REPLY}"), reply, findings);
         let Type::Table(entries) = said else { continue };
-        if !said.signature().long {
-            continue;
-        }
-        for (name, _) in entries.iter().filter(|(name, _)| name != ARGS && name != REPLY) {
+        for (name, _) in
+            entries.iter().filter(|_| long).filter(|(name, _)| name != ARGS && name != REPLY)
+        {
             let reason = format!("beside `{ARGS}` stands nothing but `{REPLY}`");
             let remedy = format!("move it into `{ARGS}`, whose type that is");
             findings.error_in_key(&format!("{path}.{name}"), reason, remedy);
         }
+    }
+}
+
+/// Every word has to be a type.
+fn check_type(path: &str, said: Option<TypeSettings>, findings: &mut Findings<'_>) {
+    if let Some(Err(error)) = said.map(|said| said.describe()) {
+        let path = [path].into_iter().chain(error.fields.iter().map(String::as_str));
+        findings.error(&path.collect::<Vec<_>>().join("."), error.reason, error.remedy);
     }
 }
 

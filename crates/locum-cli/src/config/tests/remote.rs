@@ -326,6 +326,16 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "transcode = { upstream = \"arith\", types = { \"A.B\" = { args = \"int\", X = \"int\" } } }",
             "26:69: error: routes[1].transcode.types.\"A.B\".X: beside `args` stands nothing but `reply`; move it into `args`, whose type that is",
         ),
+        (
+            "7001\"]",
+            "7001\"]\ntypes = { \"A.B\" = { X = \"int\", Y = { Z = \"[]double\" } } }",
+            "9:42: error: upstreams.arith.types.\"A.B\".Y.Z: \"double\" is no type; write int, uint, float, bool, string, bytes, time, []T, map[K]V, or a table of fields",
+        ),
+        (
+            "transcode = { upstream = \"arith\" }",
+            "transcode = { upstream = \"arith\", types = { \"A.B\" = { args = \"int\", reply = \"map[bytes]int\" } } }",
+            "26:77: error: routes[1].transcode.types.\"A.B\".reply: \"bytes\" is no type of keys; write int, uint, float, bool, string or time",
+        ),
         // Who may call.
         (
             "file = \"keys.txt\"",
