@@ -49,12 +49,13 @@ struct Seen {
 const WAITING: usize = 32;
 /// Unknown keys that are remembered as such.
 const UNKNOWN: usize = 1024;
+const REMEDY: &str = "give a hash as `argon2` writes it: `$argon2id$v=19$m=19456,t=2,p=1$…`";
 /// What verifying a key may take: argon2's memory in KiB, and its passes over that.
 const MEMORY: u32 = 256 * 1024;
 const PASSES: u32 = 64;
 
 impl Keys {
-    /// `path` is where the list stands.
+    /// `path` is where they come from.
     pub(crate) fn build(keys: &[ApiKey], path: &str) -> Result<Self, Error> {
         let secret = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .map_err(|_| Error::new(path, "the system has no random numbers", "try again"))?;
@@ -67,9 +68,8 @@ impl Keys {
                 }
                 Hash::Argon2(text) => {
                     let hash = parse(text).map_err(|reason| {
-                        let remedy =
-                            "give a hash as `argon2` writes it: `$argon2id$v=19$m=19456,…`";
-                        Error::new(format!("{path}.{at}"), reason, remedy)
+                        let reason = format!("the hash of `{}` {reason}", key.name);
+                        Error::new(path, reason, REMEDY)
                     })?;
                     hashes.push((hash, at));
                 }
@@ -311,7 +311,7 @@ mod tests {
             (large, "takes 9999999 KiB"),
         ] {
             let error = keys([Hash::Argon2(text.to_owned())]).err().unwrap();
-            assert_eq!(error.path, "keys.0");
+            assert!(error.reason.starts_with("the hash of `owner-0` "), "{error}");
             assert!(error.reason.contains(reason), "{error}");
             assert!(!error.reason.contains("c2Fs"), "hashes are not shown: {error}");
         }

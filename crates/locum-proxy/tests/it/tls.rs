@@ -38,7 +38,7 @@ fn in_front(upstream: &Upstream, authority: &Authority) -> Settings {
 }
 
 /// A plain client of a listener that is `web.test`.
-fn client(proxy: &Running, authority: &Authority) -> Client {
+fn dial(proxy: &Running, authority: &Authority) -> Client {
     Client::connect(towards(proxy.address(), "web.test", authority.client(None)))
 }
 
@@ -55,7 +55,7 @@ fn requests_and_answers_pass_under_tls_on_both_sides() {
     settings.listeners[0].tls = with([authority.sign(&["web.test"])]);
     settings.upstreams[0].tls = believing(&authority);
     let proxy = Running::start(settings);
-    let mut client = client(&proxy, &authority);
+    let mut client = dial(&proxy, &authority);
     for _ in 0..3 {
         let seen = client.post("/", b"hello").unwrap().json();
         assert_eq!(seen["body"], "hello");
@@ -114,7 +114,7 @@ fn pieces_of_an_answer_pass_as_they_come() {
     });
     let authority = Authority::new();
     let proxy = Running::start(in_front(&upstream, &authority));
-    let mut client = client(&proxy, &authority);
+    let mut client = dial(&proxy, &authority);
     client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     let reader = client.reader();
     assert_eq!(reader.response_head("GET").unwrap().0.status, 200);
@@ -405,7 +405,7 @@ fn garbage_in_place_of_a_handshake_ends_the_connection() {
     }
     // A connection that is only looked at, as by what checks whether the port is open, is no failure.
     drop(Client::connect(proxy.address()));
-    assert_eq!(self::client(&proxy, &authority).get("/").unwrap().status, 200);
+    assert_eq!(dial(&proxy, &authority).get("/").unwrap().status, 200);
     proxy.counts(REFUSED, 5);
 }
 
@@ -419,7 +419,7 @@ fn a_slow_handshake_is_given_as_long_as_a_head_and_holds_up_nobody() {
     let proxy = Running::start_with(in_front(&upstream, &authority), options);
     let mut slow = [Client::connect(proxy.address()), Client::connect(proxy.address())];
     slow[1].send([0x16, 3, 1, 0, 200, 1, 0]);
-    assert_eq!(client(&proxy, &authority).get("/").unwrap().status, 200);
+    assert_eq!(dial(&proxy, &authority).get("/").unwrap().status, 200);
     eventually("both are given up", || {
         hand.move_to(hand.now() + Duration::from_secs(1));
         proxy.metrics().contains(&format!("{REFUSED} 2\n"))
