@@ -24,3 +24,4 @@ mod simulate;
 mod streaming;
 mod three_ways;
 mod throttling;
+mod tls;
