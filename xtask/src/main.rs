@@ -16,7 +16,8 @@ use process::{Step, cargo, root};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  run [ARGUMENTS]   build the program and run `locum run` with the arguments
+  run [ARGUMENTS]   build the program and run `locum run` with the arguments; without any, a demo of HTTP
+                    and of remote calls, which says what to try
   test              format, lints, documentation, dependencies, every test, a short fuzz
   bench proxy       the data path beside nginx and HAProxy; writes bench/results/
   bench rpc [--brief]  remote calls beside Go, tarpc, tonic, volo and capnp-rpc

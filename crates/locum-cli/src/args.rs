@@ -48,6 +48,9 @@ pub(crate) struct Run {
     /// Where the demo gateway listens; port 0 picks one. Default $LOCUM_HTTP, else 127.0.0.1:8080.
     #[arg(long, value_name = "HOST:PORT", value_parser = bind, conflicts_with = "config")]
     pub(crate) http: Option<Bind>,
+    /// Where its gateway of remote calls listens. Default $LOCUM_RPC, else 127.0.0.1:1234.
+    #[arg(long, value_name = "HOST:PORT", value_parser = bind, conflicts_with = "config")]
+    pub(crate) rpc: Option<Bind>,
     /// Where its admin API listens. Default $LOCUM_ADMIN, else 127.0.0.1:9900. Beyond loopback it
     /// needs a token, in $LOCUM_ADMIN_TOKEN.
     #[arg(long, value_name = "HOST:PORT", value_parser = bind, conflicts_with = "config")]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::config::file::{File, ListenerProtocol};
+
 /// Where everything listens, by name; the admin API is `admin`.
 pub(crate) type Addresses = BTreeMap<String, String>;
 
@@ -28,14 +30,40 @@ pub(crate) fn write(path: &Path, addresses: &Addresses) -> io::Result<()> {
 }
 
 /// Names the addresses on standard error, for a person.
-pub(crate) fn banner(addresses: &Addresses) {
+pub(crate) fn banner(addresses: &Addresses, file: &File) {
     eprintln!("locum {} is ready", env!("CARGO_PKG_VERSION"));
     let width = addresses.keys().map(String::len).max().unwrap_or(0);
     for (name, address) in addresses {
-        let scheme = if address.starts_with("unix:") { "" } else { "http://" };
+        let scheme = if address.starts_with("unix:") { "" } else { scheme(name, file) };
         eprintln!("  {name:width$}  {scheme}{address}");
     }
 }
+
+/// How a browser or curl would write it. Remote calls come in many protocols, which have none in common.
+fn scheme(name: &str, file: &File) -> &'static str {
+    match file.listeners.get(name) {
+        Some(listener) if listener.protocol == ListenerProtocol::Rpc => "",
+        Some(listener) if listener.tls.is_some() => "https://",
+        _ => "http://",
+    }
+}
+
+/// What to try of the embedded default, for the same person.
+pub(crate) fn invitation(addresses: &Addresses) {
+    if let (Some(http), Some(rpc)) = (addresses.get("http"), addresses.get("rpc")) {
+        eprint!("{}", INVITATION.replace("{http}", http).replace("{rpc}", rpc));
+    }
+}
+
+const INVITATION: &str = r#"try, from another terminal:
+  curl http://{http}/
+  curl -d '{"A":7,"B":8}' http://{http}/rpc/Arith.Multiply
+  locum call {rpc} Arith.Multiply '{"A":7,"B":8}'
+or, from Go:
+  client, err := rpc.Dial("tcp", "{rpc}")
+  var product int
+  err = client.Call("Arith.Multiply", struct{ A, B int }{7, 8}, &product)
+"#;
 
 /// The same as an event of the log, for programs.
 pub(crate) fn event(addresses: &Addresses) {

@@ -27,6 +27,7 @@ pub(crate) fn run(args: args::Run) -> Result<(), Failure> {
         Some(path) => Source::File(path),
         None => Source::Embedded {
             http: or_environment(args.http, "LOCUM_HTTP")?,
+            rpc: or_environment(args.rpc, "LOCUM_RPC")?,
             admin: or_environment(args.admin, "LOCUM_ADMIN")?,
         },
     };
@@ -43,7 +44,7 @@ fn or_environment(given: Option<Bind>, name: &str) -> Result<Option<Bind>, Failu
 /// Where a configuration comes from, again at each reload.
 pub(crate) enum Source {
     File(PathBuf),
-    Embedded { http: Option<Bind>, admin: Option<Bind> },
+    Embedded { http: Option<Bind>, rpc: Option<Bind>, admin: Option<Bind> },
     Built(Box<File>),
 }
 
@@ -52,9 +53,11 @@ impl Source {
         match self {
             Self::File(path) => Config::load(path),
             Self::Built(file) => Config::built(File::clone(file)),
-            Self::Embedded { http, admin } => Config::embedded(|file| {
-                if let (Some(bind), Some(listener)) = (http, file.listeners.get_mut("http")) {
-                    listener.bind = bind.clone();
+            Self::Embedded { http, rpc, admin } => Config::embedded(|file| {
+                for (name, wanted) in [("http", http), ("rpc", rpc)] {
+                    if let (Some(bind), Some(listener)) = (wanted, file.listeners.get_mut(name)) {
+                        listener.bind = bind.clone();
+                    }
                 }
                 let Some(settings) = &mut file.admin else { return };
                 if let Some(listen) = admin {
@@ -107,7 +110,7 @@ pub(crate) fn serve(source: &Source, process: &args::Process, scope: Scope) -> R
     let running = Arc::new(Running::new(proxy, config, demo, started, started_at));
     let admin = admin.map(|listener| admin::start(listener, Arc::clone(&running))).transpose();
     let admin = admin.map_err(failed("cannot start the admin API"))?;
-    announce(&addresses, process, format)?;
+    announce(&addresses, source, &running.state().config.file, process, format)?;
 
     runtime.block_on(until_told(&running, source, &mut signals, watch, scope));
     runtime.block_on(drain(&running, &mut signals));
@@ -150,13 +153,24 @@ fn log_target(written: &str) -> LogTarget {
 }
 
 /// Tells where everything listens: whoever waits for the ready file, and whoever reads the log.
-fn announce(addresses: &Addresses, process: &args::Process, format: Format) -> Result<(), Failure> {
+fn announce(
+    addresses: &Addresses,
+    source: &Source,
+    file: &File,
+    process: &args::Process,
+    format: Format,
+) -> Result<(), Failure> {
     if let Some(path) = &process.ready_file {
         let what = format!("cannot write {}", path.display());
         ready::write(path, addresses).map_err(failed(&what))?;
     }
     match format {
-        Format::Text => ready::banner(addresses),
+        Format::Text => {
+            ready::banner(addresses, file);
+            if let Source::Embedded { .. } = source {
+                ready::invitation(addresses);
+            }
+        }
         Format::Json => ready::event(addresses),
     }
     Ok(())

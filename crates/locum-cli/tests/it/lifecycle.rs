@@ -194,12 +194,19 @@ fn after_kill_9_it_starts_again_on_the_same_port() {
 
 #[test]
 fn the_embedded_default_does_what_it_promises() {
-    let locum = locum().arguments(&["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).start();
+    let ports = ["--http", "127.0.0.1:0", "--rpc", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let locum = locum().arguments(&ports).start();
     let mut client = Client::connect(locum.address("http"));
 
     let welcome = client.get("/").unwrap();
     assert_eq!(welcome.status, 200);
     assert!(welcome.headers.get("content-type").unwrap().starts_with("text/html"));
+    for name in ["http", "rpc", "admin"] {
+        let address = locum.address(name).to_string();
+        assert!(welcome.text().contains(&address), "{name} {address} in {}", welcome.text());
+        assert!(locum.log().contains(&address), "{name} {address} in {}", locum.log());
+    }
+    assert!(!welcome.text().contains("{rpc}"), "every name is filled in");
 
     let echo = client.post("/echo?a=b", b"hello").unwrap().json();
     assert_eq!(echo["method"], "POST");
@@ -244,12 +251,16 @@ fn the_embedded_default_does_what_it_promises() {
 
 #[test]
 fn the_environment_sets_the_ports_of_the_embedded_default() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, rpc) = (free(), free());
+    let address = |listener: TcpListener| listener.local_addr().unwrap();
+    let (port, rpc) = (address(port), address(rpc));
     let locum = locum()
         .environment("LOCUM_HTTP", &port.to_string())
+        .environment("LOCUM_RPC", &rpc.to_string())
         .environment("LOCUM_ADMIN", "127.0.0.1:0")
         .start();
-    assert_eq!(locum.address("http"), port);
+    assert_eq!((locum.address("http"), locum.address("rpc")), (port, rpc));
 }
 
 #[test]
