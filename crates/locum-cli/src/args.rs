@@ -26,7 +26,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Prints a configuration as it is understood; without a file, the one that `run` runs then.
     Print(Print),
-    /// Says what would become of a request: its route and why, its policy, the worst that may happen.
+    /// Says what would become of a request or a remote call: its route and why, its policy, the worst that
+    /// may happen.
     Explain(Explain),
     /// Prints the JSON Schema of the configuration file, its reference.
     Schema,
@@ -78,7 +79,8 @@ pub(crate) struct Process {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Proxy {
-    /// The host that everything goes to, as a URL.
+    /// The host that everything goes to, as a URL; with a scheme of remote calls, such as `gob`, these are
+    /// taken.
     #[arg(long, value_name = "URL", value_parser = address)]
     pub(crate) to: Address,
     /// Where to listen; port 0 picks one.
@@ -119,7 +121,8 @@ pub(crate) struct Explain {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", required_unless_present = "docs")]
     pub(crate) config: Option<PathBuf>,
-    /// `GET http://host/path`, a URL, or a path; without a method it is GET.
+    /// `GET http://host/path`, a URL, or a path; without a method it is GET. Or a remote call,
+    /// `Service.Method`.
     #[arg(value_name = "REQUEST", num_args = 1.., required_unless_present = "docs")]
     pub(crate) request: Vec<String>,
     /// A header field of the request, which routes may go by; may be repeated.

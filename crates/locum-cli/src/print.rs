@@ -121,6 +121,12 @@ pub(crate) fn upstream(settings: &upstream::Settings) -> Value {
             "zone": endpoint.zone,
         })
     };
+    let pool = &settings.pool;
+    // Calls share connections, requests of HTTP take turns on them.
+    let (kept, connections) = match settings.protocol.rpc() {
+        Some(_) => ("connections_per_worker", pool.connections_per_worker),
+        None => ("idle_per_worker", pool.idle_per_worker),
+    };
     json!({
         "name": settings.name,
         "protocol": settings.protocol.name(),
@@ -134,11 +140,10 @@ pub(crate) fn upstream(settings: &upstream::Settings) -> Value {
         "balance": settings.balance.to_string(),
         "max_ejected": settings.max_ejected,
         "pool": {
-            "idle_per_worker": settings.pool.idle_per_worker,
-            "connections_per_worker": settings.pool.connections_per_worker,
-            "idle": duration(settings.pool.idle),
-            "connect_timeout": duration(settings.pool.connect_timeout),
-            "read_idle": duration(settings.pool.read_idle),
+            kept: connections,
+            "idle": duration(pool.idle),
+            "connect_timeout": duration(pool.connect_timeout),
+            "read_idle": duration(pool.read_idle),
         },
         "endpoint_policy": settings.endpoint_policy,
     })
@@ -163,7 +168,7 @@ fn types(types: &[(String, MethodTypes)]) -> Value {
 }
 
 /// One way to show who one is. Of keys only the names are told.
-fn auth(settings: &auth::Settings) -> Value {
+pub(crate) fn auth(settings: &auth::Settings) -> Value {
     let texts = |nets: &[ipnet::IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>();
     match settings {
         auth::Settings::ApiKey { header, keys } => {

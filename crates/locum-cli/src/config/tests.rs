@@ -252,12 +252,12 @@ rewrite = { prefix = "/v2" }
                     { "name": "127.0.0.1:80", "address": "127.0.0.1:80", "weight": 1, "zone": null },
                     { "name": "demo://2", "address": "127.0.0.1:0", "weight": 1, "zone": null },
                 ],
-                "pool": { "idle_per_worker": 1, "connections_per_worker": 4, "idle": "2s", "connect_timeout": "3s", "read_idle": "4s" },
+                "pool": { "idle_per_worker": 1,  "idle": "2s", "connect_timeout": "3s", "read_idle": "4s" },
             },
             {
                 "name": "b", "protocol": "http1", "tls": null, "types": {}, "balance": "round-robin", "endpoint_policy": null, "max_ejected": 0.5,
                 "endpoints": [{ "name": "[::1]:1", "address": "[::1]:1", "weight": 1, "zone": null }],
-                "pool": { "idle_per_worker": 64, "connections_per_worker": 4, "idle": "50s", "connect_timeout": "1s", "read_idle": "30s" },
+                "pool": { "idle_per_worker": 64,  "idle": "50s", "connect_timeout": "1s", "read_idle": "30s" },
             },
         ],
         "routes": [

@@ -21,6 +21,29 @@ retry = { attempts = 3, base = "20ms" }
 methods.write = { timeout = "1s" }
 [policies.guard]
 breaker = {}
+[listeners.rpc]
+bind = "127.0.0.1:0"
+protocol = "rpc"
+[upstreams.arith]
+endpoints = ["gob://127.0.0.1:7003"]
+[auth.office]
+kind = "ip"
+allow = ["10.0.0.0/8"]
+[policies.calls]
+timeout = "2s"
+methods = { "Arith.Multiply" = { timeout = "500ms", idempotent = true } }
+[[routes]]
+match = { call = "Arith.*" }
+upstream = "arith"
+policy = "calls"
+auth = ["office"]
+[[routes]]
+match = { call = "Arith.Divide" }
+upstream = "arith"
+[[routes]]
+match = { path = "/rpc/*" }
+transcode = { upstream = "arith" }
+policy = "calls"
 [[routes]]
 name = "write"
 match = { path = "/users/{id}", methods = ["PUT"] }
@@ -40,11 +63,15 @@ fn explain(arguments: &[&str]) -> Finished {
     run_to_end(binary(), &[&["explain", "-c", file.to_str().unwrap()], arguments].concat())
 }
 
-fn json(request: &str) -> Value {
-    let told = explain(&[request, "--json"]);
+fn json_of(asked: &str) -> Value {
+    let told = explain(&[asked, "--json"]);
     assert_eq!(told.code, Some(0), "{}", told.errors);
-    let answer: Value = serde_json::from_str(&told.output).unwrap();
-    answer["listeners"][0].clone()
+    serde_json::from_str(&told.output).unwrap()
+}
+
+/// What becomes of a request on the listener of HTTP.
+fn json(request: &str) -> Value {
+    json_of(request)["listeners"][0].clone()
 }
 
 #[test]
@@ -90,10 +117,57 @@ fn the_text_says_the_same_in_lines() {
 }
 
 #[test]
-fn a_call_is_said_not_to_be_served_yet() {
+fn a_call_has_the_route_of_its_method_before_that_of_its_service() {
+    let answer = json_of("Arith.Multiply");
+    assert_eq!(answer["call"], "Arith.Multiply");
+    let [rpc, web] = &answer["listeners"].as_array().unwrap()[..] else { panic!("{answer:#}") };
+    assert_eq!((&rpc["listener"], &rpc["route"]), (&"rpc".into(), &"Arith.*".into()));
+    assert_eq!(rpc["candidates"][0]["passed_over"], "it is for Arith.Divide only");
+    assert_eq!(rpc["candidates"][1]["passed_over"], Value::Null);
+    assert_eq!(rpc["upstreams"][0]["protocol"], "gob");
+    assert_eq!(rpc["auth"]["office"]["allow"][0], "10.0.0.0/8");
+    // The same over HTTP, where another route makes a request into it.
+    assert_eq!((&web["listener"], &web["route"]), (&"web".into(), &"/rpc/*".into()));
+    assert_eq!(web["request"], "POST /rpc/Arith.Multiply");
+    assert_eq!(web["policy"]["worst_case"], rpc["policy"]["worst_case"]);
+
+    let of_method = json_of("Arith.Divide");
+    assert_eq!(of_method["listeners"][0]["route"], "Arith.Divide");
+    let nowhere = json_of("Echo.Say");
+    assert_eq!(nowhere["listeners"][0]["route"], Value::Null);
+}
+
+#[test]
+fn a_call_has_the_numbers_of_its_method() {
+    let policy = |method: &str| json_of(method)["listeners"][0]["policy"].clone();
+    let (one, other) = (policy("Arith.Multiply"), policy("Arith.Add"));
+    assert_eq!((&one["method"], &one["timeout"]), (&"Arith.Multiply".into(), &"500ms".into()));
+    assert_eq!((&other["method"], &other["timeout"]), (&Value::Null, &"2s".into()));
+    assert_eq!((&one["idempotent"], &other["idempotent"]), (&true.into(), &false.into()));
+    assert_eq!(one["worst_case"]["latency"], "500ms");
+    assert_eq!(json_of("Arith.Divide")["listeners"][0]["policy"], Value::Null);
+    // A request that is made into the call has the same.
+    let requested = json_of("POST /rpc/Arith.Multiply");
+    assert_eq!(requested["listeners"][0]["policy"], one);
+}
+
+#[test]
+fn the_text_says_of_a_call_the_same_in_lines() {
     let told = explain(&["Arith.Multiply"]);
-    assert_eq!(told.code, Some(2));
-    assert!(told.errors.contains("routes by call are not served yet"), "{}", told.errors);
+    assert_eq!(told.code, Some(0), "{}", told.errors);
+    for words in [
+        "Arith.Multiply as a remote call",
+        "listener rpc",
+        "listener web, as POST /rpc/Arith.Multiply",
+        "route Arith.Divide (Arith.Divide): passed over: it is for Arith.Divide only",
+        "route Arith.* (Arith.*): takes it",
+        "only for who passes office",
+        "upstream arith: 127.0.0.1:7003 by round-robin, over gob",
+        "with what `methods` says of Arith.Multiply",
+        "calling it twice does no harm",
+    ] {
+        assert!(told.output.contains(words), "{words} in\n{}", told.output);
+    }
 }
 
 #[test]

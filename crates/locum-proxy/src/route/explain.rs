@@ -70,4 +70,23 @@ impl Plan {
         }
         Ok(candidates)
     }
+
+    /// The routes that are looked at for a remote call of `method` on `listener`, in order; the last takes it,
+    /// unless it is passed over too.
+    pub fn candidates_of_call(&self, listener: &str, method: &str) -> Vec<Candidate> {
+        let Some(listener) = self.listener(listener) else { return Vec::new() };
+        let Some(router) = self.router(listener.label) else { return Vec::new() };
+        let found = router.find_call(method);
+        let mut candidates = Vec::new();
+        for route in router.calls_in_order() {
+            if found.is_some_and(|found| Arc::ptr_eq(found, route)) {
+                candidates.push(Candidate { route: Arc::clone(route), passed_over: None });
+                break;
+            }
+            let calls = route.settings.matches.call.as_deref().unwrap_or("*");
+            let passed_over = Some(format!("it is for {calls} only"));
+            candidates.push(Candidate { route: Arc::clone(route), passed_over });
+        }
+        candidates
+    }
 }

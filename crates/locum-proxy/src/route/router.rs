@@ -90,6 +90,17 @@ impl Router {
         exact.get(method).or_else(of_service).or(any.as_ref())
     }
 
+    /// The routes of remote calls, in the order in which they are looked at.
+    pub(super) fn calls_in_order(&self) -> Vec<&Arc<Route>> {
+        let Calls { exact, services, any } = &self.calls;
+        let in_file = |routes: &mut [&Arc<Route>]| routes.sort_by_key(|route| route.index);
+        let (mut exact, mut services): (Vec<_>, Vec<_>) =
+            (exact.values().collect(), services.values().collect());
+        in_file(&mut exact);
+        in_file(&mut services);
+        exact.into_iter().chain(services).chain(any).collect()
+    }
+
     /// The routes that are looked at for `subject`, in order.
     pub(super) fn in_order<'a>(&'a self, subject: &Subject<'_>) -> Vec<&'a Arc<Route>> {
         let exact = self.exact.get(&*subject.host.to_ascii_lowercase());
