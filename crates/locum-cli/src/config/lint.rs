@@ -1,8 +1,11 @@
 //! What is allowed, but hardly meant.
 
+use locum_policy::Settings;
+
 use super::check::Findings;
 use super::file::{File, Route};
 use super::suspect;
+use super::types::is_method;
 
 /// Warns of policies that cost more than they seem to or do nothing, and of what nobody uses.
 pub(super) fn lint(file: &File, findings: &mut Findings<'_>) {
@@ -43,7 +46,8 @@ fn lint_use(file: &File, findings: &mut Findings<'_>) {
             findings.warning(&format!("auth.{name}"), "nothing uses it", remedy);
         }
     }
-    for name in file.policies.keys() {
+    for (name, policy) in &file.policies {
+        lint_methods(name, policy, file, findings);
         let of_route = file.routes.iter().any(|route| route.policy.as_ref() == Some(name));
         let guards =
             |upstream: &super::file::Upstream| upstream.endpoint_policy.as_ref() == Some(name);
@@ -51,5 +55,39 @@ fn lint_use(file: &File, findings: &mut Findings<'_>) {
             let remedy = "name it in a route's `policy`, or remove it";
             findings.warning(&format!("policies.{name}"), "nothing uses it", remedy);
         }
+    }
+}
+
+/// Warns of methods that no call under the policy goes by: a name that is mistyped says nothing at all.
+fn lint_methods(name: &str, policy: &Settings, file: &File, findings: &mut Findings<'_>) {
+    let under: Vec<_> = file
+        .routes
+        .iter()
+        .enumerate()
+        .filter(|(_, route)| route.policy.as_deref() == Some(name))
+        .collect();
+    if under.is_empty() {
+        return;
+    }
+    for method in policy.methods.keys() {
+        let goes_by = |(index, route): &(usize, &Route)| match route.calls(file) {
+            Some(calls) => covers(calls, method),
+            None if route.transcode.is_some() => is_method(method),
+            None => route.name_at(*index) == *method,
+        };
+        if !under.iter().any(goes_by) {
+            let path = format!("policies.{name}.methods.{method}");
+            let remedy = "write the method of a remote call, or the name of a route";
+            findings.warning(&path, "no call under this policy goes by that name", remedy);
+        }
+    }
+}
+
+/// Whether `calls`, such as `Arith.*`, holds `method`.
+fn covers(calls: &str, method: &str) -> bool {
+    match (calls.strip_suffix(".*"), method.rsplit_once('.')) {
+        _ if calls == "*" => is_method(method),
+        (Some(service), Some((of, _))) => service == of,
+        _ => calls == method,
     }
 }

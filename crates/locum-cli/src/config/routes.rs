@@ -115,11 +115,7 @@ fn check_transcode(
         let reason = "the method to call is what follows a prefix, and the path has none";
         findings.error(&path("match.path"), reason, "match a path such as \"/rpc/*\"");
     }
-    let given = [
-        ("host", route.host.is_some()),
-        ("rewrite", route.rewrite.is_some()),
-        ("request_headers", !route.request_headers.is_empty()),
-    ];
+    let given = [("host", route.host.is_some()), ("rewrite", route.rewrite.is_some())];
     for (key, _) in given.iter().filter(|(_, given)| *given) {
         let reason = "it is for requests that are passed on, and these are made as remote calls";
         findings.error_in_key(&path(key), reason, "remove it");

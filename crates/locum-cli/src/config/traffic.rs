@@ -14,6 +14,7 @@ pub(super) fn check(index: usize, route: &Route, file: &File, findings: &mut Fin
     if route.traffic(file) == Traffic::Calls {
         check_keys(index, route, findings);
     }
+    check_fallback(index, route, file, findings);
     check_upstreams(index, route, file, findings);
     check_listeners(index, route, file, findings);
 }
@@ -52,6 +53,21 @@ fn check_keys(index: usize, route: &Route, findings: &mut Findings<'_>) {
             "it is for HTTP requests, and the route is for remote calls",
             "remove it, or give it a route of its own",
         );
+    }
+}
+
+/// What a policy has in store for a call takes the place of what the service would have returned.
+fn check_fallback(index: usize, route: &Route, file: &File, findings: &mut Findings<'_>) {
+    if route.traffic(file) == Traffic::Http && route.transcode.is_none() {
+        return;
+    }
+    let Some(name) = &route.policy else { return };
+    let fallback = file.policies.get(name).and_then(|policy| policy.fallback.as_ref());
+    let is_json = |text: &str| serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok();
+    if fallback.is_some_and(|fallback| !is_json(&fallback.body)) {
+        let reason = format!("the fallback of `{name}` is no JSON, which a call is answered with");
+        let remedy = "write its `body` in JSON, such as \"[]\", or name another policy";
+        findings.error(&format!("routes.{index}.policy"), reason, remedy);
     }
 }
 

@@ -458,7 +458,17 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "match = { call = \"*\" }\nupstream = \"arith\"\n[[routes]]",
             "23:1: error: routes[1]: it is never reached: `*` (routes[0]) takes all of its calls; remove it, or match more narrowly before it",
         ),
+        (
+            "upstream = \"arith\"\nauth",
+            "upstream = \"arith\"\npolicy = \"p\"\n[policies.p]\nfallback = { body = \"no\" }\n[[routes]]\nmatch = { call = \"X.*\" }\nupstream = \"arith\"\nauth",
+            "23:10: error: routes[0].policy: the fallback of `p` is no JSON, which a call is answered with; write its `body` in JSON, such as \"[]\", or name another policy",
+        ),
         // Warnings.
+        (
+            "upstream = \"arith\"\nauth",
+            "upstream = \"arith\"\npolicy = \"p\"\n[policies.p.methods]\n\"Arith.Add\" = {}\n\"Aritm.Add\" = {}\n[[routes]]\nmatch = { call = \"X.*\" }\nupstream = \"arith\"\nauth",
+            "26:1: warning: policies.p.methods.\"Aritm.Add\": no call under this policy goes by that name; write the method of a remote call, or the name of a route",
+        ),
         (
             "upstream = \"arith\"\n",
             "upstream = \"arith\"\nlistener = \"rpc\"\n[listeners.idle]\nbind = \"127.0.0.1:1\"\nprotocol = \"rpc\"\n[[routes]]\nmatch = { path = \"/x\" }\nupstream = \"users\"\n",
