@@ -25,9 +25,14 @@ pub(crate) fn run(args: args::Proxy) -> Result<(), Failure> {
     if args.timeout.is_some() {
         policy.timeout = args.timeout;
     }
+    let calls = args.to.scheme().is_some_and(|scheme| scheme.protocol.is_rpc());
+    if calls && !args.headers.is_empty() {
+        let text = "remote calls have no header fields; leave out --header";
+        return Err(Failure::Usage(text.to_owned()));
+    }
     let listener = Listener {
         bind: args.listen,
-        protocol: ListenerProtocol::Http,
+        protocol: if calls { ListenerProtocol::Rpc } else { ListenerProtocol::Http },
         tls: None,
         trusted_proxies: Vec::new(),
         limits: Limits::default(),
@@ -42,8 +47,11 @@ pub(crate) fn run(args: args::Proxy) -> Result<(), Failure> {
         endpoint_policy: None,
         types: BTreeMap::new(),
     };
-    let mut set = BTreeMap::from([("X-Forwarded-By".to_owned(), "locum".to_owned())]);
-    set.extend(args.headers);
+    let mut set = BTreeMap::new();
+    if !calls {
+        set.insert("X-Forwarded-By".to_owned(), "locum".to_owned());
+        set.extend(args.headers);
+    }
     let route = Route {
         name: Some("all".to_owned()),
         upstream: Some("to".to_owned()),
