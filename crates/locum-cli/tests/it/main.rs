@@ -15,6 +15,7 @@ mod injected;
 mod lifecycle;
 mod limits;
 mod overriding;
+mod pages;
 mod policies;
 mod priorities;
 mod pushback;

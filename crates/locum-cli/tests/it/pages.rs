@@ -1,0 +1,69 @@
+//! What the pages show is what the program takes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use locum_testkit::run_to_end;
+
+use crate::setup::binary;
+
+/// A page of the project.
+fn page(name: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::read_to_string(root.join(name)).unwrap()
+}
+
+/// The files that a page shows.
+fn files(page: &str) -> Vec<&str> {
+    let blocks = page.split("```toml\n").skip(1);
+    blocks.map(|block| block.split("```").next().expect("it has a first part")).collect()
+}
+
+/// A folder with what those files name.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let made = rcgen::generate_simple_self_signed(["locum.internal".to_owned()]).unwrap();
+    write("server.pem", &made.cert.pem());
+    write("server.key", &made.signing_key.serialize_pem());
+    write("clients-ca.pem", &made.cert.pem());
+    // Of "abc", which is nobody's key.
+    write("keys.txt", "billing:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n");
+    folder
+}
+
+fn saved(folder: &Path, text: &str) -> PathBuf {
+    let file = folder.join("locum.toml");
+    fs::write(&file, text).unwrap();
+    file
+}
+
+#[test]
+fn every_file_on_a_page_is_good_and_raises_no_doubt() {
+    let folder = folder();
+    for (name, count) in [("README.md", 1), ("docs/net-rpc.md", 5)] {
+        let page = page(name);
+        let files = files(&page);
+        assert_eq!(files.len(), count, "{name}");
+        for text in files {
+            let file = saved(folder.path(), text);
+            let checked = run_to_end(binary(), &["check", "-c", file.to_str().unwrap()]);
+            assert_eq!(checked.code, Some(0), "{name}\n{text}\n{}", checked.errors);
+            assert_eq!(checked.errors, "", "{name}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_explained_on_a_page_is_explained_so() {
+    let (folder, page) = (folder(), page("docs/net-rpc.md"));
+    let file = saved(folder.path(), files(&page)[0]);
+    let asked = "Report.Build";
+    let told = run_to_end(binary(), &["explain", "-c", file.to_str().unwrap(), asked]);
+    assert_eq!(told.code, Some(0), "{}", told.errors);
+    let (_, shown) = page.split_once("    $ locum explain -c locum.toml Report.Build\n").unwrap();
+    let shown = shown.lines().map_while(|line| line.strip_prefix("    "));
+    for line in shown.filter(|line| line.trim() != "…") {
+        assert!(told.output.lines().any(|told| told == line), "{line}\n{}", told.output);
+    }
+}
