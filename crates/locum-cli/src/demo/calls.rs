@@ -147,7 +147,7 @@ mod tests {
 
     fn text(error: CallError) -> String {
         match error {
-            CallError::App(error) => error.to_string(),
+            CallError::App(text) => text,
             other => panic!("{other:?} is no error of the service"),
         }
     }

@@ -50,7 +50,8 @@ impl Lines {
                 Some(why) => format!("passed over: {why}"),
             };
             let matches = &candidate["match"];
-            let what = matches["call"].as_str().or(matches["path"].as_str()).unwrap_or("any path");
+            let what = matches["call"].as_str().or_else(|| matches["path"].as_str());
+            let what = what.unwrap_or("any path");
             self.add(1, format!("route {} ({what}): {why}", word(&candidate["route"])));
         }
         if listener["route"].is_null() {

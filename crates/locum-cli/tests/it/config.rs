@@ -98,6 +98,22 @@ fn every_mistake_of_a_file_is_told_at_once() {
 }
 
 #[test]
+fn what_is_no_certificate_is_found_where_it_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("no.pem");
+    fs::write(&file, "this is no PEM").unwrap();
+    let file = file.to_str().unwrap();
+    let listener = format!(
+        "bind = \"127.0.0.1:1\"\ntls = {{ certificates = [{{ cert = {file:?}, key = {file:?} }}] }}\n"
+    );
+    let text = GOOD.replace("bind = \"127.0.0.1:8080\"\n", &listener);
+    assert_told(&text, "3:34", &["listeners.web.tls.certificates[0].cert", "certificate"]);
+    let upstream = format!("[upstreams.users]\ntls = {{ ca = {file:?} }}\n");
+    let text = GOOD.replace("[upstreams.users]\n", &upstream);
+    assert_told(&text, "6:14", &["upstreams.users.tls.ca", "certificate"]);
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let checked = run_to_end(binary(), &["check", "-c", "/nowhere/locum.toml"]);
     assert_eq!(checked.code, Some(1));
@@ -143,7 +159,7 @@ fn the_schema_is_json_and_knows_the_keys() {
     let printed = run_to_end(binary(), &["schema"]);
     assert_eq!(printed.code, Some(0), "{}", printed.errors);
     let schema: serde_json::Value = serde_json::from_str(&printed.output).unwrap();
-    for key in ["admin", "runtime", "log", "listeners", "upstreams", "policies", "routes"] {
+    for key in ["admin", "runtime", "log", "listeners", "upstreams", "policies", "auth", "routes"] {
         assert!(schema["properties"][key].is_object(), "{key}");
     }
 }

@@ -267,6 +267,14 @@ fn the_embedded_default_does_what_it_promises() {
         let failed = call(protocol, "Arith.Divide", r#"{"A":7,"B":0}"#);
         assert_eq!((failed.code, &*failed.errors), (Some(1), "error: divide by zero\n"));
     }
+    // Sorted by name.
+    let shown = |path: &str| locum.admin(path).json();
+    assert_eq!(shown("/api/v1/listeners")[1]["protocol"], "rpc");
+    assert_eq!(shown("/api/v1/upstreams")[1]["protocol"], "gob");
+    let routes = shown("/api/v1/routes");
+    let matched = routes.as_array().unwrap().iter().map(|route| &route["match"]["call"]);
+    assert_eq!(matched.filter(|call| call.is_string()).collect::<Vec<_>>(), ["Arith.*", "Echo.*"]);
+
     let product = client.post("/rpc/Arith.Multiply", br#"{"A":7,"B":8}"#).unwrap();
     assert_eq!((product.status, &*product.text()), (200, "56"));
 
