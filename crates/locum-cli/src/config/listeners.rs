@@ -26,12 +26,12 @@ fn check_listener(name: &str, listener: &Listener, findings: &mut Findings<'_>) 
         header_bytes,
         headers,
         header_timeout,
-        body_bytes: _,
+        body_bytes,
         body_idle,
-        body_rate: _,
+        body_rate,
         write_stall,
         idle,
-        requests_per_connection: _,
+        requests_per_connection,
         message_bytes,
         calls_per_connection,
     } = &listener.limits;
@@ -59,10 +59,31 @@ fn check_listener(name: &str, listener: &Listener, findings: &mut Findings<'_>) 
         let reason = "a message of that size cannot be served";
         findings.error(&key("message_bytes"), reason, "write a size from 1KiB to 1GiB");
     }
-    if calls_per_connection.is_some() && listener.protocol == ListenerProtocol::Http {
-        let reason = "the listener takes no remote calls";
-        let remedy = "remove it, or write protocol = \"rpc\" or \"auto\"";
-        findings.error_in_key(&key("calls_per_connection"), reason, remedy);
+    let (of_traffic, other): (&[(&str, bool)], _) = match listener.protocol {
+        ListenerProtocol::Auto => (&[], ""),
+        ListenerProtocol::Http => (
+            &[
+                ("message_bytes", message_bytes.is_some()),
+                ("calls_per_connection", calls_per_connection.is_some()),
+            ],
+            "remote calls",
+        ),
+        ListenerProtocol::Rpc => (
+            &[
+                ("header_bytes", header_bytes.is_some()),
+                ("headers", headers.is_some()),
+                ("body_bytes", body_bytes.is_some()),
+                ("body_idle", body_idle.is_some()),
+                ("body_rate", body_rate.is_some()),
+                ("idle", idle.is_some()),
+                ("requests_per_connection", requests_per_connection.is_some()),
+            ],
+            "HTTP requests",
+        ),
+    };
+    for (name, _) in of_traffic.iter().filter(|(_, given)| *given) {
+        let reason = format!("it bounds {other}, of which the listener takes none");
+        findings.warning(&key(name), reason, "remove it, or write protocol = \"auto\"");
     }
     if listener.tls.as_ref().is_some_and(|tls| tls.certificates.is_empty()) {
         let reason = "the list is empty, so no client could be shown who this is";

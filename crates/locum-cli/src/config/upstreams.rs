@@ -79,26 +79,28 @@ fn check_protocol(path: &str, upstream: &Upstream, findings: &mut Findings<'_>) 
             findings.error(&at, reason, "give it an upstream of its own, or the same scheme");
         }
     }
-    let mut unknown = |key: &str, remedy: &str| {
-        let reason = format!("it means nothing to an upstream that speaks {}", speaks.name());
-        findings.error_in_key(&format!("{path}.{key}"), reason, remedy);
+    if !speaks.is_rpc() && !upstream.types.is_empty() {
+        let reason = format!("an upstream that speaks {} has no methods", speaks.name());
+        let remedy = "remove it, or name a `protocol` of remote calls";
+        findings.error_in_key(&format!("{path}.types"), reason, remedy);
+    }
+    if speaks.is_rpc()
+        && let Balance::Sticky(_) = upstream.balance
+    {
+        let reason = "remote calls carry no cookies";
+        let remedy = "choose another, such as \"hash:client-ip\"";
+        findings.error(&format!("{path}.balance"), reason, remedy);
+    }
+    let Pool { idle_per_worker, connections_per_worker, read_idle, .. } = &upstream.pool;
+    let without_effect: &[(&str, bool)] = match speaks.is_rpc() {
+        true => {
+            &[("idle_per_worker", idle_per_worker.is_some()), ("read_idle", read_idle.is_some())]
+        }
+        false => &[("connections_per_worker", connections_per_worker.is_some())],
     };
-    let pool = &upstream.pool;
-    let calls = "remove it, or name a `protocol` of remote calls";
-    if !speaks.is_rpc() {
-        if !upstream.types.is_empty() {
-            unknown("types", calls);
-        }
-        if pool.connections_per_worker.is_some() {
-            unknown("pool.connections_per_worker", calls);
-        }
-        return;
-    }
-    if pool.idle_per_worker.is_some() {
-        unknown("pool.idle_per_worker", "write `connections_per_worker`: calls share connections");
-    }
-    if let Balance::Sticky(_) = upstream.balance {
-        unknown("balance", "choose another: remote calls carry no cookies");
+    for (key, _) in without_effect.iter().filter(|(_, given)| *given) {
+        let reason = format!("it has no effect on an upstream that speaks {}", speaks.name());
+        findings.warning(&format!("{path}.pool.{key}"), reason, "remove it");
     }
 }
 

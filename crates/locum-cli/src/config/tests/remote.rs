@@ -247,7 +247,12 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "bind = \"127.0.0.1:8443\"",
             "bind = \"127.0.0.1:8443\"\nlimits = { calls_per_connection = 1 }",
-            "6:12: error: listeners.web.limits.calls_per_connection: the listener takes no remote calls; remove it, or write protocol = \"rpc\" or \"auto\"",
+            "6:12: warning: listeners.web.limits.calls_per_connection: it bounds remote calls, of which the listener takes none; remove it, or write protocol = \"auto\"",
+        ),
+        (
+            "protocol = \"rpc\"",
+            "protocol = \"rpc\"\nlimits = { idle = \"1s\" }",
+            "4:12: warning: listeners.rpc.limits.idle: it bounds HTTP requests, of which the listener takes none; remove it, or write protocol = \"auto\"",
         ),
         (
             "protocol = \"rpc\"",
@@ -288,17 +293,17 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "\"127.0.0.1:7003\"]",
             "\"127.0.0.1:7003\"]\ntypes = { \"A.B\" = \"int\" }",
-            "11:1: error: upstreams.users.types: it means nothing to an upstream that speaks http1; remove it, or name a `protocol` of remote calls",
+            "11:1: error: upstreams.users.types: an upstream that speaks http1 has no methods; remove it, or name a `protocol` of remote calls",
         ),
         (
             "\"127.0.0.1:7003\"]",
             "\"127.0.0.1:7003\"]\npool = { connections_per_worker = 1 }",
-            "11:10: error: upstreams.users.pool.connections_per_worker: it means nothing to an upstream that speaks http1; remove it, or name a `protocol` of remote calls",
+            "11:10: warning: upstreams.users.pool.connections_per_worker: it has no effect on an upstream that speaks http1; remove it",
         ),
         (
             "7001\"]",
             "7001\"]\npool = { idle_per_worker = 1 }",
-            "9:10: error: upstreams.arith.pool.idle_per_worker: it means nothing to an upstream that speaks gob; write `connections_per_worker`: calls share connections",
+            "9:10: warning: upstreams.arith.pool.idle_per_worker: it has no effect on an upstream that speaks gob; remove it",
         ),
         (
             "7001\"]",
@@ -308,7 +313,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "7001\"]",
             "7001\"]\nbalance = \"sticky:id\"",
-            "9:1: error: upstreams.arith.balance: it means nothing to an upstream that speaks gob; choose another: remote calls carry no cookies",
+            "9:11: error: upstreams.arith.balance: remote calls carry no cookies; choose another, such as \"hash:client-ip\"",
         ),
         // Types.
         (
