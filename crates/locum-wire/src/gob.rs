@@ -16,6 +16,7 @@ mod encoder;
 mod error;
 mod facts;
 mod fields;
+mod groups;
 mod magic;
 pub(crate) mod num;
 mod opaque;

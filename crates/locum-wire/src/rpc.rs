@@ -61,6 +61,17 @@ pub(crate) fn memory(bytes: usize) -> usize {
     bytes.saturating_mul(8).max(64 << 20)
 }
 
+impl Limits {
+    /// None at all.
+    pub(crate) const NONE: Self = Self {
+        message: usize::MAX,
+        nesting: usize::MAX,
+        types: usize::MAX,
+        fields: usize::MAX,
+        decoded: usize::MAX,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { message: 16 << 20, nesting: 64, types: 1024, fields: 1024, decoded: 64 << 20 }

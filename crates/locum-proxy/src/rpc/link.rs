@@ -144,9 +144,10 @@ impl Link {
         let slot = slots.vacant_entry();
         let key = slot.key();
         let id = *issued << SLOT_BITS | key as u64;
-        calls.forward(out, &CallHead { id, ..head }, args, hint, &Limits::default())?;
+        let limits = Limits::default();
+        calls.forward(out, &CallHead { id, ..head }, args, hint, &limits)?;
         slot.insert(Slot { id, begins, waker: None, answer: None });
-        if calls.defined() >= MOST_TYPES && *phase == Phase::Taking {
+        if calls.is_worn(&limits) && *phase == Phase::Taking {
             *phase = Phase::Retired;
         }
         if let Some(driver) = driver.take() {
@@ -259,5 +260,3 @@ const SLOT_MASK: u64 = (1 << SLOT_BITS) - 1;
 const MOST_CALLS: usize = 32 * 1024;
 /// With so many bytes unsent, calls wait.
 const CROWDED: usize = 1 << 20;
-/// A stream of gob that has defined so many types takes no more calls: peers take 1024.
-const MOST_TYPES: usize = 768;

@@ -273,7 +273,7 @@ fn define_all(types: &Types, mut left: Vec<TypeId>, out: &mut Vec<u8>) -> Result
     while let Some(id) = left.pop() {
         if !id.is_built_in() && defined.insert(id) {
             let kind = types.get(id).ok_or(Corrupt::UnknownType)?;
-            wire_type::put(out, id, kind);
+            wire_type::put(out, id, kind, |inner| inner);
             left.extend(kind.inner());
         }
     }

@@ -1,6 +1,7 @@
 //! Types of many streams, in one place.
 
 use super::{Definitions, TypeId, Types};
+use crate::rpc::Limits;
 
 /// Types from wherever they were described, each once: what is made the same way has one number.
 ///
@@ -26,7 +27,7 @@ impl Catalogue {
     /// Adds a type and all that it is made of. Gives its number in [`types`](Self::types); `None`: `types` does
     /// not define all of it.
     pub fn add(&mut self, types: &Types, id: TypeId) -> Option<TypeId> {
-        self.definitions.send(&mut Vec::new(), types, id).ok()
+        self.definitions.send(&mut Vec::new(), types, id, &Limits::NONE).ok()
     }
 
     /// What was added so far; beyond [`Types::MOST`] some are missing.

@@ -35,6 +35,8 @@ pub(crate) enum Corrupt {
     Interface,
     /// A value that takes too much memory.
     Decoded,
+    /// More types, to be written, than the stream's peer would take.
+    Definitions,
     /// A value, to be written, of another type than is said.
     Mismatch,
 }
@@ -55,6 +57,7 @@ impl fmt::Display for Corrupt {
             Self::UnknownType => "gob: unknown type id or corrupted data",
             Self::Nesting => "gob: value nests too deeply",
             Self::Interface => "gob: bad interface value",
+            Self::Definitions => "gob: more types than fit in one stream",
             Self::Mismatch => "gob: value is not of its type",
             Self::Decoded => "gob: value takes too much memory",
         })

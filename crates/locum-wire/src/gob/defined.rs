@@ -66,7 +66,7 @@ impl Defined {
                 self.outer.entry(inner).or_default().push(id);
             }
         }
-        let defined = Arc::make_mut(&mut self.types).define(id, described);
+        let defined = Types::extend(&mut self.types, id, described);
         debug_assert!(defined, "checked above");
         if holds {
             self.mark(id);

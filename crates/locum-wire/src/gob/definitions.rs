@@ -1,8 +1,13 @@
 //! What was defined on a stream that is written.
 
-use rustc_hash::FxHashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Weak};
 
+use rustc_hash::{FxHashMap, FxHasher};
+
+use super::groups::groups;
 use super::{Corrupt, Type, TypeId, Types, wire_type};
+use crate::rpc::Limits;
 
 /// The numbers that a stream gives to types, from 65 on.
 ///
@@ -12,14 +17,13 @@ use super::{Corrupt, Type, TypeId, Types, wire_type};
 pub(crate) struct Definitions {
     /// Every type once, its parts named by their places here.
     shapes: Vec<Shape>,
-    /// Where a type is, by what it is.
-    places: FxHashMap<Type, TypeId>,
-    /// The same for types that are part of each other, as seen from the first of them: the places of all.
-    rings: FxHashMap<Vec<Type>, Vec<TypeId>>,
+    /// Where the groups are that hash to a number: the first shape of each. See [`groups`].
+    places: FxHashMap<u64, Vec<usize>>,
     /// What has a number, in the order of their numbers.
     sent: Vec<TypeId>,
-    /// Where types seen before are, by whose they are. Only a memory: it may be emptied at any time.
-    known: FxHashMap<(u64, TypeId), TypeId>,
+    /// How many bytes all descriptions have, about.
+    weight: usize,
+    memory: Memory,
 }
 
 #[derive(Debug)]
@@ -32,26 +36,29 @@ struct Shape {
 
 impl Definitions {
     /// The number of a type; before it has one, appends the messages that define the type and all that it is
-    /// made of, each before its parts.
+    /// made of, each before its parts. Never more than a peer with these limits takes.
     ///
     /// # Errors
     ///
-    /// `types` does not define one of them; nothing was appended.
+    /// `types` does not define one of them, or there are too many; nothing was appended.
     #[inline]
     pub(crate) fn send(
         &mut self,
         out: &mut Vec<u8>,
         types: &Types,
         id: TypeId,
+        limits: &Limits,
     ) -> Result<TypeId, Corrupt> {
-        if id.0 < TypeId::FIRST {
+        if id.is_built_in() {
             return types.get(id).map(|_| id).ok_or(Corrupt::UnknownType);
         }
-        let known = self.known.get(&(types.serial(), id));
-        match known.and_then(|place| self.shapes.get(index(*place))?.sent) {
-            Some(number) => Ok(number),
-            None => self.send_unknown(out, types, id),
+        let known = self.memory.get(types, id);
+        if let Some(Known::At(place)) = known
+            && let Some(number) = self.shapes.get(index(place)).and_then(|shape| shape.sent)
+        {
+            return Ok(number);
         }
+        self.send_unknown(out, types, id, known, limits)
     }
 
     #[cold]
@@ -60,12 +67,16 @@ impl Definitions {
         out: &mut Vec<u8>,
         types: &Types,
         id: TypeId,
+        known: Option<Known>,
+        limits: &Limits,
     ) -> Result<TypeId, Corrupt> {
-        let place = self.place(types, id)?;
-        if self.known.len() >= MOST_KNOWN {
-            self.known.clear();
-        }
-        self.known.insert((types.serial(), id), place);
+        let place = match known {
+            Some(Known::At(place)) => place,
+            Some(Known::Lacks(part)) if types.get(part).is_none() => {
+                return Err(Corrupt::UnknownType);
+            }
+            _ => self.place(types, id, limits)?,
+        };
         Ok(self.define(out, place))
     }
 
@@ -76,7 +87,7 @@ impl Definitions {
     ///
     /// `types` does not define one of them.
     pub(crate) fn closure(mut self, types: &Types, id: TypeId) -> Result<(Types, TypeId), Corrupt> {
-        let number = self.send(&mut Vec::new(), types, id)?;
+        let number = self.send(&mut Vec::new(), types, id, &Limits::NONE)?;
         Ok((self.types(), number))
     }
 
@@ -94,6 +105,11 @@ impl Definitions {
     /// How many types have a number.
     pub(crate) fn len(&self) -> usize {
         self.sent.len()
+    }
+
+    /// Whether more than half of what a peer with these limits takes is defined.
+    pub(crate) fn is_worn(&self, limits: &Limits) -> bool {
+        self.shapes.len() > limits.types / 2 || self.weight > limits.decoded / 2
     }
 
     /// Whether there may be interfaces in values of the type that was given this number.
@@ -129,8 +145,8 @@ impl Definitions {
             self.sent.push(place);
         }
         for place in &self.sent[first..] {
-            let described = self.shapes[index(*place)].described.map_inner(|id| self.number(id));
-            wire_type::put(out, self.number(*place), &described);
+            let described = &self.shapes[index(*place)].described;
+            wire_type::put(out, self.number(*place), described, |id| self.number(id));
         }
         self.number(place)
     }
@@ -142,152 +158,123 @@ impl Definitions {
         self.shapes[index(place)].sent.expect("it was given a number before anybody asks for it")
     }
 
-    /// Finds the shape of a type, and the shapes of all that it is made of.
-    ///
-    /// This is Tarjan's algorithm for the groups of types that are part of each other (most groups have one
-    /// type, which is not part of itself), since it meets inner groups first, so that what an outer one is made
-    /// of has been found. It goes without recursion, as a peer decides how deep types are.
-    fn place(&mut self, types: &Types, root: TypeId) -> Result<TypeId, Corrupt> {
-        let mut search = Search::default();
-        search.enter(types, root)?;
-        while let Some(top) = search.path.last_mut() {
-            let id = top.id;
-            if let Some(inner) = top.left.pop() {
-                if inner.0 < TypeId::FIRST {
-                    types.get(inner).ok_or(Corrupt::UnknownType)?;
-                } else if let Some(seen) = search.seen.get(&inner) {
-                    if seen.place.is_none() {
-                        top.low = top.low.min(seen.order);
-                    }
-                } else {
-                    search.enter(types, inner)?;
-                }
-                continue;
-            }
-            let low = top.low;
-            search.path.pop();
-            if let Some(outer) = search.path.last_mut() {
-                outer.low = outer.low.min(low);
-            }
-            if search.seen[&id].order == low {
-                let start = search.open.iter().rposition(|open| *open == id).unwrap_or(0);
-                let group = search.open.split_off(start);
-                self.place_group(types, &group, &mut search)?;
-            }
+    /// The place of a type, and those of all that it is made of, found or made.
+    fn place(&mut self, types: &Types, id: TypeId, limits: &Limits) -> Result<TypeId, Corrupt> {
+        let mut places = FxHashMap::default();
+        let known = |part| match self.memory.get(types, part) {
+            Some(Known::At(place)) => places.insert(part, place).is_none(),
+            _ => false,
+        };
+        let groups = groups(types, id, known).map_err(|part| {
+            self.memory.keep(types, [(id, Known::Lacks(part))]);
+            Corrupt::UnknownType
+        })?;
+        let before = (self.shapes.len(), self.weight);
+        for group in groups {
+            self.place_group(types, &group, &mut places)?;
         }
-        search.seen[&root].place.ok_or(Corrupt::UnknownType)
+        if self.shapes.len() > limits.types || self.weight > limits.decoded {
+            self.take_back(before);
+            return Err(Corrupt::Definitions);
+        }
+        let place = places.get(&id).copied().ok_or(Corrupt::UnknownType)?;
+        self.memory.keep(types, places.into_iter().map(|(id, place)| (id, Known::At(place))));
+        Ok(place)
     }
 
-    /// Finds the shapes of types that are part of each other, or of one type alone.
+    /// The same of types that are part of each other, or of one alone; their parts have places.
     fn place_group(
         &mut self,
         types: &Types,
         group: &[TypeId],
-        search: &mut Search,
+        places: &mut FxHashMap<TypeId, TypeId>,
     ) -> Result<(), Corrupt> {
-        let described = |id: TypeId| types.get(id).ok_or(Corrupt::UnknownType);
-        if let [id] = group
-            && described(*id)?.inner().all(|inner| inner != *id)
-        {
-            let shape = described(*id)?.map_inner(|inner| search.place(inner).unwrap_or(inner));
-            let place = match self.places.get(&shape) {
-                Some(place) => *place,
-                None => {
-                    let has_interface = shape.inner().any(|inner| self.place_has_interface(inner));
-                    let place = self.add(shape.clone(), has_interface);
-                    self.places.insert(shape, place);
-                    place
-                }
-            };
-            search.set_place(*id, place);
-            return Ok(());
+        let kinds = group.iter().map(|id| types.get(*id).ok_or(Corrupt::UnknownType));
+        let kinds: Vec<_> = kinds.collect::<Result<_, _>>()?;
+        let within: FxHashMap<_, _> = group.iter().copied().zip(0..).collect();
+        // Where a part is, if the group begins at `first`.
+        let part = |id: TypeId, first: usize| match within.get(&id) {
+            _ if id.is_built_in() => id,
+            Some(at) => place_at(first + at),
+            None => places.get(&id).copied().unwrap_or(id),
+        };
+        let mut hasher = FxHasher::default();
+        for kind in &kinds {
+            kind.hash_like(&mut hasher);
+            kind.inner().for_each(|id| part(id, 0).hash(&mut hasher));
         }
-        // Within the group a type is named by its position, which no other name looks like. The search met
-        // them in an order that depends only on how they are made.
-        let position: FxHashMap<_, _> =
-            (0..).zip(group).map(|(at, id)| (*id, TypeId(-1 - at))).collect();
-        let ring: Vec<Type> = group
-            .iter()
-            .map(|id| {
-                Ok(described(*id)?.map_inner(|inner| {
-                    position.get(&inner).copied().or_else(|| search.place(inner)).unwrap_or(inner)
-                }))
-            })
-            .collect::<Result<_, Corrupt>>()?;
-        let places = match self.rings.get(&ring) {
-            Some(places) => places.clone(),
+        let alike = self.places.entry(hasher.finish()).or_default();
+        let same = alike.iter().copied().find(|first| {
+            let shapes = self.shapes[*first..].iter().map(|shape| &shape.described);
+            kinds.len() <= shapes.len()
+                && kinds.iter().zip(shapes).all(|(kind, shape)| {
+                    kind.is_like(shape) && kind.inner().map(|id| part(id, *first)).eq(shape.inner())
+                })
+        });
+        let first = match same {
+            Some(first) => first,
             None => {
                 let first = self.shapes.len();
-                let place = |id: TypeId| match id.0 {
-                    ..0 => place_at(first + (-1 - id.0) as usize),
-                    _ => id,
-                };
+                alike.push(first);
+                let shapes: Vec<_> =
+                    kinds.iter().map(|kind| kind.map_inner(|id| part(id, first))).collect();
+                // Parts within the group are no shapes yet, and have none that others of it have not.
                 let has_interface =
-                    ring.iter().flat_map(Type::inner).any(|inner| self.place_has_interface(inner));
-                let places: Vec<_> = ring
-                    .iter()
-                    .map(|shape| self.add(shape.map_inner(place), has_interface))
-                    .collect();
-                self.rings.insert(ring, places.clone());
-                places
+                    shapes.iter().flat_map(Type::inner).any(|id| self.place_has_interface(id));
+                for described in shapes {
+                    self.weight += described.weight();
+                    self.shapes.push(Shape { described, has_interface, sent: None });
+                }
+                first
             }
         };
-        for (id, place) in group.iter().zip(places) {
-            search.set_place(*id, place);
+        places.extend(group.iter().zip(first..).map(|(id, at)| (*id, place_at(at))));
+        Ok(())
+    }
+
+    /// Takes back the last shapes, which nothing knows of yet.
+    fn take_back(&mut self, (shapes, weight): (usize, usize)) {
+        if self.shapes.len() > shapes {
+            self.shapes.truncate(shapes);
+            self.weight = weight;
+            self.places.values_mut().for_each(|alike| alike.retain(|first| *first < shapes));
+            self.places.retain(|_, alike| !alike.is_empty());
         }
-        Ok(())
-    }
-
-    fn add(&mut self, described: Type, has_interface: bool) -> TypeId {
-        let place = place_at(self.shapes.len());
-        self.shapes.push(Shape { described, has_interface, sent: None });
-        place
     }
 }
 
-/// How far a search through types has come.
+/// What was found out of types before, by whose they are. It is kept as long as those are.
 #[derive(Debug, Default)]
-struct Search {
-    seen: FxHashMap<TypeId, Seen>,
-    /// From the root to where the search is.
-    path: Vec<Step>,
-    /// Those whose group is not complete, in the order in which they were met.
-    open: Vec<TypeId>,
+struct Memory {
+    known: FxHashMap<(u64, TypeId), Known>,
+    /// Whether those with this serial are still there.
+    alive: FxHashMap<u64, Weak<u64>>,
+    /// How many are known when next it is looked for those that are gone.
+    full: usize,
 }
 
-#[derive(Debug)]
-struct Seen {
-    order: usize,
-    place: Option<TypeId>,
+#[derive(Clone, Copy, Debug)]
+enum Known {
+    /// Its place.
+    At(TypeId),
+    /// It has none, since it is made of this, which is not defined.
+    Lacks(TypeId),
 }
 
-#[derive(Debug)]
-struct Step {
-    id: TypeId,
-    /// The parts that were not looked at, the first one last.
-    left: Vec<TypeId>,
-    /// The first type met that is known to be in the same group.
-    low: usize,
-}
-
-impl Search {
-    fn enter(&mut self, types: &Types, id: TypeId) -> Result<(), Corrupt> {
-        let order = self.seen.len();
-        let mut left: Vec<_> = types.get(id).ok_or(Corrupt::UnknownType)?.inner().collect();
-        left.reverse();
-        self.seen.insert(id, Seen { order, place: None });
-        self.path.push(Step { id, left, low: order });
-        self.open.push(id);
-        Ok(())
+impl Memory {
+    #[inline]
+    fn get(&self, types: &Types, id: TypeId) -> Option<Known> {
+        self.known.get(&(**types.serial(), id)).copied()
     }
 
-    fn place(&self, id: TypeId) -> Option<TypeId> {
-        self.seen.get(&id)?.place
-    }
-
-    fn set_place(&mut self, id: TypeId, place: TypeId) {
-        if let Some(seen) = self.seen.get_mut(&id) {
-            seen.place = Some(place);
+    fn keep(&mut self, types: &Types, known: impl IntoIterator<Item = (TypeId, Known)>) {
+        let serial = types.serial();
+        self.alive.entry(**serial).or_insert_with(|| Arc::downgrade(serial));
+        self.known.extend(known.into_iter().map(|(id, known)| ((**serial, id), known)));
+        if self.known.len() >= self.full {
+            self.alive.retain(|_, serial| serial.strong_count() > 0);
+            self.known.retain(|(serial, _), _| self.alive.contains_key(serial));
+            self.full = (2 * self.known.len()).max(MANY);
         }
     }
 }
@@ -304,5 +291,5 @@ fn index(place: TypeId) -> usize {
 /// What Go begins with up to 1.26.
 const FIRST_NUMBER: i32 = 65;
 
-/// How many numbers are remembered by whose they are.
-const MOST_KNOWN: usize = 4096;
+/// So many are not worth looking for those that are gone.
+const MANY: usize = 1024;

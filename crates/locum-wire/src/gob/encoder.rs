@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::error::Error;
 use super::num::put_int;
 use super::{Corrupt, Definitions, Schema, TypeId, Types, ser};
-use crate::rpc::EncodeError;
+use crate::rpc::{EncodeError, Limits};
 
 /// Writes one gob stream.
 ///
@@ -78,9 +78,14 @@ impl Encoder {
     }
 
     /// How many types the stream has defined. They stay for its life, and a peer takes only so many (see
-    /// [`Limits::types`](crate::rpc::Limits::types)), so that who writes ever new types has to begin another in time.
+    /// [`Limits::types`]), so that who writes ever new types has to begin another in time.
     pub fn defined(&self) -> usize {
         self.definitions.len()
+    }
+
+    /// Whether that time has come: more than half of what a peer with these limits takes is defined.
+    pub fn is_worn(&self, limits: &Limits) -> bool {
+        self.definitions.is_worn(limits)
     }
 
     #[cold]
@@ -104,7 +109,18 @@ impl Encoder {
     /// `types` does not define it, or part of it.
     #[inline]
     pub(super) fn define(&mut self, types: &Types, id: TypeId) -> Result<TypeId, Corrupt> {
-        self.definitions.send(&mut self.unsent, types, id)
+        self.define_within(types, id, &Limits::NONE)
+    }
+
+    /// The same, unless the stream's peer, who has these limits, would not take so many.
+    #[inline]
+    pub(super) fn define_within(
+        &mut self,
+        types: &Types,
+        id: TypeId,
+        limits: &Limits,
+    ) -> Result<TypeId, Corrupt> {
+        self.definitions.send(&mut self.unsent, types, id, limits)
     }
 
     /// Whether there may be interfaces in values of the type that has this number.

@@ -70,8 +70,8 @@ impl Plan {
 }
 
 /// The plans for one of a peer's structs: a list that only grows, read without a lock.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Plans(OnceLock<Arc<Link>>);
+#[derive(Debug, Default)]
+pub(super) struct Plans(OnceLock<Box<Link>>);
 
 #[derive(Debug)]
 struct Link {
@@ -91,7 +91,7 @@ impl Plans {
         let mut plans = self;
         loop {
             let link = plans.0.get_or_init(|| {
-                Arc::new(Link { plan: Plan::new(type_name, fields, wire), next: Self::default() })
+                Box::new(Link { plan: Plan::new(type_name, fields, wire), next: Self::default() })
             });
             if link.plan.is_for(type_name, fields) {
                 return &link.plan;

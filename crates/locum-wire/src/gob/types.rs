@@ -1,5 +1,6 @@
 //! Types as gob describes them.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -166,6 +167,24 @@ impl Type {
         key.into_iter().chain(elem).chain(fields.iter().map(|field| field.id))
     }
 
+    /// How many bytes its description has, about.
+    pub(crate) fn weight(&self) -> usize {
+        let Self::Struct { name, fields } = self else { return 16 + self.name().len() };
+        16 + name.len() + fields.iter().map(|field| 8 + field.name.len()).sum::<usize>()
+    }
+
+    /// Hashes all but the numbers of the types that it is made of.
+    pub(crate) fn hash_like(&self, state: &mut impl Hasher) {
+        std::mem::discriminant(self).hash(state);
+        self.name().hash(state);
+        match self {
+            Self::Array { len, .. } => len.hash(state),
+            Self::Struct { fields, .. } => fields.iter().for_each(|field| field.name.hash(state)),
+            Self::Opaque { kind, .. } => kind.hash(state),
+            _ => {}
+        }
+    }
+
     /// Whether they are the same but for the numbers of the types that they are made of.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
@@ -203,11 +222,11 @@ impl Type {
 /// Cheap to clone. Types are only ever added, so a value's type means the same in all that it is found in.
 #[derive(Debug)]
 pub struct Types {
-    /// Unlike that of any other: what is known of a type can be kept under it and the type's number.
-    serial: u64,
-    defined: Vec<Arc<Type>>,
-    /// How each becomes structs of Rust's.
-    plans: Vec<Plans>,
+    /// What is known of a type can be kept under it and the type's number, as long as somebody has it.
+    ///
+    /// Invariant: all that have the same agree on every number that they define, though some define more.
+    serial: Arc<u64>,
+    defined: Vec<Arc<Defined>>,
     /// What values of these types may be.
     limits: Limits,
     /// For each number from [`TypeId::FIRST`] on, one more than its index in `defined`, or 0.
@@ -215,6 +234,13 @@ pub struct Types {
     /// The same for numbers too large for that: Go's jump, by as many types as the process has.
     far: FxHashMap<i32, u16>,
     next: i32,
+}
+
+#[derive(Debug)]
+struct Defined {
+    kind: Type,
+    /// How it becomes structs of Rust's.
+    plans: Plans,
 }
 
 impl Types {
@@ -228,7 +254,6 @@ impl Types {
         Self {
             serial: serial(),
             defined: Vec::new(),
-            plans: Vec::new(),
             limits: *limits,
             near: Vec::new(),
             far: FxHashMap::default(),
@@ -241,7 +266,7 @@ impl Types {
     pub fn get(&self, id: TypeId) -> Option<&Type> {
         match id.0 {
             1..=8 => Some(&BUILT_IN[id.0 as usize - 1]),
-            _ => self.index(id).map(|index| &*self.defined[index]),
+            _ => self.index(id).map(|index| &self.defined[index].kind),
         }
     }
 
@@ -271,11 +296,27 @@ impl Types {
     /// that mean the same everywhere, and there are fewer than [`MOST`](Self::MOST).
     #[must_use]
     pub fn define(&mut self, id: TypeId, kind: Type) -> bool {
+        if Arc::get_mut(&mut self.serial).is_none() {
+            self.serial = serial();
+        }
+        self.push(id, kind)
+    }
+
+    /// The same for a stream, which alone goes on to define types under this serial: whoever holds what it
+    /// has defined so far keeps that, and what is known of a type stays known.
+    #[must_use]
+    pub(super) fn extend(this: &mut Arc<Self>, id: TypeId, kind: Type) -> bool {
+        if Arc::get_mut(this).is_none() {
+            *this = Arc::new(Self { serial: Arc::clone(&this.serial), ..Self::clone(this) });
+        }
+        Arc::get_mut(this).is_some_and(|types| types.push(id, kind))
+    }
+
+    fn push(&mut self, id: TypeId, kind: Type) -> bool {
         if id.0 < TypeId::FIRST || self.index(id).is_some() || self.defined.len() >= Self::MOST {
             return false;
         }
-        self.defined.push(Arc::new(kind));
-        self.plans.push(Plans::default());
+        self.defined.push(Arc::new(Defined { kind, plans: Plans::default() }));
         let index = self.defined.len() as u16;
         match (id.0 - TypeId::FIRST) as usize {
             near @ 0..NEAR => {
@@ -305,14 +346,14 @@ impl Types {
         self.defined.is_empty()
     }
 
-    pub(crate) fn serial(&self) -> u64 {
-        self.serial
+    pub(crate) fn serial(&self) -> &Arc<u64> {
+        &self.serial
     }
 
     /// How values of this type become structs of Rust's.
     #[inline]
     pub(super) fn plans(&self, id: TypeId) -> Option<&Plans> {
-        self.plans.get(self.index(id)?)
+        self.index(id).map(|index| &self.defined[index].plans)
     }
 
     /// What values of these types may be.
@@ -344,7 +385,6 @@ impl Clone for Types {
         Self {
             serial: serial(),
             defined: self.defined.clone(),
-            plans: self.plans.clone(),
             limits: self.limits,
             near: self.near.clone(),
             far: self.far.clone(),
@@ -353,9 +393,9 @@ impl Clone for Types {
     }
 }
 
-fn serial() -> u64 {
+fn serial() -> Arc<u64> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
+    Arc::new(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// How many numbers are found by indexing.

@@ -142,16 +142,17 @@ fn reference(input: &mut &[u8]) -> Result<TypeId, Corrupt> {
     TypeId::from_wire(int(input)?).ok_or(Corrupt::Description)
 }
 
-/// Appends a message that describes `kind`, and gives it the number `id`.
-pub(super) fn put(out: &mut Vec<u8>, id: TypeId, kind: &Type) {
+/// Appends a message that describes `kind`, and gives it the number `id`; what it is made of has those that
+/// `number` gives.
+pub(super) fn put(out: &mut Vec<u8>, id: TypeId, kind: &Type, number: impl Fn(TypeId) -> TypeId) {
     let Ok(()) = put_sized::<std::convert::Infallible>(out, |out| {
         put_int(out, -i64::from(id.0));
-        put_type(out, id, kind);
+        put_type(out, id, kind, number);
         Ok(())
     });
 }
 
-fn put_type(out: &mut Vec<u8>, id: TypeId, kind: &Type) {
+fn put_type(out: &mut Vec<u8>, id: TypeId, kind: &Type, number: impl Fn(TypeId) -> TypeId) {
     let variant = match kind {
         Type::Array { .. } => 0,
         Type::Slice { .. } => 1,
@@ -168,7 +169,7 @@ fn put_type(out: &mut Vec<u8>, id: TypeId, kind: &Type) {
     match kind {
         Type::Array { elem, len, .. } => {
             put_uint(out, 1);
-            put_int(out, i64::from(elem.0));
+            put_int(out, i64::from(number(*elem).0));
             if *len > 0 {
                 put_uint(out, 1);
                 put_int(out, i64::try_from(*len).unwrap_or(i64::MAX));
@@ -176,19 +177,19 @@ fn put_type(out: &mut Vec<u8>, id: TypeId, kind: &Type) {
         }
         Type::Slice { elem, .. } => {
             put_uint(out, 1);
-            put_int(out, i64::from(elem.0));
+            put_int(out, i64::from(number(*elem).0));
         }
         Type::Map { key, elem, .. } => {
             for id in [key, elem] {
                 put_uint(out, 1);
-                put_int(out, i64::from(id.0));
+                put_int(out, i64::from(number(*id).0));
             }
         }
         Type::Struct { fields, .. } if !fields.is_empty() => {
             put_uint(out, 1);
             put_uint(out, fields.len() as u64);
             for field in fields {
-                put_named(out, &field.name, field.id);
+                put_named(out, &field.name, number(field.id));
             }
         }
         _ => {}

@@ -42,22 +42,25 @@ impl Calls {
     ///
     /// # Errors
     ///
-    /// The value is none that its description describes; then nothing was written.
+    /// The value is none that its description describes, or a peer with these limits would take no more
+    /// definitions; then nothing was written.
     pub fn call_value(
         &mut self,
         out: &mut Vec<u8>,
         head: &CallHead<'_>,
         args: &Typed,
+        limits: &Limits,
     ) -> Result<(), EncodeError> {
         let header = Header { method: head.method.as_bytes(), seq: head.id, error: b"" };
-        self.headers.put(out, header, |out| self.encoder.put(out, args))
+        self.headers.put(out, header, |out| self.encoder.put_within(out, args, limits))
     }
 
     /// The same with an argument that came over another stream.
     ///
     /// # Errors
     ///
-    /// The value is malformed; then nothing was written.
+    /// The value is malformed, or a peer with these limits would take no more definitions; then nothing was
+    /// written.
     pub fn copy(
         &mut self,
         out: &mut Vec<u8>,
@@ -69,9 +72,9 @@ impl Calls {
         self.headers.put(out, header, |out| self.encoder.copy(out, args, limits))
     }
 
-    /// How many types the stream has defined: see [`Encoder::defined`].
-    pub fn defined(&self) -> usize {
-        self.encoder.defined()
+    /// Whether another stream is to take its place: see [`Encoder::is_worn`].
+    pub fn is_worn(&self, limits: &Limits) -> bool {
+        self.encoder.is_worn(limits)
     }
 
     /// Gives up the call `id` by a call of its own, with the number `own`. Its answer says nothing: a stock

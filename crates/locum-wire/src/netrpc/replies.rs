@@ -43,24 +43,27 @@ impl Replies {
     ///
     /// # Errors
     ///
-    /// The value is none that its description describes; then nothing was written.
+    /// The value is none that its description describes, or a peer with these limits would take no more
+    /// definitions; then nothing was written.
     pub fn value(
         &mut self,
         out: &mut Vec<u8>,
         id: &CallId,
         method: &str,
         value: &Typed,
+        limits: &Limits,
     ) -> Result<(), EncodeError> {
         let CallId::Number(seq) = id else { return Ok(()) };
         let header = Header { method: method.as_bytes(), seq: *seq, error: b"" };
-        self.headers.put(out, header, |out| self.encoder.put(out, value))
+        self.headers.put(out, header, |out| self.encoder.put_within(out, value, limits))
     }
 
     /// The same of a value that came over another stream.
     ///
     /// # Errors
     ///
-    /// The value is malformed; then nothing was written.
+    /// The value is malformed, or a peer with these limits would take no more definitions; then nothing was
+    /// written.
     pub fn copy(
         &mut self,
         out: &mut Vec<u8>,
@@ -72,11 +75,6 @@ impl Replies {
         let CallId::Number(seq) = id else { return Ok(()) };
         let header = Header { method: method.as_bytes(), seq: *seq, error: b"" };
         self.headers.put(out, header, |out| self.encoder.copy(out, value, limits))
-    }
-
-    /// How many types the stream has defined: see [`Encoder::defined`].
-    pub fn defined(&self) -> usize {
-        self.encoder.defined()
     }
 
     /// How a call of `method` failed: a text, and an empty struct where the reply would be. An empty text

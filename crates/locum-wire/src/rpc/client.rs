@@ -68,7 +68,8 @@ impl Calls {
         match self {
             Self::Gob(calls) => {
                 let args = Typed::from_json(args.get(), None, &Limits::default());
-                calls.call_value(out, head, &args.map_err(|error| EncodeError(error.to_string()))?)
+                let args = args.map_err(|error| EncodeError(error.to_string()))?;
+                calls.call_value(out, head, &args, &Limits::NONE)
             }
             Self::Json(calls) => {
                 calls.call_json(out, head, args);
@@ -78,13 +79,13 @@ impl Calls {
         }
     }
 
-    /// How many types the stream has defined, on gob. They stay for its life, and a peer takes only so many
-    /// (see [`Limits::types`]), so that who [forwards](Self::forward) what others define has to begin another
-    /// stream in time.
-    pub fn defined(&self) -> usize {
+    /// Whether new calls are to go over another stream: on gob definitions stay for the life of the stream,
+    /// and more than half of what a peer with these limits takes was [forwarded](Self::forward). Those that go
+    /// beyond it are refused.
+    pub fn is_worn(&self, limits: &Limits) -> bool {
         match self {
-            Self::Gob(calls) => calls.defined(),
-            Self::Json(_) | Self::Native(_) => 0,
+            Self::Gob(calls) => calls.is_worn(limits),
+            Self::Json(_) | Self::Native(_) => false,
         }
     }
 

@@ -21,7 +21,8 @@ impl Calls {
     ///
     /// # Errors
     ///
-    /// The argument is malformed, or cannot be said on this wire; then nothing was written.
+    /// The argument is malformed, or cannot be said on this wire, or the stream has defined as many types as
+    /// a peer with these limits takes; then nothing was written.
     pub fn forward(
         &mut self,
         out: &mut Vec<u8>,
@@ -33,7 +34,7 @@ impl Calls {
         match self {
             Self::Gob(calls) => match raw(args) {
                 Some(raw) => calls.copy(out, head, &raw, limits),
-                None => calls.call_value(out, head, &typed(args, hint, limits)?),
+                None => calls.call_value(out, head, &typed(args, hint, limits)?, limits),
             },
             Self::Json(calls) => {
                 match args.form {
@@ -95,7 +96,7 @@ impl Replies {
         match self {
             Self::Gob(replies) => match raw(body) {
                 Some(raw) => replies.copy(out, id, method, &raw, limits),
-                None => replies.value(out, id, method, &typed(body, hint, limits)?),
+                None => replies.value(out, id, method, &typed(body, hint, limits)?, limits),
             },
             Self::Json(replies) => {
                 replies.forward(out, id, &json(body, limits)?);

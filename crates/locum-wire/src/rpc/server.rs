@@ -105,14 +105,6 @@ impl Replies {
         }
     }
 
-    /// How many types the stream has defined: see [`Calls::defined`](super::Calls::defined).
-    pub fn defined(&self) -> usize {
-        match self {
-            Self::Gob(replies) => replies.defined(),
-            Self::Json(_) | Self::Native(_) => 0,
-        }
-    }
-
     /// A [`Request::Batch`] was read: the next `calls` answers of its calls leave as one.
     pub fn batch(&mut self, calls: usize) {
         if let Self::Json(replies) = self {

@@ -1,6 +1,7 @@
 //! gob from outside.
 
 mod attack;
+mod carried;
 mod declared;
 mod described;
 mod formats;

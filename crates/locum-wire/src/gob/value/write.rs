@@ -13,9 +13,23 @@ impl Encoder {
     ///
     /// The value is not of the type that it is said to be; nothing was appended.
     pub fn put(&mut self, out: &mut Vec<u8>, typed: &Typed) -> Result<(), EncodeError> {
+        self.put_within(out, typed, &Limits::NONE)
+    }
+
+    /// The same, unless the stream's peer, who has these limits, would not take so many definitions.
+    ///
+    /// # Errors
+    ///
+    /// As above, or there would be too many; nothing was appended.
+    pub fn put_within(
+        &mut self,
+        out: &mut Vec<u8>,
+        typed: &Typed,
+        limits: &Limits,
+    ) -> Result<(), EncodeError> {
         let Typed { types, id, value } = typed;
-        self.dynamic(out, types, *id, |encoder, out, _| {
-            Writer { types, encoder }.value(out, *id, value)
+        self.dynamic(out, types, *id, limits, |encoder, out, _| {
+            Writer { types, encoder, limits }.value(out, *id, value)
         })
     }
 
@@ -24,7 +38,8 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// The value is malformed; nothing was appended.
+    /// The value is malformed, or the stream's peer, who has the same limits, would not take so many
+    /// definitions; nothing was appended.
     pub fn copy(
         &mut self,
         out: &mut Vec<u8>,
@@ -32,12 +47,12 @@ impl Encoder {
         limits: &Limits,
     ) -> Result<(), EncodeError> {
         let Raw { types, id, mut bytes } = *raw;
-        self.dynamic(out, types, id, |encoder, out, number| {
+        self.dynamic(out, types, id, limits, |encoder, out, number| {
             if !encoder.has_interface(number) {
                 out.extend_from_slice(bytes);
                 return Ok(());
             }
-            let mut define = |id| encoder.define(types, id);
+            let mut define = |id| encoder.define_within(types, id, limits);
             copy(types, id, &mut bytes, out, limits.nesting, &mut define)?;
             if bytes.is_empty() { Ok(()) } else { Err(Corrupt::Long) }
         })
@@ -50,10 +65,11 @@ impl Encoder {
         out: &mut Vec<u8>,
         types: &Types,
         id: TypeId,
+        limits: &Limits,
         write: impl FnOnce(&mut Self, &mut Vec<u8>, TypeId) -> Result<(), Corrupt>,
     ) -> Result<(), EncodeError> {
         let written = self.message(out, 1, |encoder, out| {
-            let number = encoder.define(types, id)?;
+            let number = encoder.define_within(types, id, limits)?;
             put_int(out, i64::from(number.0));
             if !types.get(id).is_some_and(Type::is_struct) {
                 put_uint(out, 0);
@@ -67,6 +83,7 @@ impl Encoder {
 struct Writer<'a> {
     types: &'a Types,
     encoder: &'a mut Encoder,
+    limits: &'a Limits,
 }
 
 impl Writer<'_> {
@@ -87,7 +104,7 @@ impl Writer<'_> {
             (Type::Interface, Value::Nil) => put_uint(out, 0),
             (Type::Interface, Value::Interface(interface)) => {
                 put_bytes(out, interface.name.as_bytes());
-                let number = self.encoder.define(types, interface.id)?;
+                let number = self.encoder.define_within(types, interface.id, self.limits)?;
                 put_int(out, i64::from(number.0));
                 put_sized(out, |out| {
                     if !types.get(interface.id).is_some_and(Type::is_struct) {
