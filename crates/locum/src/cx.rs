@@ -197,9 +197,18 @@ impl Cx {
 
 /// What the library asks of it.
 impl Cx {
-    /// That of a call that has come in.
-    pub(crate) fn of_call(arrived: Arrived<'_>) -> Self {
-        Self::of_node(Node::of_call(arrived))
+    /// That of a call that has come in; in the memory of `idle`, that of a call that is over, unless somebody
+    /// still has it.
+    pub(crate) fn of_call(idle: Option<Self>, arrived: Arrived<'_>) -> Self {
+        if let Some(Self(State::Shared(mut node))) = idle
+            && let Some(alone) = Arc::get_mut(&mut node)
+        {
+            alone.reuse(arrived);
+            return Self(State::Shared(node));
+        }
+        let mut node = Node::default();
+        node.reuse(arrived);
+        Self::of_node(node)
     }
 
     /// What travels with a call that goes out.
@@ -220,8 +229,8 @@ impl Cx {
     }
 
     /// Makes it the current one until what this returns is dropped.
-    pub(crate) fn enter(&self) -> Entered {
-        Entered::new(self.clone())
+    pub(crate) fn enter(&mut self) -> Entered<'_> {
+        Entered::new(self)
     }
 
     /// A child that `change` makes differ.
@@ -282,5 +291,54 @@ impl fmt::Debug for Cx {
         // Values may be secrets.
         let names: Vec<_> = self.metadata().iter().map(|(name, _)| name).collect();
         cx.field("metadata", &names).field("trace", &self.trace()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: TraceParent = TraceParent { trace_id: [1; 16], parent_id: [2; 8], flags: 1 };
+
+    /// The context of a call of tenant blue, made of `idle`.
+    fn of_blue(idle: Option<Cx>) -> Cx {
+        let mut metadata = Vec::new();
+        Metadata::encode(&[("tenant", "blue")], &mut metadata);
+        let peer = Arc::new(Peer { address: None, identity: Some("blue".to_owned()) });
+        let deadline = Some(Instant::now());
+        let metadata = well_formed(&metadata);
+        Cx::of_call(idle, Arrived { deadline, peer: &peer, metadata, trace: Some(TRACE) })
+    }
+
+    /// That of a call that says nothing of itself.
+    fn of_nobody(idle: Option<Cx>) -> Cx {
+        let (peer, metadata) = (Arc::default(), Metadata::default());
+        Cx::of_call(idle, Arrived { deadline: None, peer: &peer, metadata, trace: None })
+    }
+
+    #[test]
+    fn a_call_knows_nothing_of_the_one_whose_memory_it_has() {
+        let blue = of_blue(None);
+        blue.cancel();
+        let memory = blue.node().map(Arc::as_ptr);
+        let cx = of_nobody(Some(blue));
+        assert_eq!(cx.node().map(Arc::as_ptr), memory);
+        assert_eq!((cx.deadline(), cx.identity(), cx.trace()), (None, None, None));
+        assert!(cx.metadata().is_empty() && cx.outgoing().is_empty() && !cx.is_given_up());
+        assert_eq!(of_blue(Some(cx)).metadata().get("tenant"), Some("blue"));
+    }
+
+    #[test]
+    fn a_context_that_somebody_keeps_is_not_the_next_calls() {
+        let keeps: [fn(&Cx) -> Cx; 2] = [Cx::clone, Cx::child];
+        for keep in keeps {
+            let blue = of_blue(None);
+            let kept = keep(&blue);
+            let cx = of_nobody(Some(blue));
+            cx.cancel();
+            assert_eq!(kept.metadata().get("tenant"), Some("blue"));
+            assert_eq!((kept.identity(), kept.trace()), (Some("blue"), Some(TRACE)));
+            assert!(!kept.is_given_up());
+        }
     }
 }

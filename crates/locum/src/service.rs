@@ -62,8 +62,8 @@ pub trait Service: Send + Sync + 'static {
 
 /// A call that has come in.
 pub struct Incoming<'a> {
-    /// Its context.
-    pub cx: Cx,
+    /// Its context. A handler that goes by it keeps a clone.
+    pub cx: &'a Cx,
     /// Its argument.
     pub args: Body<'a>,
     /// The stream that comes with it.

@@ -65,6 +65,7 @@ fn handler(interface: &Interface, method: &Method) -> TokenStream {
     let (pattern, body) = (interface.pack(method), interface.body(method));
     let context = method.pass_context(&quote!(&#cx));
     let given = method.given();
+    let keep_context = method.context.is_some().then(|| quote!(let #cx = __call.cx.clone();));
     let items = method.stream.iter().map(|stream| {
         let ident = &stream.ident;
         quote!(let #ident = __call.items.typed();)
@@ -82,7 +83,8 @@ fn handler(interface: &Interface, method: &Method) -> TokenStream {
     quote! {{
         let #pattern: #body = __call.args.decode()?;
         #(#items)*
-        let (#cx, __responder) = (__call.cx, __call.responder);
+        #keep_context
+        let __responder = __call.responder;
         ::core::result::Result::Ok(::std::boxed::Box::pin(async move {
             let __result = #ident::#name(&*__service, #context #(#given),*).await;
             #answer;

@@ -14,7 +14,7 @@ pub(super) fn current() -> Cx {
     CURRENT.with_borrow(Cx::clone)
 }
 
-pub(super) async fn scope<F: Future>(cx: Cx, future: F) -> F::Output {
+pub(super) async fn scope<F: Future>(mut cx: Cx, future: F) -> F::Output {
     let mut future = pin!(future);
     // Set for the time of each poll: between them the thread is others'.
     poll_fn(|task| {
@@ -24,20 +24,21 @@ pub(super) async fn scope<F: Future>(cx: Cx, future: F) -> F::Output {
     .await
 }
 
-/// While it is there a context is the current one of its thread; then what was before is again, also
-/// when a panic passes.
-pub(crate) struct Entered {
-    before: Cx,
+/// While it is there a context is the current one of its thread, and what was before has its place; then
+/// they change back, also when a panic passes.
+pub(crate) struct Entered<'a> {
+    place: &'a mut Cx,
 }
 
-impl Entered {
-    pub(super) fn new(cx: Cx) -> Self {
-        Self { before: CURRENT.replace(cx) }
+impl<'a> Entered<'a> {
+    pub(super) fn new(place: &'a mut Cx) -> Self {
+        CURRENT.with_borrow_mut(|current| std::mem::swap(current, place));
+        Self { place }
     }
 }
 
-impl Drop for Entered {
+impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        CURRENT.set(std::mem::replace(&mut self.before, Cx::background()));
+        CURRENT.with_borrow_mut(|current| std::mem::swap(current, self.place));
     }
 }

@@ -45,14 +45,21 @@ pub(crate) struct Arrived<'a> {
 }
 
 impl Node {
-    pub(super) fn of_call(arrived: Arrived<'_>) -> Self {
-        let mut node = Self::default();
-        node.deadline = arrived.deadline;
-        node.peer = Some(Arc::clone(arrived.peer));
-        node.metadata = arrived.metadata.as_bytes().to_vec();
-        node.received = node.metadata.len();
-        node.trace = arrived.trace;
-        node
+    /// Makes it that of a call that has come in, whatever it was.
+    pub(super) fn reuse(&mut self, arrived: Arrived<'_>) {
+        let Self { parent, deadline, peer, metadata, received, trace, given_up, waiting } = self;
+        *parent = None;
+        *deadline = arrived.deadline;
+        // Most calls of a connection come from the same.
+        if !matches!(peer, Some(peer) if Arc::ptr_eq(peer, arrived.peer)) {
+            *peer = Some(Arc::clone(arrived.peer));
+        }
+        metadata.clear();
+        metadata.extend_from_slice(arrived.metadata.as_bytes());
+        *received = metadata.len();
+        *trace = arrived.trace;
+        *given_up.get_mut() = false;
+        waiting.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// With all that its parent has.

@@ -18,6 +18,7 @@ use self::call::Read;
 use super::core::Core;
 use super::limits::WhenFull;
 use super::outbox::{Outbox, Standing};
+use crate::Cx;
 use crate::cx::Peer;
 
 mod call;
@@ -42,6 +43,8 @@ struct Calls {
     /// When handlers polled in place have had their time, until the next batch.
     in_place_until: Instant,
     standing: Standing,
+    /// That of the last call that was done in place, whose memory the next may have.
+    idle_cx: Option<Cx>,
     /// Room for the next call that does not end in place.
     room: Option<OwnedSemaphorePermit>,
     /// Room that is waited for.
@@ -68,6 +71,7 @@ impl Session {
             now,
             in_place_until: now,
             standing: Standing::default(),
+            idle_cx: None,
             room: None,
             awaited: None,
             last: None,
@@ -146,8 +150,9 @@ impl Session {
         self.calls.is_left || self.calls.outbox.protocol() != Protocol::Native
     }
 
-    /// Gives back room that was taken for a next call, and waits for none.
+    /// Gives back what was kept for a next call, and waits for no room.
     pub(super) fn rest(&mut self) {
+        self.calls.idle_cx = None;
         self.calls.room = None;
         self.calls.awaited = None;
     }

@@ -61,7 +61,8 @@ impl Calls {
         };
         let Read { id, attempt, trace, metadata, args, .. } = read;
         let entry = core.directory.entry(at);
-        let cx = Cx::of_call(Arrived { deadline, peer: &self.peer, metadata, trace });
+        let arrived = Arrived { deadline, peer: &self.peer, metadata, trace };
+        let cx = Cx::of_call(self.idle_cx.take(), arrived);
         let bytes = args.bytes.len();
         let (key, standing) = self.outbox.open(id, at, bytes, flow.clone());
         self.standing = standing;
@@ -69,7 +70,7 @@ impl Calls {
         let items = Inlet::new(flow.clone().map(|flow| Line::new(&self.outbox, key, flow)));
         let told = core.guard.as_ref().map(|_| Arc::<Told>::default());
         let responder = Responder::new(Arc::clone(&self.outbox), key, told.clone(), flow);
-        let incoming = Incoming { cx: cx.clone(), args, items, responder };
+        let incoming = Incoming { cx: &cx, args, items, responder };
         self.outbox.beginning(key);
         let begun = catch_unwind(AssertUnwindSafe(|| entry.service.call(entry.index, incoming)));
         self.outbox.begun();
@@ -173,6 +174,7 @@ impl Calls {
             return Some(call);
         }
         handling::dispose(call.handler, core);
+        self.idle_cx = Some(call.cx);
         let before = std::mem::replace(&mut self.now, Instant::now());
         entry.calls.time(self.now.saturating_duration_since(before));
         None
