@@ -1,6 +1,6 @@
 //! net/rpc over gob.
 
-use locum_wire::rpc::{Answer, Body, Form, Protocol, Request};
+use locum_wire::rpc::{Answer, Body, Call, Form, Protocol, Request};
 
 use crate::stream::calls;
 
@@ -11,7 +11,7 @@ pub fn netrpc(bytes: &[u8]) {
 
 fn request(request: &Request<'_>) -> String {
     match request {
-        Request::Call { id, method, args, .. } => format!("{id:?} {method} {}", body(args)),
+        Request::Call(Call { id, method, args, .. }) => format!("{id:?} {method} {}", body(args)),
         other => format!("{other:?}"),
     }
 }

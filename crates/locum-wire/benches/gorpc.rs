@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use locum_wire::rpc::{
-    Answer, Answers, CallHead, Calls, Limits, Metadata, Protocol, Replies, Request, Requests, Shape,
+    Answer, Answers, Call, CallHead, Calls, Limits, Metadata, Protocol, Replies, Request, Requests,
+    Shape,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +55,7 @@ fn call(c: &mut Criterion, name: &str, protocol: Protocol) {
     group.bench_function("read_call", |b| {
         b.iter(|| {
             let request = requests.next(black_box(&call), &mut 0).unwrap();
-            let Some(Request::Call { args, .. }) = request else { panic!("a call") };
+            let Some(Request::Call(Call { args, .. })) = request else { panic!("a call") };
             args.decode::<Args>().unwrap().a
         });
     });
@@ -62,7 +63,9 @@ fn call(c: &mut Criterion, name: &str, protocol: Protocol) {
         b.iter(|| requests.next(black_box(&call), &mut 0).unwrap().is_some());
     });
 
-    let Ok(Some(Request::Call { id, .. })) = requests.next(&call, &mut 0) else { panic!("a call") };
+    let Ok(Some(Request::Call(Call { id, .. }))) = requests.next(&call, &mut 0) else {
+        panic!("a call")
+    };
     let mut replies = Replies::new(protocol);
     out.clear();
     replies.ok(&mut out, &id, "Arith.Multiply", &REPLY, &56i64).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use locum_wire::native::{Answers, Calls, Replies, Requests};
-use locum_wire::rpc::{Answer, CallHead, CallId, Limits, Metadata, Request};
+use locum_wire::rpc::{Answer, Call, CallHead, CallId, Limits, Metadata, Request};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -42,7 +42,7 @@ fn native(c: &mut Criterion) {
     c.bench_function("read_call", |b| {
         b.iter(|| {
             let request = requests.next(black_box(&call), &mut 0).unwrap();
-            let Some(Request::Call { args, .. }) = request else { panic!("a call") };
+            let Some(Request::Call(Call { args, .. })) = request else { panic!("a call") };
             args.decode::<Args>().unwrap().a
         });
     });

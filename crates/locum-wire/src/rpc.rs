@@ -21,7 +21,7 @@ mod trace;
 pub use body::{Body, DecodeError, EncodeError, Form, OwnedBody};
 pub use client::{Answers, Calls};
 pub use failure::{Class, Failure, Refusal, write_retry_after};
-pub use message::{Answer, CallHead, CallId, Fatal, Request};
+pub use message::{Answer, Call, CallHead, CallId, Fatal, Request};
 pub use metadata::Metadata;
 pub use server::{Replies, Requests};
 pub use shape::Shape;

@@ -10,7 +10,7 @@ use locum_policy::Cause;
 use locum_wire::gob::TypeId;
 use locum_wire::netrpc::CANCEL;
 use locum_wire::rpc::{
-    CallId, Class, Failure, Limits, OwnedBody, Protocol, Replies, Request, Shape,
+    self, CallId, Class, Failure, Limits, OwnedBody, Protocol, Replies, Request, Shape,
 };
 use rustc_hash::FxHashMap;
 
@@ -51,7 +51,9 @@ impl Session<'_> {
     /// A call, if `request` is one; anything else is dealt with.
     pub(super) fn take(&self, request: Request<'_>) -> Option<(Call, CallId)> {
         match request {
-            Request::Call { id, method, timeout, attempt, trace, metadata, args, streams } => {
+            Request::Call(call) => {
+                let rpc::Call { id, method, timeout, attempt, trace, metadata, args, streams } =
+                    call;
                 if streams {
                     let text = "locum: streams are not passed on";
                     self.fail(&id, method, &Failure::new(Class::BadArguments, text));

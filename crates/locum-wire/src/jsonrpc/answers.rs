@@ -83,7 +83,7 @@ fn answer(object: &str) -> Option<Answer<'_>> {
     }
     let id = id?;
     Some(match (error, result) {
-        (Some(error), _) => Answer::Failure { id, failure: error_object::read(error) },
+        (Some(error), _) => Answer::Failure { id, failure: Box::new(error_object::read(error)) },
         (None, Some(result)) => {
             Answer::Reply { id, body: Body { bytes: result.as_bytes(), form: Form::Json } }
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::call::Call;
 use super::envelope::Parts;
 use super::scan::{Invalid, Scanner, length, white};
-use crate::rpc::{CallId, Fatal, Limits, Metadata, Protocol, Request};
+use crate::rpc::{self, CallId, Fatal, Limits, Metadata, Protocol, Request};
 
 /// Reads a stream of requests, 1.0 and 2.0 as they come.
 #[derive(Debug)]
@@ -93,8 +93,8 @@ impl Requests {
             }
         };
         Ok(Some(match call.args {
-            Err(failure) => Request::Malformed { id: call.id, method, failure },
-            Ok(args) => Request::Call {
+            Err(failure) => Request::Malformed { id: call.id, method, failure: Box::new(failure) },
+            Ok(args) => Request::Call(rpc::Call {
                 id: call.id,
                 method,
                 timeout: None,
@@ -103,7 +103,7 @@ impl Requests {
                 metadata: Metadata::default(),
                 args,
                 streams: false,
-            },
+            }),
         }))
     }
 

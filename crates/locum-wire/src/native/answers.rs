@@ -40,7 +40,8 @@ impl Answers {
                 fields.number().map(|id| Answer::Reply { id, body: body(json, fields.rest()) })
             }
             (Kind::ERROR, None) => fields.number().and_then(|id| {
-                failure::read(fields).map(|failure| Answer::Failure { id, failure })
+                let failure = failure::read(fields).map(Box::new);
+                failure.map(|failure| Answer::Failure { id, failure })
             }),
             (Kind::ITEM, None) => item(fields, json).map(|(id, item)| Answer::Item { id, item }),
             (Kind::OPEN, None) => lone_number(fields).map(|id| Answer::Open { id }),

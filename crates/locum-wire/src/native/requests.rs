@@ -7,7 +7,7 @@ use super::calls::flag;
 use super::field::{Fields, Malformed};
 use super::frame::{Frame, Frames, Kind};
 use super::methods::Names;
-use crate::rpc::{CallId, Failure, Fatal, Limits, Metadata, Request, TraceParent};
+use crate::rpc::{Call, CallId, Failure, Fatal, Limits, Metadata, Request, TraceParent};
 
 /// Reads what a client sends.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ fn call<'a>(methods: &'a mut Names, frame: Frame<'a>) -> Result<Option<Request<'
     let metadata = if has(flag::METADATA) { metadata(&mut fields)? } else { Metadata::default() };
     let args = body(json, fields.rest());
     let streams = has(flag::STREAMS);
-    Ok(Some(Request::Call { id, method, timeout, attempt, trace, metadata, args, streams }))
+    Ok(Some(Request::Call(Call { id, method, timeout, attempt, trace, metadata, args, streams })))
 }
 
 /// A call over the limit. Its name may be the one that later calls go by.
@@ -79,7 +79,7 @@ fn refused<'a>(
     let Frame { json, mut fields, .. } = frame;
     let (_, id) = begin(&mut fields, json)?;
     let method = methods.take(&mut fields)?;
-    Ok(Request::Malformed { id, method, failure: Failure::bad_arguments(text) })
+    Ok(Request::Malformed { id, method, failure: Box::new(Failure::bad_arguments(text)) })
 }
 
 fn begin(fields: &mut Fields<'_>, json: bool) -> Result<(u8, CallId), Malformed> {

@@ -57,7 +57,7 @@ impl Answers {
                 self.begun = Some(Begun { id, error });
                 return Ok(None);
             }
-            _ if !error.is_empty() => Answer::Failure { id, failure: failure(error) },
+            _ if !error.is_empty() => Answer::Failure { id, failure: Box::new(failure(error)) },
             Err(StreamError::Malformed(error)) => Answer::Unreadable { id, error },
             Ok(Some(raw)) => {
                 let form = Form::Gob { types: raw.types, id: raw.id };

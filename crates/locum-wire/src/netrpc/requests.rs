@@ -3,7 +3,7 @@
 use super::header::Reader;
 use super::{CANCEL, CancelArgs};
 use crate::gob::{Stream, StreamError};
-use crate::rpc::{Body, CallId, Failure, Fatal, Form, Limits, Metadata, Request};
+use crate::rpc::{Body, Call, CallId, Failure, Fatal, Form, Limits, Metadata, Request};
 
 /// Reads a stream of requests.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Requests {
             Err(StreamError::Fatal(fatal)) => return Err(fatal),
             Err(StreamError::Malformed(error)) => {
                 self.call = None;
-                let failure = Failure::bad_arguments(error.0);
+                let failure = Box::new(Failure::bad_arguments(error.0));
                 return Ok(Some(Request::Malformed { id, method: &self.method, failure }));
             }
         };
@@ -67,12 +67,12 @@ impl Requests {
             return Ok(Some(match args.decode() {
                 Ok(CancelArgs { seq }) => Request::Cancel { id: seq, answer: Some(id) },
                 Err(error) => {
-                    let failure = Failure::bad_arguments(error.0);
+                    let failure = Box::new(Failure::bad_arguments(error.0));
                     Request::Malformed { id, method: &self.method, failure }
                 }
             }));
         }
-        Ok(Some(Request::Call {
+        Ok(Some(Request::Call(Call {
             id,
             method: &self.method,
             timeout: None,
@@ -81,7 +81,7 @@ impl Requests {
             metadata: Metadata::default(),
             args,
             streams: false,
-        }))
+        })))
     }
 
     /// How many bytes the input has to have before another [`next`](Self::next) is worth while.

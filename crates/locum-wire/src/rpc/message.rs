@@ -28,24 +28,7 @@ pub struct CallHead<'a> {
 #[derive(Debug)]
 pub enum Request<'a> {
     /// A call.
-    Call {
-        /// What its answer has to name.
-        id: CallId,
-        /// `Service.Method`, as it came.
-        method: &'a str,
-        /// How long the client waits.
-        timeout: Option<Duration>,
-        /// From 1.
-        attempt: u32,
-        /// The trace that it belongs to.
-        trace: Option<TraceParent>,
-        /// Names and values.
-        metadata: Metadata<'a>,
-        /// The argument.
-        args: Body<'a>,
-        /// Whether items follow.
-        streams: bool,
-    },
+    Call(Call<'a>),
     /// A call that is answered with `failure`: its method or its argument could not be read. The
     /// connection goes on.
     Malformed {
@@ -53,8 +36,8 @@ pub enum Request<'a> {
         id: CallId,
         /// As it came.
         method: &'a str,
-        /// The answer.
-        failure: Failure<'a>,
+        /// The answer, in a box: it would be the largest part of every request.
+        failure: Box<Failure<'a>>,
     },
     /// The next `calls` requests are a batch, whose answers leave together.
     Batch {
@@ -95,6 +78,27 @@ pub enum Request<'a> {
     GoAway,
 }
 
+/// A call, as a server reads it.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// What its answer has to name.
+    pub id: CallId,
+    /// `Service.Method`, as it came.
+    pub method: &'a str,
+    /// How long the client waits.
+    pub timeout: Option<Duration>,
+    /// From 1.
+    pub attempt: u32,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceParent>,
+    /// Names and values.
+    pub metadata: Metadata<'a>,
+    /// The argument.
+    pub args: Body<'a>,
+    /// Whether items follow.
+    pub streams: bool,
+}
+
 /// What names a call in its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallId {
@@ -127,8 +131,8 @@ pub enum Answer<'a> {
     Failure {
         /// The call's.
         id: u64,
-        /// How.
-        failure: Failure<'a>,
+        /// How, in a box: it would be the largest part of every answer.
+        failure: Box<Failure<'a>>,
     },
     /// The answer to a call that cannot be read. The connection goes on.
     Unreadable {

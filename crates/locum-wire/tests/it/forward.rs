@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use locum_wire::gob::{Described, Field, Type, TypeId, Types};
 use locum_wire::rpc::{
-    Answer, Answers, Body, CallHead, CallId, Calls, EncodeError, Failure, Form, Limits, Metadata,
-    OwnedBody, Protocol, Replies, Request, Requests, Shape,
+    Answer, Answers, Body, Call, CallHead, CallId, Calls, EncodeError, Failure, Form, Limits,
+    Metadata, OwnedBody, Protocol, Replies, Request, Requests, Shape,
 };
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +39,9 @@ fn head(id: u64) -> CallHead<'static> {
 fn call(protocol: Protocol, input: &[u8]) -> (CallId, OwnedBody) {
     let mut requests = Requests::new(protocol, &Limits::default());
     match requests.next(input, &mut 0) {
-        Ok(Some(Request::Call { id, method: "Arith.Add", args, .. })) => (id, args.to_owned()),
+        Ok(Some(Request::Call(Call { id, method: "Arith.Add", args, .. }))) => {
+            (id, args.to_owned())
+        }
         other => panic!("{protocol:?}: {other:?}"),
     }
 }

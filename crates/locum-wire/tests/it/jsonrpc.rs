@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use locum_wire::jsonrpc::{Answers, Calls, MOST_IN_BATCH, Replies, Requests};
 use locum_wire::rpc::{
-    Answer, Body, CallHead, CallId, Class, DecodeError, Failure, Fatal, Form, Limits, Metadata,
-    Protocol, Refusal, Request,
+    Answer, Body, Call, CallHead, CallId, Class, DecodeError, Failure, Fatal, Form, Limits,
+    Metadata, Protocol, Refusal, Request,
 };
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ fn serve_with(mut requests: Requests, input: &[u8]) -> (String, Option<Fatal>) {
             Ok(Some(Request::Malformed { id, failure, .. })) => {
                 replies.failure(&mut out, &id, &failure)
             }
-            Ok(Some(Request::Call { id, method, args, .. })) => {
+            Ok(Some(Request::Call(Call { id, method, args, .. }))) => {
                 answer(&mut replies, &mut out, &id, method, &args);
             }
             Ok(Some(other)) => panic!("{other:?}"),
@@ -435,7 +435,7 @@ fn what_is_answered_is_read() {
                 Protocol::Json2 => failure.clone(),
                 _ => Failure::of_text(failure.text.clone()),
             };
-            assert_eq!(read, expected);
+            assert_eq!(*read, expected);
             assert_eq!(taken, out.len() - 1);
         }
     }

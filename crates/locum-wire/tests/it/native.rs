@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use locum_wire::native::{Answers, Calls, Replies, Requests};
 use locum_wire::rpc::{
-    Answer, CallHead, CallId, Class, Failure, Fatal, Form, Limits, Metadata, Protocol, Request,
-    TraceParent,
+    Answer, Call, CallHead, CallId, Class, Failure, Fatal, Form, Limits, Metadata, Protocol,
+    Request, TraceParent,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -351,14 +351,14 @@ proptest! {
         let mut taken = 0;
         for _ in 0..2 {
             let request = reader.next(&bytes[taken..], &mut taken).unwrap();
-            let Some(Request::Call { id: read, args: body, .. }) = &request else { panic!("{request:?}") };
+            let Some(Request::Call(Call { id: read, args: body, .. })) = &request else { panic!("{request:?}") };
             prop_assert_eq!(read, &if json { CallId::NumberInJson(id) } else { CallId::Number(id) });
             let read = match body.form {
                 Form::Json => serde_json::from_slice::<String>(body.bytes).unwrap(),
                 _ => body.decode().unwrap(),
             };
             prop_assert_eq!(read, &*args);
-            let Some(Request::Call { method, timeout, attempt, trace, metadata, streams, .. }) = request
+            let Some(Request::Call(Call { method, timeout, attempt, trace, metadata, streams, .. })) = request
             else { unreachable!() };
             let same = CallHead { id, method, timeout, attempt, trace, metadata, streams };
             prop_assert_eq!(format!("{same:?}"), format!("{head:?}"));
@@ -386,7 +386,7 @@ proptest! {
         replies.failure(&mut bytes, &CallId::Number(7), &failure);
         let mut taken = 0;
         match Answers::new(&Limits::default()).next(&bytes, &mut taken).unwrap() {
-            Some(Answer::Failure { id: 7, failure: read }) => prop_assert_eq!(read, failure),
+            Some(Answer::Failure { id: 7, failure: read }) => prop_assert_eq!(*read, failure),
             other => panic!("{other:?}"),
         }
         let whole = answers([&bytes[..]], &Limits::default());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use locum_wire::native::{Answers, Calls, Replies, Requests};
 use locum_wire::rpc::{
-    Answer, Body, CallHead, CallId, Class, Failure, Form, Limits, Metadata, Refusal, Request,
+    Answer, Body, Call, CallHead, CallId, Class, Failure, Form, Limits, Metadata, Refusal, Request,
     TraceParent,
 };
 use serde::de::DeserializeOwned;
@@ -130,7 +130,16 @@ fn a_server_reads_what_the_page_shows() {
     let (mut taken, mut seen) = (0, Vec::new());
     while let Some(request) = requests.next(&input[taken..], &mut taken).unwrap() {
         seen.push(match request {
-            Request::Call { id, method, timeout, attempt, trace, metadata, args, streams } => {
+            Request::Call(Call {
+                id,
+                method,
+                timeout,
+                attempt,
+                trace,
+                metadata,
+                args,
+                streams,
+            }) => {
                 let Args { a, b } = value(args);
                 let metadata = metadata.iter().collect::<Vec<_>>();
                 let trace = trace.map(|trace: TraceParent| trace.to_string());
@@ -186,8 +195,8 @@ fn a_client_reads_what_the_page_shows() {
     while let Some(answer) = answers.next(&input[taken..], &mut taken).unwrap() {
         seen.push(match answer {
             Answer::Reply { id, body } => format!("reply {id} {}", value::<i64>(body)),
-            Answer::Failure { id: 1, failure } if failure == divide_by_zero() => "app".to_owned(),
-            Answer::Failure { id: 3, failure } if failure == too_much() => "refusal".to_owned(),
+            Answer::Failure { id: 1, failure } if *failure == divide_by_zero() => "app".to_owned(),
+            Answer::Failure { id: 3, failure } if *failure == too_much() => "refusal".to_owned(),
             Answer::Item { id, item } => format!("item {id} {}", value::<i32>(item)),
             Answer::Ping(TOKEN) => "ping".to_owned(),
             Answer::Pong(TOKEN) => "pong".to_owned(),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use locum_wire::netrpc::{Answers, CANCEL, Calls, Replies, Requests, split};
 use locum_wire::rpc::{
-    Answer, Body, CallHead, CallId, Class, Failure, Fatal, Limits, Metadata, Refusal, Request,
-    Shape,
+    Answer, Body, Call, CallHead, CallId, Class, Failure, Fatal, Limits, Metadata, Refusal,
+    Request, Shape,
 };
 use serde::{Deserialize, Serialize};
 
@@ -120,9 +120,9 @@ fn calls_are_written_as_go_writes_them() {
 fn calls_of_go_are_read() {
     let input = bytes(&[REQUEST, ADD_0, ARGS_TYPE, ARGS_7_8].concat());
     let (calls, fatal) = requests(&input, &Limits::default(), |request| match request {
-        Request::Call { id, method, args, attempt: 1, timeout: None, streams: false, .. } => {
-            (id, method.to_owned(), args.decode::<Args>().unwrap())
-        }
+        Request::Call(Call {
+            id, method, args, attempt: 1, timeout: None, streams: false, ..
+        }) => (id, method.to_owned(), args.decode::<Args>().unwrap()),
         other => panic!("{other:?}"),
     });
     assert_eq!(calls, [(CallId::Number(0), "Arith.Add".to_owned(), Args { a: 7, b: 8 })]);
@@ -196,7 +196,7 @@ fn conversations_of_real_gos_are_read() {
         let Line { of, hex, values } = serde_json::from_str(line).unwrap();
         let (told, fatal) = match of.as_str() {
             "requests" => requests(&bytes(&hex), &Limits::default(), |request| match request {
-                Request::Call { id: CallId::Number(seq), method, args, .. } => {
+                Request::Call(Call { id: CallId::Number(seq), method, args, .. }) => {
                     [serde_json::json!({ "ServiceMethod": method, "Seq": seq }), shown(&args)]
                 }
                 other => panic!("{other:?}"),
@@ -264,7 +264,7 @@ fn what_is_wrong_with_an_argument_is_told_and_the_stream_goes_on() {
     // The second field is none of Args; then comes a good call.
     let input = [REQUEST, ADD_0, ARGS_TYPE, "07 ff84 01 0e 05 10 00", ADD_0, ARGS_7_8].concat();
     let (read, fatal) = requests(&bytes(&input), &Limits::default(), |request| match request {
-        Request::Call { args, .. } => args.decode::<Args>().map_err(|error| error.0),
+        Request::Call(Call { args, .. }) => args.decode::<Args>().map_err(|error| error.0),
         other => panic!("{other:?}"),
     });
     assert_eq!(fatal, None);
@@ -276,7 +276,7 @@ fn what_is_wrong_with_an_argument_is_told_and_the_stream_goes_on() {
         format!(r#"{REQUEST} 13 ff82 01 0e "{CANCEL}" 00  04 0c 00 01 "x" {ADD_0} 03 04 00 02"#);
     let (read, fatal) = requests(&bytes(&input), &Limits::default(), |request| match request {
         Request::Malformed { id, method, failure } => Some((id, method.to_owned(), failure.class)),
-        Request::Call { .. } => None,
+        Request::Call(_) => None,
         other => panic!("{other:?}"),
     });
     assert_eq!(read, [Some((CallId::Number(0), CANCEL.to_owned(), Class::BadArguments)), None]);
@@ -310,7 +310,7 @@ fn a_header_of_other_types_is_read_as_go_would() {
     let call = r#"0c ff82 01 05 01 03 "A.B" 01 02 00"#;
     let (read, fatal) =
         requests(&bytes(&[header, call, "03 04 00 06"].concat()), &Limits::default(), |it| {
-            let Request::Call { id, method, .. } = it else { panic!("{it:?}") };
+            let Request::Call(Call { id, method, .. }) = it else { panic!("{it:?}") };
             (id, method.to_owned())
         });
     assert_eq!(fatal, None);
@@ -321,7 +321,7 @@ fn a_header_of_other_types_is_read_as_go_would() {
 fn a_method_that_is_no_text_is_still_a_method() {
     let input = [REQUEST, "08 ff82 01 03 41 ff 42 00", "03 04 00 06"].concat();
     let (read, _) = requests(&bytes(&input), &Limits::default(), |it| {
-        let Request::Call { method, .. } = it else { panic!("{it:?}") };
+        let Request::Call(Call { method, .. }) = it else { panic!("{it:?}") };
         method.to_owned()
     });
     assert_eq!(read, ["A\u{fffd}B"]);
@@ -417,7 +417,7 @@ fn a_stream_means_the_same_however_it_is_cut() {
         if requests.needs() > buffer.len() {
             assert!(requests.next(&buffer, &mut taken).unwrap().is_none(), "it said it needs more");
         } else if let Some(request) = requests.next(&buffer, &mut taken).unwrap() {
-            let Request::Call { args, method: "Arith.Add", .. } = request else { panic!() };
+            let Request::Call(Call { args, method: "Arith.Add", .. }) = request else { panic!() };
             assert_eq!(args.decode(), Ok(Args { a: 7, b: 8 }));
             read += 1;
         }

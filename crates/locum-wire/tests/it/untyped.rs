@@ -1,8 +1,8 @@
 //! Calls by who does not know the types: JSON in, JSON out, on every protocol.
 
 use locum_wire::rpc::{
-    Answer, Answers, Body, CallHead, Calls, Form, Limits, Metadata, Protocol, Replies, Request,
-    Requests, Shape,
+    Answer, Answers, Body, Call, CallHead, Calls, Form, Limits, Metadata, Protocol, Replies,
+    Request, Requests, Shape,
 };
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,8 @@ fn a_typed_server_understands_and_is_understood() {
         Calls::new(protocol).call_json(&mut call, &head(), r#" {"A": 7, "B": 1.5} "#).unwrap();
 
         let mut requests = Requests::new(protocol, &limits);
-        let Ok(Some(Request::Call { id, method, args, .. })) = requests.next(&call, &mut 0) else {
+        let Ok(Some(Request::Call(Call { id, method, args, .. }))) = requests.next(&call, &mut 0)
+        else {
             panic!("{protocol:?}");
         };
         assert_eq!(method, "Arith.Add");

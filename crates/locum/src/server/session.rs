@@ -14,7 +14,6 @@ use locum_wire::rpc::{CallId, Failure, Fatal, Protocol, Request, Requests, Shape
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use self::call::Read;
 use super::core::Core;
 use super::limits::WhenFull;
 use super::outbox::{Outbox, Standing};
@@ -217,10 +216,7 @@ impl Calls {
 
     fn handle(&mut self, core: &Arc<Core>, request: Request<'_>) {
         match request {
-            Request::Call { id, method, timeout, attempt, trace, metadata, args, streams } => {
-                let call = Read { id, method, timeout, attempt, trace, metadata, args, streams };
-                self.call(core, call);
-            }
+            Request::Call(call) => self.call(core, call),
             Request::Malformed { id, method, failure } => self.refuse(&id, method, &failure),
             Request::Batch { calls } => self.outbox.write(|replies, _| replies.batch(calls)),
             Request::Cancel { id, answer } => {

@@ -3,9 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::Duration;
 
-use locum_wire::rpc::{Body, CallId, Failure, Metadata, Protocol, Refusal, TraceParent};
+use locum_wire::rpc::{self, CallId, Failure, Metadata, Protocol, Refusal};
 use tokio::time::Instant;
 
 use super::Calls;
@@ -22,18 +21,6 @@ use crate::server::outbox::Key;
 use crate::server::responder::{PANICKED, Responder, Told};
 use crate::service::{Handler, Incoming};
 use crate::stream::{self, Flow, Inlet};
-
-/// A call as it was read.
-pub(super) struct Read<'a> {
-    pub(super) id: CallId,
-    pub(super) method: &'a str,
-    pub(super) timeout: Option<Duration>,
-    pub(super) attempt: u32,
-    pub(super) trace: Option<TraceParent>,
-    pub(super) metadata: Metadata<'a>,
-    pub(super) args: Body<'a>,
-    pub(super) streams: bool,
-}
 
 /// A call that may be begun.
 struct Admitted {
@@ -54,12 +41,12 @@ struct Begun {
 
 impl Calls {
     /// Begins a call, and sees it through if it is done at once.
-    pub(super) fn call(&mut self, core: &Arc<Core>, read: Read<'_>) {
+    pub(super) fn call(&mut self, core: &Arc<Core>, read: rpc::Call<'_>) {
         let Admitted { at, deadline, flow } = match self.admit(core, &read) {
             Ok(admitted) => admitted,
             Err(failure) => return self.refuse(&read.id, read.method, &failure),
         };
-        let Read { id, attempt, trace, metadata, args, .. } = read;
+        let rpc::Call { id, attempt, trace, metadata, args, .. } = read;
         let entry = core.directory.entry(at);
         let arrived = Arrived { deadline, peer: &self.peer, metadata, trace };
         let cx = Cx::of_call(self.idle_cx.take(), arrived);
@@ -105,7 +92,11 @@ impl Calls {
     /// # Errors
     ///
     /// What its caller is told.
-    fn admit(&mut self, core: &Core, read: &Read<'_>) -> Result<Admitted, Box<Failure<'static>>> {
+    fn admit(
+        &mut self,
+        core: &Core,
+        read: &rpc::Call<'_>,
+    ) -> Result<Admitted, Box<Failure<'static>>> {
         let method = read.method;
         let Some(at) = core.directory.find(method) else {
             return Err(core.directory.unknown(method).into());

@@ -9,7 +9,7 @@ use locum::channel::Builder;
 use locum::service::Method;
 use locum::transport::{Io, Stream};
 use locum_wire::rpc::{
-    CallId, Failure, Limits, Protocol, Replies, Request, Requests, Shape, TraceParent,
+    self, CallId, Failure, Limits, Protocol, Replies, Request, Requests, Shape, TraceParent,
 };
 use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -156,7 +156,16 @@ impl Peer {
             let mut taken = 0;
             let request = self.requests.next(&self.input, &mut taken).expect("well-formed");
             let asked = request.map(|request| match request {
-                Request::Call { id, method, timeout, attempt, trace, metadata, args, .. } => {
+                Request::Call(rpc::Call {
+                    id,
+                    method,
+                    timeout,
+                    attempt,
+                    trace,
+                    metadata,
+                    args,
+                    ..
+                }) => {
                     let CallId::Number(id) = id else { panic!("no number: {id:?}") };
                     let text = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
                     Asked::Call(Call {
