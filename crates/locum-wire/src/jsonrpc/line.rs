@@ -16,12 +16,24 @@ pub(crate) fn line<'a>(json: &'a [u8], limits: &Limits) -> Result<Cow<'a, str>, 
         return Err(DecodeError("jsonrpc: request body missing params".to_owned()));
     }
     // A request that is in no batch may have an argument that is one level deeper than the limit.
-    let value = whole(json, limits.nesting.saturating_add(1)).map_err(|invalid| match invalid {
-        Invalid::Syntax => DecodeError("json: not one JSON value".to_owned()),
+    let value = whole(json, limits.nesting.saturating_add(1));
+    let value = value.map_err(|(invalid, at)| match invalid {
+        Invalid::Syntax => unexpected(json, at),
         Invalid::Deep => DecodeError("json: nested too deep".to_owned()),
     })?;
     let value = str::from_utf8(value).map_err(|_| DecodeError("json: invalid UTF-8".to_owned()))?;
     Ok(unbroken(value))
+}
+
+/// What stands at this place of `json` is out of place, or missing.
+fn unexpected(json: &[u8], at: usize) -> DecodeError {
+    let rest = json.get(at..).unwrap_or_default();
+    let found = rest.utf8_chunks().next();
+    DecodeError(match found.map(|chunk| chunk.valid().chars().next()) {
+        Some(Some(found)) => format!("json: unexpected {found:?} at byte {at}"),
+        Some(None) => format!("json: invalid UTF-8 at byte {at}"),
+        None => "json: unexpected end".to_owned(),
+    })
 }
 
 /// `json`, which is well-formed, with spaces for its line breaks.
@@ -63,5 +75,21 @@ mod tests {
             assert!(lined(json).is_err(), "{json:?}");
         }
         assert!(line(b"\"\xff\"", &Limits::default()).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let cases: [(&[u8], &str); 7] = [
+            (b" {\"a\":", "json: unexpected end"),
+            (b"{\"A\":7,}", "json: unexpected '}' at byte 7"),
+            (b" 1 2", "json: unexpected '2' at byte 3"),
+            (b"A=7&B=8", "json: unexpected 'A' at byte 0"),
+            (b"-", "json: unexpected end"),
+            ("[ä]".as_bytes(), "json: unexpected 'ä' at byte 1"),
+            (b"[\xff]", "json: invalid UTF-8 at byte 1"),
+        ];
+        for (json, error) in cases {
+            assert_eq!(line(json, &Limits::default()), Err(DecodeError(error.to_owned())));
+        }
     }
 }

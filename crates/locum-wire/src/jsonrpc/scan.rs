@@ -206,17 +206,23 @@ pub(super) fn white(input: &[u8]) -> usize {
     input.iter().take_while(|it| matches!(it, b' ' | b'\t' | b'\n' | b'\r')).count()
 }
 
-/// The value that `input` is, without the white space around it; nothing else may be there.
-pub(super) fn whole(input: &[u8], nesting: usize) -> Result<&[u8], Invalid> {
-    let input = input.get(white(input)..).unwrap_or_default();
+/// The value that `input` is, without the white space around it; nothing else may be there. What is wrong is
+/// told with its place.
+pub(super) fn whole(input: &[u8], nesting: usize) -> Result<&[u8], (Invalid, usize)> {
+    let start = white(input);
+    let value = input.get(start..).unwrap_or_default();
     let mut scanner = Scanner::new(nesting);
-    let end = match scanner.end(input)? {
-        Some(end) => end,
-        None if scanner.is_number() => input.len(),
-        None => return Err(Invalid::Syntax),
+    let end = match scanner.end(value) {
+        Ok(Some(end)) => end,
+        Ok(None) if scanner.is_number() => value.len(),
+        Ok(None) => return Err((Invalid::Syntax, input.len())),
+        Err(invalid) => return Err((invalid, start + scanner.scanned())),
     };
-    let (value, behind) = input.split_at_checked(end).ok_or(Invalid::Syntax)?;
-    if white(behind) == behind.len() { Ok(value) } else { Err(Invalid::Syntax) }
+    let (value, behind) = value.split_at_checked(end).ok_or((Invalid::Syntax, input.len()))?;
+    match white(behind) {
+        space if space == behind.len() => Ok(value),
+        space => Err((Invalid::Syntax, start + end + space)),
+    }
 }
 
 /// The length of the value that `input` begins with, where it is known to be well-formed. `None`: it begins
