@@ -33,6 +33,7 @@ pub(crate) fn line(
         "method": text(caller.request.method()),
         "host": caller.request.host().map(text),
         "path": text(caller.request.path()),
+        "call": Some(&**record.call.borrow()).filter(|call| !call.is_empty()),
         "status": ended.status,
         "outcome": ended.outcome,
         "reason": ended.reason,

@@ -27,6 +27,8 @@ pub(crate) struct Record {
     number: Cell<u64>,
     pub(crate) attempts: RefCell<Vec<AttemptRecord>>,
     pub(crate) decisions: RefCell<Vec<Decision>>,
+    /// The remote call that a request of HTTP is made as, if it is.
+    pub(crate) call: RefCell<String>,
     /// The route's policy, known again by where its name lies: names of policies are looked up only
     /// for the others.
     policy: Cell<(usize, Label)>,
@@ -131,6 +133,7 @@ impl Record {
         self.started.set(started);
         self.attempts.get_mut().clear();
         self.decisions.get_mut().clear();
+        self.call.get_mut().clear();
     }
 
     pub(crate) fn started(&self) -> Time {

@@ -101,7 +101,7 @@ impl Refusal {
 
     /// The method is none of `allowed`.
     pub(crate) fn method(allowed: &'static str) -> Self {
-        let detail = format!("this is answered to {allowed} only");
+        let detail = format!("this path takes {allowed} only");
         let refusal = Self::new(405, "method", "http_request_error", detail);
         Self { instead: Some(("Allow", allowed.into())), ..refusal }
     }

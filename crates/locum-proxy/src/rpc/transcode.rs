@@ -57,6 +57,7 @@ async fn make(
     worker: &Worker,
     record: &Record,
 ) -> Ended {
+    record.call.borrow_mut().push_str(&method);
     let args = match argument::read(caller, route).await {
         Ok(args) => args,
         Err(refusal) => return refuse_if_there(caller, refusal, worker).await,
@@ -82,6 +83,9 @@ async fn make(
     let Some(Done { reply, falls_back, cause, held }) = caller.attends(performing).await else {
         return Ended::gone();
     };
+    if let Reply::Ok(body) = &reply {
+        choice.upstream.methods.learn(&call.method, &call.args.as_body(), &body.as_body());
+    }
     let ended = match choice.policy.fallback().filter(|_| falls_back) {
         Some(settings) => match why(reply) {
             Some(why) => fallback::answer(caller, settings, &why, route, worker).await,
