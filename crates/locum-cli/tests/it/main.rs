@@ -26,3 +26,4 @@ mod streaming;
 mod three_ways;
 mod throttling;
 mod tls;
+mod transcoding;
