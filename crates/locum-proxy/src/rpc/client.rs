@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, Stream as _};
@@ -48,6 +48,7 @@ pub(crate) async fn serve(client: &mut Client, protocol: Protocol, worker: &Work
         out: RefCell::default(),
         cancels: RefCell::default(),
         held: Cell::new(0),
+        gone: Cell::new(false),
         learned: RefCell::default(),
     };
     let mut calls = FuturesUnordered::new();
@@ -85,6 +86,13 @@ pub(crate) async fn serve(client: &mut Client, protocol: Protocol, worker: &Work
         Poll::Pending
     })
     .await;
+    // Whoever is gone has given up all of its calls. Each of them, polled once more, ends and says so to
+    // the record.
+    session.gone.set(true);
+    let mut cx = Context::from_waker(Waker::noop());
+    for call in Pin::new(&mut calls).iter_pin_mut() {
+        let _ = call.poll(&mut cx);
+    }
 }
 
 /// What carries a session's bytes.
@@ -142,7 +150,7 @@ impl Pump<'_> {
 
     /// Whether there will be nothing more to say.
     fn is_over(&self, calls: usize) -> bool {
-        !self.reads && calls == 0 && self.is_clear()
+        !self.reads && calls == 0 && self.is_clear() && !self.has_more(calls)
     }
 
     fn is_clear(&self) -> bool {
@@ -163,16 +171,20 @@ impl Pump<'_> {
     }
 
     fn may_read(&self, calls: usize) -> bool {
+        self.reads && self.has_room(calls)
+    }
+
+    /// Whether the client may have another call under way.
+    fn has_room(&self, calls: usize) -> bool {
         let limits = &self.client.listener.settings.limits;
-        self.reads
-            && calls < limits.calls_per_connection
+        calls < limits.calls_per_connection
             && self.session.held.get() < MOST_HELD
             && self.session.out.borrow().len() < CROWDED
     }
 
-    /// Whether there may be a whole message among what was read.
+    /// Whether there is room for a call, and may be a whole message among what was read.
     fn has_more(&self, calls: usize) -> bool {
-        self.may_read(calls) && self.client.buffer.filled().len() >= self.needs
+        self.has_room(calls) && self.client.buffer.filled().len() >= self.needs
     }
 
     /// The next call that was read; what is no call is dealt with.

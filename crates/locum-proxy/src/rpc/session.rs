@@ -36,6 +36,8 @@ pub(super) struct Session<'a> {
     pub(super) cancels: RefCell<FxHashMap<u64, Rc<Cancel>>>,
     /// Bytes of arguments under way.
     pub(super) held: Cell<usize>,
+    /// Whether the client is gone, and with it whoever waits for an answer.
+    pub(super) gone: Cell<bool>,
     /// The types of arguments that the upstreams have learned from this connection, by method.
     pub(super) learned: RefCell<FxHashMap<Box<str>, TypeId>>,
 }
@@ -209,7 +211,7 @@ pub(super) async fn answer(session: &Session<'_>, call: Call, id: CallId) {
         Some(target) => {
             let attending = attend(session, &call, &mut caller, target, &record);
             let cancel = begun.cancel.as_ref().map(|(_, cancel)| &**cancel);
-            unless_cancelled(cancel, attending).await
+            unless_cancelled(&session.gone, cancel, attending).await
         }
         None => refuse(Refused::NoRoute),
     };
@@ -242,13 +244,17 @@ async fn attend<'a>(
 }
 
 /// What comes of a call, for as long as its client does not give it up.
-async fn unless_cancelled(cancel: Option<&Cancel>, attending: impl Future<Output = Done>) -> Done {
+async fn unless_cancelled(
+    gone: &Cell<bool>,
+    cancel: Option<&Cancel>,
+    attending: impl Future<Output = Done>,
+) -> Done {
     let mut attending = pin!(attending);
     poll_fn(|cx| {
+        if gone.get() || cancel.is_some_and(|cancel| cancel.given_up.get()) {
+            return Poll::Ready(Done { cause: Cause::Cancelled, ..refuse(Refused::Cancelled) });
+        }
         if let Some(cancel) = cancel {
-            if cancel.given_up.get() {
-                return Poll::Ready(Done { cause: Cause::Cancelled, ..refuse(Refused::Cancelled) });
-            }
             cancel.waker.set(Some(cx.waker().clone()));
         }
         attending.as_mut().poll(cx)
