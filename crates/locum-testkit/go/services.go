@@ -34,6 +34,7 @@ func (Echo) Number(in int, out *int) error                { *out = in; return ni
 func (Echo) Bytes(in []byte, out *[]byte) error           { *out = in; return nil }
 func (Echo) Numbers(in []int, out *[]int) error           { *out = in; return nil }
 func (Echo) Table(in map[int]int, out *map[int]int) error { *out = in; return nil }
+func (Echo) Blob(n int, out *[]byte) error                { *out = make([]byte, n); return nil }
 func (Echo) Nothing(in Empty, out *Empty) error           { return nil }
 
 // Who tells which server it is.

@@ -11,6 +11,7 @@
 //! - [`corpus`] holds the cases of malformed and ambiguous messages.
 //! - [`Go`] is a real Go, as a server, as a client that checks what it is answered, and as many.
 //! - [`NetRpc`] is a client of net/rpc that sends exactly the bytes it is given.
+//! - [`Slicer`] has what a client sends arrive byte by byte.
 //! - [`Gate`] holds a script back until the test lets it go on.
 //! - [`eventually`] waits for a state by looking at it, never by sleeping for it.
 
@@ -25,6 +26,7 @@ mod gate;
 mod go;
 mod load;
 mod locum;
+mod slicer;
 mod upstream;
 
 pub use client::{Client, Pieces, get};
@@ -35,4 +37,5 @@ pub use http::{Broken, Headers, Reader, Request, Response};
 pub use load::{Load, Report};
 pub use locum::{Finished, Launch, Locum, Signal, run_to_end};
 pub use netrpc::{Answer, Args, NetRpc};
+pub use slicer::Slicer;
 pub use upstream::{BlackHole, Connection, Received, Upstream, refused};

@@ -174,7 +174,7 @@ impl NetRpc {
         let invalid = || Broken::Invalid(format!("no header: {header:02x?}"));
         let (mut method, mut seq, mut error) = (Vec::new(), 0, Vec::new());
         let (mut rest, mut at) = (header.as_slice(), -1);
-        gob::take_int(&mut rest).filter(|id| *id >= gob::FIRST).ok_or_else(invalid)?;
+        gob::take_int(&mut rest).filter(|id| *id >= gob::LEAST).ok_or_else(invalid)?;
         while let Some(delta @ 1..) = gob::take_uint(&mut rest) {
             at += delta as i64;
             match at {
@@ -265,6 +265,12 @@ impl NetRpc {
     /// Says that nothing more will be sent, and stays to read.
     pub fn half_close(&self) {
         drop(self.stream.shutdown(Shutdown::Write));
+    }
+
+    /// Closes with a reset: the peer is told that nobody reads any more.
+    pub fn reset(self) {
+        // Nothing but a socket option turns a close into a reset.
+        drop(socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)));
     }
 
     /// The socket itself.

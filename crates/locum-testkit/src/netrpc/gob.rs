@@ -2,6 +2,8 @@
 
 /// The number that Go before 1.27 gives to the first type that a stream defines.
 pub const FIRST: i64 = 65;
+/// The least that a type of a stream's own can have, which Go 1.27 begins with.
+pub const LEAST: i64 = 64;
 /// `bool`.
 pub const BOOL: i64 = 1;
 /// `int`.
