@@ -20,6 +20,7 @@ mod policies;
 mod priorities;
 mod pushback;
 mod routing;
+mod rpc_proxy;
 mod setup;
 mod simulate;
 mod streaming;

@@ -17,10 +17,12 @@ pub(crate) fn locum() -> Launch {
     Locum::at(binary())
 }
 
-/// A configuration: the listener `web`, the upstream `up`, the route `all`, and what a test adds
-/// to each of them.
+/// A configuration: the listener `web` (or `rpc`), the upstream `up`, the route `all`, and what a test
+/// adds to each of them.
 #[derive(Clone)]
 pub(crate) struct Config {
+    /// The listener's name and what it takes.
+    listens: (&'static str, &'static str),
     endpoints: Vec<SocketAddr>,
     listener: Vec<String>,
     upstream: Vec<String>,
@@ -37,6 +39,7 @@ impl Config {
     /// Everything goes to these addresses.
     pub(crate) fn to_addresses(endpoints: impl IntoIterator<Item = SocketAddr>) -> Self {
         Self {
+            listens: ("web", "http"),
             endpoints: endpoints.into_iter().collect(),
             listener: Vec::new(),
             upstream: Vec::new(),
@@ -45,7 +48,22 @@ impl Config {
         }
     }
 
-    /// With this line in `[listeners.web]`.
+    /// Every remote call goes to these addresses, which speak that protocol. The listener is `rpc`.
+    pub(crate) fn calls_to(
+        protocol: &str,
+        endpoints: impl IntoIterator<Item = SocketAddr>,
+    ) -> Self {
+        Self { listens: ("rpc", "rpc"), ..Self::to_addresses(endpoints) }
+            .upstream(&format!("protocol = \"{protocol}\""))
+            .route("match = { call = \"*\" }")
+    }
+
+    /// The listener takes this.
+    pub(crate) fn takes(self, protocol: &'static str) -> Self {
+        Self { listens: (self.listens.0, protocol), ..self }
+    }
+
+    /// With this line in the listener's table.
     pub(crate) fn listener(mut self, line: &str) -> Self {
         self.listener.push(line.to_owned());
         self
@@ -84,7 +102,8 @@ impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let endpoints: Vec<_> = self.endpoints.iter().map(SocketAddr::to_string).collect();
         writeln!(f, "[admin]\nlisten = \"127.0.0.1:0\"\n")?;
-        writeln!(f, "[listeners.web]\nbind = \"127.0.0.1:0\"\nprotocol = \"http\"")?;
+        let (name, protocol) = self.listens;
+        writeln!(f, "[listeners.{name}]\nbind = \"127.0.0.1:0\"\nprotocol = \"{protocol}\"")?;
         writeln!(f, "{}\n", self.listener.join("\n"))?;
         writeln!(f, "[upstreams.up]\nendpoints = {endpoints:?}\n{}\n", self.upstream.join("\n"))?;
         writeln!(f, "[[routes]]\nname = \"all\"\nupstream = \"up\"\n{}\n", self.route.join("\n"))?;
