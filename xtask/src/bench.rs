@@ -11,7 +11,7 @@ mod peer;
 mod report;
 mod rpc;
 
-pub(crate) use rpc::rpc;
+pub(crate) use rpc::{rpc, rpc_proxy};
 
 use crate::process::{Step, cargo};
 use crate::setup;
@@ -40,16 +40,7 @@ pub(crate) fn proxy() -> Result<(), String> {
         ("wrk", "wrk"),
         ("taskset", "util-linux"),
     ])?;
-    Step::new("build the program").run(&mut cargo(&[
-        "build",
-        "--quiet",
-        "--release",
-        "--locked",
-        "--package",
-        "locum-cli",
-        "--bin",
-        "locum",
-    ]))?;
+    build_program()?;
 
     let mut bench = Bench::new()?;
     let reference = Peer::start(&NGINX, bench.origin())?;
@@ -66,6 +57,11 @@ pub(crate) fn proxy() -> Result<(), String> {
 
     let memory = idle::all(bench.origin())?;
     report::write(&series, &memory, bench.runs())
+}
+
+fn build_program() -> Result<(), String> {
+    const BUILD: &str = "build --quiet --release --locked --package locum-cli --bin locum";
+    Step::new("build the program").run(&mut cargo(&BUILD.split(' ').collect::<Vec<_>>()))
 }
 
 /// Measures everyone at this number of connections, round by round.

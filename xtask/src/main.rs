@@ -21,6 +21,7 @@ usage: cargo xtask COMMAND
   test              format, lints, documentation, dependencies, every test, a short fuzz
   bench proxy       the data path beside nginx and HAProxy; writes bench/results/
   bench rpc [--brief]  remote calls beside Go, tarpc, tonic, volo and capnp-rpc
+  bench rpc-proxy [--brief]  the proxy of remote calls beside HAProxy, and none
   bench run         what the policies around one call cost";
 
 fn main() -> ExitCode {
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
         ["bench", "proxy"] => bench::proxy(),
         ["bench", "rpc"] => bench::rpc(false),
         ["bench", "rpc", "--brief"] => bench::rpc(true),
+        ["bench", "rpc-proxy"] => bench::rpc_proxy(false),
+        ["bench", "rpc-proxy", "--brief"] => bench::rpc_proxy(true),
         ["bench", "run"] => bench_run(),
         _ => {
             eprintln!("{USAGE}");

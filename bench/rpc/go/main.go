@@ -1,6 +1,6 @@
 // Bench is Go's net/rpc as a server, or as the load of one, with the arguments of the program in
 // Rust beside it: `serve SYSTEM` and `load SYSTEM ADDRESS PID CALLERS CONNECTIONS BYTES WARM-UP-MS
-// MEASURED-MS`, where SYSTEM is gob or json.
+// MEASURED-MS`, where SYSTEM is gob or json. Of a proxy, PID is PROXY+SERVER.
 package main
 
 import (
@@ -57,11 +57,13 @@ const (
 )
 
 func load(system, address string, words []string) {
-	var numbers []int
-	for _, word := range words {
-		numbers = append(numbers, must(strconv.Atoi(word)))
+	number := func(word string) int { return must(strconv.Atoi(word)) }
+	var pids []int
+	for _, word := range strings.Split(words[0], "+") {
+		pids = append(pids, number(word))
 	}
-	pid, callers, connections, bytes := numbers[0], numbers[1], numbers[2], numbers[3]
+	callers, connections, bytes := number(words[1]), number(words[2]), number(words[3])
+	warmUpFor, measuredFor := number(words[4]), number(words[5])
 
 	var phase int32
 	var wait sync.WaitGroup
@@ -83,14 +85,21 @@ func load(system, address string, words []string) {
 	}
 
 	// A thread of its own would be more exact, but Go has none to give; all is read in one go.
-	time.Sleep(time.Duration(numbers[4]) * time.Millisecond)
-	server, client := processorTime(pid), processorTime(os.Getpid())
+	time.Sleep(time.Duration(warmUpFor) * time.Millisecond)
+	before := processorTimes(append(pids, os.Getpid()))
 	atomic.StoreInt32(&phase, measured)
 	begin := time.Now()
-	time.Sleep(time.Duration(numbers[5]) * time.Millisecond)
+	time.Sleep(time.Duration(measuredFor) * time.Millisecond)
 	atomic.StoreInt32(&phase, over)
 	taken := time.Since(begin)
-	server, client = processorTime(pid)-server, processorTime(os.Getpid())-client
+	spent := processorTimes(append(pids, os.Getpid()))
+	for i := range spent {
+		spent[i] -= before[i]
+	}
+	server, behind, client := spent[0], 0.0, spent[len(spent)-1]
+	if len(spent) == 3 {
+		behind = spent[1]
+	}
 	wait.Wait()
 
 	var all []uint32
@@ -103,8 +112,8 @@ func load(system, address string, words []string) {
 	sort.Slice(all, func(i, j int) bool { return all[i] < all[j] })
 	calls := float64(len(all))
 	at := func(ofAHundred int) float64 { return float64(all[len(all)*ofAHundred/100]) / 1e3 }
-	fmt.Printf("{\"calls\":%.0f,\"rate\":%.0f,\"p50\":%.1f,\"p99\":%.1f,\"server\":%.4f,\"client\":%.4f}\n",
-		calls, calls/taken.Seconds(), at(50), at(99), server/1e3/calls, client/1e3/calls)
+	fmt.Printf("{\"calls\":%.0f,\"rate\":%.0f,\"p50\":%.1f,\"p99\":%.1f,\"server\":%.4f,\"behind\":%.4f,\"client\":%.4f}\n",
+		calls, calls/taken.Seconds(), at(50), at(99), server/1e3/calls, behind/1e3/calls, client/1e3/calls)
 }
 
 // Call makes one call after the other.
@@ -132,6 +141,14 @@ func call(client *rpc.Client, bytes int, phase *int32, latencies *[]uint32) {
 		}
 		begin = end
 	}
+}
+
+func processorTimes(pids []int) []float64 {
+	var times []float64
+	for _, pid := range pids {
+		times = append(times, processorTime(pid))
+	}
+	return times
 }
 
 // ProcessorTime is that of a process so far in nanoseconds, all its threads together.

@@ -18,6 +18,8 @@ pub(crate) struct Shape {
     pub(crate) bytes: usize,
     /// The server's process.
     pub(crate) server: u32,
+    /// That of the server behind it, if it is a proxy.
+    pub(crate) behind: Option<u32>,
     pub(crate) warm_up: Duration,
     pub(crate) measured: Duration,
 }
@@ -111,11 +113,12 @@ impl fmt::Display for Report {
         let calls = self.latencies.len() as f64;
         write!(
             f,
-            r#"{{"calls":{calls},"rate":{:.0},"p50":{:.1},"p99":{:.1},"server":{:.4},"client":{:.4}}}"#,
+            r#"{{"calls":{calls},"rate":{:.0},"p50":{:.1},"p99":{:.1},"server":{:.4},"behind":{:.4},"client":{:.4}}}"#,
             calls / self.spent.time.as_secs_f64(),
             self.percentile(50),
             self.percentile(99),
             self.spent.server.as_secs_f64() * 1e6 / calls,
+            self.spent.behind.as_secs_f64() * 1e6 / calls,
             self.spent.client.as_secs_f64() * 1e6 / calls,
         )
     }

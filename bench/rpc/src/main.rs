@@ -2,7 +2,8 @@
 //!
 //! `serve SYSTEM RUNTIME` prints where it listens; `load SYSTEM RUNTIME ADDRESS PID CALLERS
 //! CONNECTIONS BYTES WARM-UP-MS MEASURED-MS` prints one line of JSON. PID is the server's, whose
-//! processor time is measured over the very window in which the calls are counted.
+//! processor time is measured over the very window in which the calls are counted; of a proxy it is
+//! PROXY+SERVER, and both are.
 
 mod load;
 mod peers;
@@ -48,11 +49,16 @@ fn load(system: &str, flavour: &str, numbers: &[&str]) -> Result<()> {
         return Err("seven numbers".into());
     };
     let address: SocketAddr = address.parse()?;
+    let (server, behind) = match pid.split_once('+') {
+        Some((proxy, server)) => (proxy, Some(server.parse()?)),
+        None => (*pid, None),
+    };
     let shape = Shape {
         callers: callers.parse()?,
         connections: connections.parse()?,
         bytes: bytes.parse()?,
-        server: pid.parse()?,
+        server: server.parse()?,
+        behind,
         warm_up: Duration::from_millis(warm_up.parse()?),
         measured: Duration::from_millis(measured.parse()?),
     };

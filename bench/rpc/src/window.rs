@@ -25,6 +25,8 @@ pub(crate) enum Phase {
 pub(crate) struct Spent {
     pub(crate) time: Duration,
     pub(crate) server: Duration,
+    /// Of who stands behind the server, if anybody does.
+    pub(crate) behind: Duration,
     pub(crate) client: Duration,
 }
 
@@ -42,17 +44,24 @@ impl Window {
     }
 
     fn run(&self, shape: &Shape) -> std::io::Result<Spent> {
+        let all = || {
+            let behind = shape.behind.map_or(Ok(Duration::ZERO), processor_time)?;
+            Ok::<_, std::io::Error>([
+                processor_time(shape.server)?,
+                behind,
+                processor_time(std::process::id())?,
+            ])
+        };
         thread::sleep(shape.warm_up);
-        let (server, client) = (processor_time(shape.server)?, processor_time(std::process::id())?);
+        let before = all()?;
         self.0.store(1, Ordering::Relaxed);
         let begin = Instant::now();
         thread::sleep(shape.measured);
         self.0.store(2, Ordering::Relaxed);
-        Ok(Spent {
-            time: begin.elapsed(),
-            server: processor_time(shape.server)? - server,
-            client: processor_time(std::process::id())? - client,
-        })
+        let time = begin.elapsed();
+        let after = all()?;
+        let [server, behind, client] = [0, 1, 2].map(|of| after[of] - before[of]);
+        Ok(Spent { time, server, behind, client })
     }
 
     pub(crate) fn phase(&self) -> Phase {

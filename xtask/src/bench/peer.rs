@@ -1,4 +1,4 @@
-//! The servers of the benchmark, each a pinned process with a configuration from `bench/proxy/`.
+//! The proxies of the benchmarks, each a pinned process with a configuration from `bench/`.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -22,27 +22,33 @@ pub(super) const REST: &str = "1";
 const PROXY: &str = "0";
 
 pub(super) const ORIGIN: Server =
-    Server { name: "origin", config: "origin.conf", core: REST, words: NGINX.words };
+    Server { name: "origin", config: "proxy/origin.conf", core: REST, words: NGINX.words };
 pub(super) const NGINX: Server = Server {
     name: "nginx",
-    config: "nginx.conf",
+    config: "proxy/nginx.conf",
     core: PROXY,
     words: &["nginx", "-c", "{config}"],
 };
 pub(super) const HAPROXY: Server = Server {
     name: "HAProxy",
-    config: "haproxy.cfg",
+    config: "proxy/haproxy.cfg",
     core: PROXY,
     words: &["haproxy", "-f", "{config}"],
 };
 pub(super) const LOCUM_ALL: Server = Server {
     name: "locum, all policies",
-    config: "policies.toml",
+    config: "proxy/policies.toml",
     core: PROXY,
     words: &["{program}", "run", "-c", "{config}"],
 };
 pub(super) const LOCUM_BARE: Server =
-    Server { name: "locum, no policy", config: "bare.toml", ..LOCUM_ALL };
+    Server { name: "locum, no policy", config: "proxy/bare.toml", ..LOCUM_ALL };
+
+/// Both in front of a server of net/rpc.
+pub(super) const HAPROXY_TCP: Server =
+    Server { name: "HAProxy, TCP", config: "rpc-proxy/haproxy.cfg", ..HAPROXY };
+pub(super) const LOCUM_RPC: Server =
+    Server { name: "locum", config: "rpc-proxy/locum.toml", ..LOCUM_ALL };
 
 /// A running server. Dropping it ends it.
 pub(super) struct Peer {
@@ -56,14 +62,16 @@ impl Peer {
     pub(super) fn start(server: &Server, origin: SocketAddr) -> Result<Self, String> {
         let directory = target().join("bench-proxy");
         let address = free_address()?;
-        let template = root().join("bench/proxy").join(server.config);
+        let template = root().join("bench").join(server.config);
         let text = fs::read_to_string(&template)
             .map_err(|error| format!("{}: {error}", template.display()))?
             .replace("{port}", &address.port().to_string())
             .replace("{origin}", &origin.port().to_string())
             .replace("{directory}", &directory.display().to_string())
             .replace("{kibibyte}", &"x".repeat(1024));
-        let config = directory.join(server.config);
+        // Of several that run, each has its own.
+        let config =
+            directory.join(format!("{}-{}", address.port(), server.config.replace('/', "-")));
         fs::create_dir_all(&directory)
             .and_then(|()| fs::write(&config, text))
             .map_err(|error| format!("{}: {error}", config.display()))?;
@@ -71,6 +79,11 @@ impl Peer {
         let mut peer = Self { name: server.name, address, process: spawn(server, &config)? };
         peer.wait_until_it_listens()?;
         Ok(peer)
+    }
+
+    /// The number of its process.
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Processor time so far in seconds, all threads together.

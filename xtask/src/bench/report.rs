@@ -113,7 +113,7 @@ pub(super) fn revision() -> String {
 }
 
 /// The version of an installed Debian package.
-fn version(package: &str) -> String {
+pub(super) fn version(package: &str) -> String {
     let known = output("dpkg-query", &["-W", "-f", "${Version}", package]);
     format!("{package} {}", known.as_deref().unwrap_or("of unknown version"))
 }

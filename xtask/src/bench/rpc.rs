@@ -4,8 +4,11 @@
 //! The server has core 0, the load core 1, both pinned. Callers make one call after the other; the
 //! first moments do not count. Systems take turns, round by round, and medians are told.
 
+mod proxied;
 mod report;
 mod system;
+
+pub(crate) use proxied::rpc_proxy;
 
 use std::collections::BTreeMap;
 

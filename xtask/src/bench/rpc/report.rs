@@ -14,12 +14,14 @@ use crate::process::{output, root};
 pub(super) fn tell(results: &Results, rounds: usize, written: bool) -> Result<(), String> {
     let text = render(results, rounds)?;
     println!("\n{text}");
-    if !written {
-        return Ok(());
-    }
+    if written { write("rpc", &text, &json(results)) } else { Ok(()) }
+}
+
+/// Writes tables and figures to files named for the day and the benchmark.
+pub(super) fn write(name: &str, tables: &str, figures: &str) -> Result<(), String> {
     let day = output("date", &["+%F"]).ok_or("no date")?;
-    for (kind, text) in [("md", text), ("json", json(results))] {
-        let file = root().join(format!("bench/results/{day}-rpc.{kind}"));
+    for (kind, text) in [("md", tables), ("json", figures)] {
+        let file = root().join(format!("bench/results/{day}-{name}.{kind}"));
         fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
         println!("==> written to {}", file.display());
     }
@@ -128,8 +130,13 @@ fn versions() -> String {
     };
     let crates =
         ["tokio", "tarpc", "tonic", "volo-thrift", "capnp-rpc"].into_iter().filter_map(version);
+    crates.chain([gos()]).collect::<Vec<_>>().join(", ")
+}
+
+/// Those of the Gos.
+pub(super) fn gos() -> String {
     let gos = crate::setup::need_go().unwrap_or_default();
     let gos = std::env::split_paths(&gos)
         .filter_map(|go| output(&go.display().to_string(), &["env", "GOVERSION"]));
-    crates.chain(gos).collect::<Vec<_>>().join(", ")
+    gos.collect::<Vec<_>>().join(", ")
 }

@@ -89,7 +89,7 @@ impl Programs {
         }
     }
 
-    fn command(&self, core: &str, words: &[&str]) -> Command {
+    pub(super) fn command(&self, core: &str, words: &[&str]) -> Command {
         let (program, words) = words.split_first().unwrap_or((&"rust", &[]));
         let program = match *program {
             "go" => &self.go,
@@ -105,19 +105,27 @@ impl Programs {
 
 /// A running server. Dropping it ends it.
 pub(super) struct Server {
-    address: String,
+    pub(super) address: String,
     process: Child,
+}
+
+impl Server {
+    /// The number of its process.
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
 }
 
 /// Starts every server.
 pub(super) fn start_all(programs: &Programs) -> Result<BTreeMap<&'static str, Server>, String> {
-    let servers = SERVERS.iter().map(|(name, words)| Ok((*name, start(programs, words)?)));
+    let servers = SERVERS.iter().map(|(name, words)| Ok((*name, start(programs, "0", words)?)));
     servers.collect()
 }
 
-fn start(programs: &Programs, words: &[&str]) -> Result<Server, String> {
+/// Starts the server that these words name on this core.
+pub(super) fn start(programs: &Programs, core: &str, words: &[&str]) -> Result<Server, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", words.join(" "));
-    let mut command = programs.command("0", words);
+    let mut command = programs.command(core, words);
     let process = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
     // From here on it is ended also when something fails.
     let mut server = Server { address: String::new(), process };
@@ -144,6 +152,8 @@ pub(super) struct Measured {
     pub(super) p50: f64,
     pub(super) p99: f64,
     pub(super) server: f64,
+    /// Of the server behind it, if it is a proxy.
+    pub(super) behind: f64,
     pub(super) client: f64,
 }
 
@@ -157,17 +167,36 @@ impl System {
         warm_up: u32,
         measured: u32,
     ) -> Result<Measured, String> {
-        let mut command = programs.command("1", self.client);
-        command.arg(&server.address).arg(server.process.id().to_string());
-        command.args([shape.callers, shape.connections, shape.bytes].map(|n| n.to_string()));
-        command.args([warm_up, measured].map(|n| n.to_string()));
-        let ended = command.output().map_err(|error| format!("{}: {error}", self.name))?;
-        let said = String::from_utf8_lossy(&ended.stdout);
-        read(&said).ok_or_else(|| {
-            let errors = String::from_utf8_lossy(&ended.stderr);
-            format!("{} at {shape}: {said}{errors}", self.name)
-        })
+        let told = load(
+            programs,
+            self.client,
+            (&server.address, &server.id().to_string()),
+            shape,
+            (warm_up, measured),
+        );
+        told.map_err(|why| format!("{}: {why}", self.name))
     }
+}
+
+/// Has the client that these words name load who listens there, with a warm-up and for so many
+/// milliseconds. `processes` are numbers: the server's, or `PROXY+SERVER`.
+pub(super) fn load(
+    programs: &Programs,
+    client: &[&str],
+    (address, processes): (&str, &str),
+    shape: &Shape,
+    (warm_up, measured): (u32, u32),
+) -> Result<Measured, String> {
+    let mut command = programs.command("1", client);
+    command.arg(address).arg(processes);
+    command.args([shape.callers, shape.connections, shape.bytes].map(|n| n.to_string()));
+    command.args([warm_up, measured].map(|n| n.to_string()));
+    let ended = command.output().map_err(|error| error.to_string())?;
+    let said = String::from_utf8_lossy(&ended.stdout);
+    read(&said).ok_or_else(|| {
+        let errors = String::from_utf8_lossy(&ended.stderr);
+        format!("at {shape}: {said}{errors}")
+    })
 }
 
 /// Reads the line of JSON that a client prints, an object of numbers.
@@ -183,6 +212,7 @@ fn read(said: &str) -> Option<Measured> {
         p50: number("p50")?,
         p99: number("p99")?,
         server: number("server")?,
+        behind: number("behind")?,
         client: number("client")?,
     })
 }
@@ -193,9 +223,11 @@ mod tests {
 
     #[test]
     fn what_a_client_prints_is_read() {
-        let said = r#"{"calls":9,"rate":100,"p50":1.5,"p99":2.5,"server":0.6,"client":0.8}"#;
-        let read = read(said).unwrap();
-        assert_eq!(read, Measured { rate: 100.0, p50: 1.5, p99: 2.5, server: 0.6, client: 0.8 });
+        let said =
+            r#"{"calls":9,"rate":100,"p50":1.5,"p99":2.5,"server":0.6,"behind":0,"client":0.8}"#;
+        let is =
+            Measured { rate: 100.0, p50: 1.5, p99: 2.5, server: 0.6, behind: 0.0, client: 0.8 };
+        assert_eq!(read(said), Some(is));
     }
 
     #[test]
