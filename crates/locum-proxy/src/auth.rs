@@ -3,7 +3,6 @@
 //! A [`Check`] is built once, with the plan. It is asked after a route was found and before any policy, so
 //! that a limit can tell callers apart by who they are, and what is turned away here costs none of it.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -67,9 +66,17 @@ pub(crate) struct Claims<'a, 'f> {
     pub(crate) certificate: Option<&'a str>,
 }
 
+/// A caller may not call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Denied {
+    /// The check that says so.
+    pub(crate) by: Box<str>,
+    pub(crate) why: Why,
+}
+
 /// Why a caller may not call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Denied {
+pub(crate) enum Why {
     /// It brought no key that is known. The text is the field where one is looked for.
     Key(Box<str>),
     /// It showed no certificate, or that of somebody who may not call.
@@ -81,41 +88,48 @@ pub(crate) enum Denied {
 }
 
 impl Denied {
+    /// One stable word, for metrics and programs.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self.why {
+            Why::Key(_) | Why::Certificate | Why::Address => "unauthorized",
+            Why::Busy => "busy",
+        }
+    }
+
     /// What a person is told. It is the same for a key that is wrong and for none.
     pub(crate) fn text(&self) -> &'static str {
-        match self {
-            Self::Key(_) => "a key that is known is needed here",
-            Self::Certificate => "the certificate of a client who may call is needed here",
-            Self::Address => "nobody may call from this address",
-            Self::Busy => "too many keys are being verified; try again",
+        match self.why {
+            Why::Key(_) => "a key that is known is needed here",
+            Why::Certificate => "the certificate of a client who may call is needed here",
+            Why::Address => "nobody may call from this address",
+            Why::Busy => "too many keys are being verified; try again",
         }
     }
 }
 
-impl fmt::Display for Denied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text())
-    }
+/// One way to show who one is, made ready.
+pub(crate) struct Check {
+    name: Box<str>,
+    way: Way,
 }
 
-/// One way to show who one is, made ready.
-pub(crate) enum Check {
+enum Way {
     ApiKey { header: String, keys: Box<Keys> },
     Mtls { allow: Vec<String> },
     Ip { allow: Vec<IpNet>, deny: Vec<IpNet> },
 }
 
 impl Check {
-    /// `path` is where the settings stand.
-    pub(crate) fn build(settings: &Settings, path: &str) -> Result<Self, Error> {
-        Ok(match settings {
-            Settings::ApiKey { header, keys } => Self::ApiKey {
+    pub(crate) fn build(name: &str, settings: &Settings) -> Result<Self, Error> {
+        let way = match settings {
+            Settings::ApiKey { header, keys } => Way::ApiKey {
                 header: header.to_ascii_lowercase(),
-                keys: Box::new(Keys::build(keys, &format!("{path}.file"))?),
+                keys: Box::new(Keys::build(keys, &format!("auth.{name}.file"))?),
             },
-            Settings::Mtls { allow } => Self::Mtls { allow: allow.clone() },
-            Settings::Ip { allow, deny } => Self::Ip { allow: allow.clone(), deny: deny.clone() },
-        })
+            Settings::Mtls { allow } => Way::Mtls { allow: allow.clone() },
+            Settings::Ip { allow, deny } => Way::Ip { allow: allow.clone(), deny: deny.clone() },
+        };
+        Ok(Self { name: name.into(), way })
     }
 
     /// Who calls, if this way tells; or why they may not.
@@ -127,18 +141,25 @@ impl Check {
         &'a self,
         claims: &Claims<'a, '_>,
     ) -> Result<Option<&'a str>, Denied> {
+        let denied = |why| Denied { by: self.name.clone(), why };
+        self.way.check(claims).await.map_err(denied)
+    }
+}
+
+impl Way {
+    async fn check<'a>(&'a self, claims: &Claims<'a, '_>) -> Result<Option<&'a str>, Why> {
         match self {
             Self::ApiKey { header, keys } => {
                 let owner = match (claims.field)(header) {
                     Some(key) => keys.owner(key).await?,
                     None => None,
                 };
-                owner.map(Some).ok_or_else(|| Denied::Key(header.as_str().into()))
+                owner.map(Some).ok_or_else(|| Why::Key(header.as_str().into()))
             }
             Self::Mtls { allow } => {
-                let name = claims.certificate.ok_or(Denied::Certificate)?;
+                let name = claims.certificate.ok_or(Why::Certificate)?;
                 if !allow.is_empty() && !allow.iter().any(|allowed| allowed == name) {
-                    return Err(Denied::Certificate);
+                    return Err(Why::Certificate);
                 }
                 Ok(Some(name).filter(|name| !name.is_empty()))
             }
@@ -148,7 +169,7 @@ impl Check {
                     address.is_some_and(|address| nets.iter().any(|net| net.contains(&address)))
                 };
                 let allowed = allow.is_empty() || within(allow);
-                if allowed && !within(deny) { Ok(None) } else { Err(Denied::Address) }
+                if allowed && !within(deny) { Ok(None) } else { Err(Why::Address) }
             }
         }
     }
@@ -165,8 +186,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_is_kept_out_before_it_is_let_in() {
         let nets = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        let ip =
-            Check::Ip { allow: nets(&["10.0.0.0/8", "::1/128"]), deny: nets(&["10.9.0.0/16"]) };
+        let ip = Way::Ip { allow: nets(&["10.0.0.0/8", "::1/128"]), deny: nets(&["10.9.0.0/16"]) };
         for (address, may) in [
             ("10.1.2.3", true),
             ("::ffff:10.1.2.3", true),
@@ -179,22 +199,22 @@ mod tests {
             assert_eq!(ip.check(&claims).await.is_ok(), may, "{address}");
         }
         // Whoever has no address is not among those who are let in by theirs.
-        assert_eq!(ip.check(&nobody()).await, Err(Denied::Address));
-        let open = Check::Ip { allow: Vec::new(), deny: nets(&["10.0.0.0/8"]) };
+        assert_eq!(ip.check(&nobody()).await, Err(Why::Address));
+        let open = Way::Ip { allow: Vec::new(), deny: nets(&["10.0.0.0/8"]) };
         assert_eq!(open.check(&nobody()).await, Ok(None));
     }
 
     #[tokio::test]
     async fn a_certificate_says_who_calls() {
-        let anybody = Check::Mtls { allow: Vec::new() };
-        let alice = Check::Mtls { allow: vec!["alice".to_owned()] };
+        let anybody = Way::Mtls { allow: Vec::new() };
+        let alice = Way::Mtls { allow: vec!["alice".to_owned()] };
         let named = |name| Claims { certificate: Some(name), ..nobody() };
         assert_eq!(anybody.check(&named("bob")).await, Ok(Some("bob")));
         assert_eq!(anybody.check(&named("")).await, Ok(None), "it is valid, but names nobody");
-        assert_eq!(anybody.check(&nobody()).await, Err(Denied::Certificate));
+        assert_eq!(anybody.check(&nobody()).await, Err(Why::Certificate));
         assert_eq!(alice.check(&named("alice")).await, Ok(Some("alice")));
         for name in ["bob", "", "alice.test"] {
-            assert_eq!(alice.check(&named(name)).await, Err(Denied::Certificate), "{name:?}");
+            assert_eq!(alice.check(&named(name)).await, Err(Why::Certificate), "{name:?}");
         }
     }
 
@@ -208,13 +228,14 @@ mod tests {
                 ApiKey { name: "bob".to_owned(), hash: sha256("horse") },
             ],
         };
-        let keys = Check::build(&settings, "auth.keys").unwrap();
+        let keys = Check::build("keys", &settings).unwrap();
         let bring = |name: &str| (name == "x-api-key").then_some(&b"horse"[..]);
         let claims = Claims { field: &bring, ..nobody() };
         assert_eq!(keys.check(&claims).await, Ok(Some("bob")));
         let wrong = |_: &str| Some(&b"battery"[..]);
         let refused = keys.check(&Claims { field: &wrong, ..nobody() }).await;
-        assert_eq!(refused, Err(Denied::Key("x-api-key".into())));
+        let by = "keys".into();
+        assert_eq!(refused, Err(Denied { by, why: Why::Key("x-api-key".into()) }));
         assert_eq!(keys.check(&nobody()).await, refused);
     }
 }

@@ -233,7 +233,7 @@ fn build_auth(settings: &Settings, previous: Option<&Plan>) -> Result<Vec<Arc<Ch
     };
     let build = |wanted: &(String, auth::Settings)| match kept(wanted) {
         Some(kept) => Ok(kept),
-        None => Check::build(&wanted.1, &format!("auth.{}", wanted.0)).map(Arc::new),
+        None => Check::build(&wanted.0, &wanted.1).map(Arc::new),
     };
     settings.auth.iter().map(build).collect()
 }

@@ -227,7 +227,7 @@ impl Record {
         };
         worker.shard.count_call(key, took, (call.bytes() as u64, told.bytes), self);
         if told.outcome == "refused" {
-            worker.shard.count_refused(listener, told.code);
+            worker.shard.count_refused(listener, told.reason);
         }
         if let Some(access) = &worker.access {
             let line = access::call_line(call, caller, self, told, took, worker.random());

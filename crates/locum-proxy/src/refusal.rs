@@ -10,7 +10,7 @@ use locum_wire::http1;
 use locum_wire::http1::encode::field;
 use serde_json::{Map, Value, json};
 
-use crate::auth::Denied;
+use crate::auth::{Denied, Why};
 use crate::body::BodyError;
 use crate::exchange::Failure;
 use crate::forward::Persistence;
@@ -131,15 +131,15 @@ impl Refusal {
 
     /// The caller has not shown to be somebody who may call.
     pub(crate) fn denied(denied: &Denied) -> Self {
-        let refusal = |status, reason| Self::new(status, reason, DENIED, denied.text());
-        match denied {
-            Denied::Key(header) => Self {
+        let refusal = |status| Self::new(status, denied.reason(), DENIED, denied.text());
+        match &denied.why {
+            Why::Key(header) => Self {
                 // RFC 9110 §11.6.1.
                 instead: Some(("WWW-Authenticate", format!("ApiKey header=\"{header}\"").into())),
-                ..refusal(401, "unauthorized")
+                ..refusal(401)
             },
-            Denied::Certificate | Denied::Address => refusal(403, "forbidden"),
-            Denied::Busy => refusal(503, "busy"),
+            Why::Certificate | Why::Address => refusal(403),
+            Why::Busy => refusal(503),
         }
     }
 
@@ -228,9 +228,7 @@ impl Refusal {
     pub(crate) fn of_call(refused: Refused) -> Option<Self> {
         Some(match refused {
             Refused::NoRoute => Self::no_route(),
-            Refused::Unauthorized(what) => {
-                Self::new(401, "unauthorized", "http_request_denied", what)
-            }
+            Refused::Unauthorized(denied) => Self::denied(&denied),
             Refused::Rejected(rejection) => Self::rejected(rejection),
             Refused::TimedOut { after, policy } => Self::timed_out(after, &policy),
             Refused::Unavailable { upstream } => Self::unavailable(&upstream),
@@ -266,10 +264,9 @@ impl Refusal {
     /// Which of the few reasons it is counted under, where it is counted as refused.
     pub(crate) fn counted_as(&self) -> &'static str {
         match self.status {
-            401 | 403 => "unauthorized",
             408 => "timeout",
             413 | 414 | 431 => "too_large",
-            404 | 405 | 415 | 503 => self.reason,
+            401 | 403 | 404 | 405 | 415 | 503 => self.reason,
             _ if self.reason == "tls" => self.reason,
             _ => "malformed",
         }

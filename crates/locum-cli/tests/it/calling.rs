@@ -37,7 +37,7 @@ impl Desk for RealDesk {
 }
 
 /// Runs `test` beside a server of ours at the address it is given; `policy` stands before it.
-fn beside_ours(policy: Option<&str>, test: impl FnOnce(&str)) {
+pub(crate) fn beside_ours(policy: Option<&str>, test: impl FnOnce(&str)) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let server = Server::new().serve(DeskServer::new(RealDesk)).listen("tcp://127.0.0.1:0");

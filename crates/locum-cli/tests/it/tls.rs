@@ -5,12 +5,16 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use locum_testkit::{Locum, Upstream, eventually, script};
+use locum_testkit::{Locum, Upstream, eventually, run_to_end, script};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::setup::Config;
+use crate::calling::beside_ours;
+use crate::setup::{Config, binary, locum};
+
+/// The SHA-256 of `secret`.
+const SECRET: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
 
 /// An authority whose certificate is the file `ca.pem`, and a place for what it signs.
 struct Authority {
@@ -145,7 +149,7 @@ fn a_certificate_of_a_client_says_who_calls() {
         authority.curl(&locum, &["--cert", &cert, "--key", &key], &["/"]).0
     };
     assert_eq!(ask("alice"), "hello");
-    assert!(ask("bob").contains("\"reason\":\"forbidden\""));
+    assert!(ask("bob").contains("\"reason\":\"unauthorized\""));
     let (told, content) = authority.curl(&locum, &[], &["/"]);
     assert!(!content, "{told}");
     locum.counts("locum_refused_total", &[("reason", "tls")], 1.0);
@@ -158,13 +162,12 @@ fn a_certificate_of_a_client_says_who_calls() {
 
 #[test]
 fn keys_are_read_from_their_file_and_again_at_a_reload() {
-    // The SHA-256 of `secret`, and what the reference implementation of argon2 makes of `password`.
-    const DRAWN: &str = "drawn:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b\n";
+    // What the reference implementation of argon2 makes of `password`.
     const MADE_UP: &str =
         "made-up:$argon2i$v=19$m=65536,t=2,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b+dWRWJTmaaJObG\n";
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("keys.txt");
-    fs::write(&file, format!("# Whose keys they are.\n{DRAWN}{MADE_UP}")).unwrap();
+    fs::write(&file, format!("# Whose keys they are.\ndrawn:{SECRET}\n{MADE_UP}")).unwrap();
 
     let upstream = Upstream::start(script::answers("hello"));
     let config = Config::to(&upstream)
@@ -190,9 +193,61 @@ fn keys_are_read_from_their_file_and_again_at_a_reload() {
     });
     assert!(!locum.output().contains("secret") && !locum.output().contains("password"));
 
-    fs::write(&file, DRAWN).unwrap();
+    fs::write(&file, format!("drawn:{SECRET}\n")).unwrap();
     locum.reload(&config.to_string());
     eventually("a key that was taken away opens nothing", || bring("password") == 401);
+}
+
+#[test]
+fn remote_calls_show_who_makes_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("keys.txt");
+    fs::write(&file, format!("alice:{SECRET}\n")).unwrap();
+    beside_ours(None, |address| {
+        let config = format!(
+            r#"
+            admin.listen = "127.0.0.1:0"
+            log.access = "stdout"
+            listeners.rpc = {{ bind = "127.0.0.1:0", protocol = "rpc" }}
+            upstreams.desk.endpoints = ["gob://{address}"]
+            auth.keys = {{ kind = "api-key", file = {file:?} }}
+            auth.elsewhere = {{ kind = "ip", deny = ["127.0.0.0/8"] }}
+            [[routes]]
+            match = {{ call = "Desk.Greet" }}
+            upstream = "desk"
+            auth = ["keys"]
+            [[routes]]
+            match = {{ call = "*" }}
+            upstream = "desk"
+            auth = ["elsewhere"]
+            "#
+        );
+        let locum = locum().config(config).start();
+        let near = locum.address("rpc").to_string();
+        let call = |method: &str, more: &[&str]| {
+            let command = ["call", &near, method, "\"Ada\"", "--protocol", "native"];
+            run_to_end(binary(), &[&command[..], more].concat())
+        };
+        let right = call("Desk.Greet", &["-H", "x-api-key: secret"]);
+        assert_eq!((right.code, right.output.trim()), (Some(0), "\"Hello, Ada\""), "{right:?}");
+        for key in [&["-H", "x-api-key: guess"][..], &[]] {
+            let refused = call("Desk.Greet", key);
+            assert_eq!(refused.code, Some(4), "{refused:?}");
+            assert!(
+                refused.errors.contains(r#"rejected by auth "keys": unauthorized"#),
+                "{refused:?}"
+            );
+        }
+        let refused = call("Desk.Panics", &[]);
+        assert!(
+            refused.errors.contains(r#"rejected by auth "elsewhere": unauthorized"#),
+            "{refused:?}"
+        );
+        locum.counts("locum_refused_total", &[("reason", "unauthorized")], 3.0);
+        eventually("the access log knows who called", || {
+            locum.output().matches("\"identity\":\"alice\"").count() == 1
+        });
+    });
 }
 
 /// OpenSSL's server; dropping it ends it.

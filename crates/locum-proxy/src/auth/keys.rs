@@ -11,7 +11,7 @@ use aws_lc_rs::{digest, hmac};
 use rustc_hash::FxHashMap;
 use tokio::sync::Semaphore;
 
-use super::{ApiKey, Denied, Hash};
+use super::{ApiKey, Hash, Why};
 use crate::plan::Error;
 
 /// Whose keys are taken.
@@ -90,7 +90,7 @@ impl Keys {
     /// # Cancel safety
     ///
     /// What has begun of verifying a key goes on, and is known the next time.
-    pub(crate) async fn owner(&self, key: &[u8]) -> Result<Option<&str>, Denied> {
+    pub(crate) async fn owner(&self, key: &[u8]) -> Result<Option<&str>, Why> {
         let mark = mark(&self.secret, &sha256(key));
         let place = match (self.drawn.get(&mark), &self.made_up) {
             (Some(place), _) => Some(*place),
@@ -102,11 +102,11 @@ impl Keys {
 }
 
 impl MadeUp {
-    async fn place(&self, key: &[u8], mark: Mark) -> Result<Option<usize>, Denied> {
+    async fn place(&self, key: &[u8], mark: Mark) -> Result<Option<usize>, Why> {
         if let Some(place) = lock(&self.seen).get(&mark) {
             return Ok(place);
         }
-        let Some(_waiting) = Waiting::begin(&self.waiting) else { return Err(Denied::Busy) };
+        let Some(_waiting) = Waiting::begin(&self.waiting) else { return Err(Why::Busy) };
         let turn = Arc::clone(&self.turn).acquire_owned().await;
         // Somebody else may have brought it meanwhile.
         if let Some(place) = lock(&self.seen).get(&mark) {
@@ -123,7 +123,7 @@ impl MadeUp {
             place
         });
         // It fails where the worker ends, and whoever asked with it.
-        verified.await.map_err(|_| Denied::Busy)
+        verified.await.map_err(|_| Why::Busy)
     }
 }
 
@@ -267,7 +267,7 @@ mod tests {
             Poll::Ready(())
         })
         .await;
-        assert_eq!(keys.owner(b"one more").await, Err(Denied::Busy));
+        assert_eq!(keys.owner(b"one more").await, Err(Why::Busy));
         assert_eq!(keys.owner(b"made up").await, Ok(Some("owner-0")));
 
         drop(turn);

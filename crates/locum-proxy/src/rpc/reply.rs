@@ -5,6 +5,7 @@ use std::time::Duration;
 use locum_policy::Rejection;
 use locum_wire::rpc::{Class, Failure, OwnedBody, Refusal};
 
+use crate::auth::Denied;
 use crate::label::Label;
 
 /// How a call ended.
@@ -51,8 +52,8 @@ pub(crate) fn code(class: Class) -> &'static str {
 pub(crate) enum Refused {
     /// No route takes the call.
     NoRoute,
-    /// The caller is nobody who may call; the text says what is missing.
-    Unauthorized(&'static str),
+    /// The caller is nobody who may call.
+    Unauthorized(Denied),
     /// A policy refused it.
     Rejected(Rejection),
     /// Its time, or its last attempt's, was over, as this policy had it.
@@ -78,7 +79,7 @@ impl Refused {
     pub(crate) fn outcome(&self) -> (&'static str, &'static str) {
         match self {
             Self::NoRoute => ("refused", "no_route"),
-            Self::Unauthorized(_) => ("refused", "unauthorized"),
+            Self::Unauthorized(denied) => ("refused", denied.reason()),
             Self::Rejected(rejection) => ("rejected", rejection.reason),
             Self::TimedOut { .. } => ("timeout", "timeout"),
             Self::Unavailable { .. } => ("failure", "unavailable"),
@@ -96,8 +97,15 @@ impl Refused {
     pub(crate) fn failure(self, method: &str) -> Failure<'static> {
         match self {
             Self::NoRoute => Failure::unknown_service(method),
-            Self::Unauthorized(what) => {
-                Failure::new(Class::Rejected, format!("locum: unauthorized: {what}"))
+            Self::Unauthorized(denied) => {
+                let refusal = Refusal {
+                    kind: "auth".to_owned(),
+                    policy: denied.by.to_string(),
+                    reason: denied.reason().to_owned(),
+                    retry_after: None,
+                };
+                let text = format!("{refusal}: {}", denied.text());
+                Failure { text: text.into(), ..Failure::refused(refusal) }
             }
             Self::Rejected(rejection) => Failure::refused(Refusal {
                 kind: rejection.kind.name().to_owned(),

@@ -279,7 +279,7 @@ async fn admit<'a>(
     };
     let Caller { address, certificate, .. } = session.caller;
     let claims = Claims { address, field: &field, certificate };
-    Box::pin(route.admit(&claims)).await.map_err(|denied| Refused::Unauthorized(denied.text()))
+    Box::pin(route.admit(&claims)).await.map_err(Refused::Unauthorized)
 }
 
 /// Tells the client, the policy and the record how a call ended.

@@ -65,7 +65,7 @@ fn all_checks_have_to_agree() {
     let proxy = guarded(&upstream, vec![keys(), elsewhere]);
     let refused = bring(&mut Client::connect(proxy.address()), "secret");
     assert_eq!(refused.status, 403);
-    assert_eq!(refused.json()["reason"], "forbidden");
+    assert_eq!(refused.json()["reason"], "unauthorized");
     assert!(!refused.headers.has("www-authenticate"));
 }
 
