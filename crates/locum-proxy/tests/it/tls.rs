@@ -7,13 +7,15 @@ use std::time::Duration;
 use locum_proxy::plan::Settings;
 use locum_proxy::tls::{ClientSettings, Identity, ServerSettings, Version};
 use locum_proxy::{ClockSource, Hand, Options, auth};
-use locum_testkit::{BlackHole, Broken, Client, Gate, Upstream, eventually, script};
+use locum_proxy::{listener, route, upstream};
+use locum_testkit::{BlackHole, Broken, Client, Gate, Go, Mode, Upstream, eventually, script};
 use rcgen::{CertificateParams, DnType, SanType};
 use rustls::HandshakeKind;
 use serde_json::json;
 
 use crate::setup::{Authority, Running, Secure, in_front_of, settings, towards};
 
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 const REFUSED: &str = "locum_refused_total{listener=\"web\",reason=\"tls\"}";
 
 fn with(certificates: impl IntoIterator<Item = Identity>) -> Option<ServerSettings> {
@@ -66,6 +68,32 @@ fn requests_and_answers_pass_under_tls_on_both_sides() {
     assert_eq!(seen["body"].as_str().unwrap().as_bytes(), large());
     assert_eq!(upstream.accepted(), 1, "connections are kept");
     assert_eq!(upstream.violations(), [""; 0]);
+}
+
+#[test]
+fn remote_calls_pass_under_tls_on_both_sides() {
+    let authority = Authority::new();
+    for go in Go::all() {
+        for (mode, protocol) in
+            [(Mode::Gob, upstream::Protocol::Gob), (Mode::Json, upstream::Protocol::JsonRpc)]
+        {
+            let server = go.server(mode, ANY);
+            let behind = in_front_of(server.address, authority.server("up.test", None));
+            let mut settings = settings(behind);
+            settings.listeners[0].protocol = listener::Protocol::Rpc;
+            settings.listeners[0].tls = with([authority.sign(&["web.test"])]);
+            settings.upstreams[0].protocol = protocol;
+            settings.upstreams[0].tls = believing(&authority);
+            settings.routes[0].matches =
+                route::Match { call: Some("*".to_owned()), ..route::Match::default() };
+            let proxy = Running::start(settings);
+            let near = towards(proxy.address(), "web.test", authority.client(None));
+            let mut checks = go.checks(mode);
+            // A server of net/rpc cannot cancel.
+            checks.retain(|check| check != "cancel");
+            assert_eq!(go.client(mode, near, &checks), [""; 0]);
+        }
+    }
 }
 
 #[test]
@@ -307,11 +335,21 @@ fn only_clients_with_a_certificate_are_let_in_where_one_is_required() {
     proxy.counts(REFUSED, 2);
     assert_eq!(upstream.deliveries(), 1);
 
+    // Whoever comes back by a ticket is who he was.
+    let config = authority.client(Some(&alice));
+    let kind = || {
+        let mut secure = Secure::connect(proxy.address(), "web.test", &config).unwrap();
+        secure.get("/").map(|answer| (answer.status, secure.0.conn.handshake_kind().unwrap()))
+    };
+    assert_eq!(kind(), Ok((200, HandshakeKind::Full)));
+    assert_eq!(kind(), Ok((200, HandshakeKind::Resumed)));
+
     // Who they are decides where a route asks.
     settings.routes[0].auth.push("people".to_owned());
     proxy.reload(settings);
     let bob = named("bob", None);
     eventually("the reload is followed", || ask(Some(&bob)) == Ok(403));
+    assert_eq!(kind(), Ok((200, HandshakeKind::Resumed)));
     assert_eq!(ask(Some(&alice)), Ok(200));
     assert_eq!(ask(Some(&named("bob", Some("spiffe://test/carol")))), Ok(200));
     assert_eq!(ask(Some(&named("alice", Some("spiffe://test/bob")))), Ok(403), "the URI counts");
