@@ -20,30 +20,26 @@ fn check_listener(name: &str, listener: &Listener, findings: &mut Findings<'_>) 
         let reason = "the name `admin` is the admin API's own";
         findings.error_in_key(&path, reason, "choose another name");
     }
-    let Limits {
-        connections,
-        connections_per_client,
-        header_bytes,
-        headers,
-        header_timeout,
-        body_bytes,
-        body_idle,
-        body_rate,
-        write_stall,
-        idle,
-        requests_per_connection,
-        message_bytes,
-        calls_per_connection,
-    } = &listener.limits;
-    let key = |key: &str| format!("listeners.{name}.limits.{key}");
+    if listener.tls.as_ref().is_some_and(|tls| tls.certificates.is_empty()) {
+        let reason = "the list is empty, so no client could be shown who this is";
+        let remedy = "name a certificate: [{ cert = \"a.pem\", key = \"a.key\" }]";
+        findings.error(&format!("{path}.tls.certificates"), reason, remedy);
+    }
+    check_limits(&format!("{path}.limits"), &listener.limits, findings);
+    check_traffic(&format!("{path}.limits"), listener, findings);
+}
+
+/// Every limit has to let something through.
+fn check_limits(path: &str, limits: &Limits, findings: &mut Findings<'_>) {
+    let key = |key: &str| format!("{path}.{key}");
     let counts = [
-        ("connections", connections),
-        ("connections_per_client", connections_per_client),
-        ("headers", headers),
-        ("calls_per_connection", calls_per_connection),
+        ("connections", limits.connections),
+        ("connections_per_client", limits.connections_per_client),
+        ("headers", limits.headers),
+        ("calls_per_connection", limits.calls_per_connection),
     ];
     for (name, count) in counts {
-        if *count == Some(0) {
+        if count == Some(0) {
             findings.error(
                 &key(name),
                 "0 would refuse everything",
@@ -51,53 +47,53 @@ fn check_listener(name: &str, listener: &Listener, findings: &mut Findings<'_>) 
             );
         }
     }
-    if header_bytes.is_some_and(|size| !HEADER_BYTES.contains(&size.0)) {
+    if limits.header_bytes.is_some_and(|size| !HEADER_BYTES.contains(&size.0)) {
         let reason = "a head of that size cannot be served";
         findings.error(&key("header_bytes"), reason, "write a size from 1KiB to 1MiB");
     }
-    if message_bytes.is_some_and(|size| !MESSAGE_BYTES.contains(&size.0)) {
+    if limits.message_bytes.is_some_and(|size| !MESSAGE_BYTES.contains(&size.0)) {
         let reason = "a message of that size cannot be served";
         findings.error(&key("message_bytes"), reason, "write a size from 1KiB to 1GiB");
     }
-    let (of_traffic, other): (&[(&str, bool)], _) = match listener.protocol {
-        ListenerProtocol::Auto => (&[], ""),
-        ListenerProtocol::Http => (
-            &[
-                ("message_bytes", message_bytes.is_some()),
-                ("calls_per_connection", calls_per_connection.is_some()),
-            ],
-            "remote calls",
-        ),
-        ListenerProtocol::Rpc => (
-            &[
-                ("header_bytes", header_bytes.is_some()),
-                ("headers", headers.is_some()),
-                ("body_bytes", body_bytes.is_some()),
-                ("body_idle", body_idle.is_some()),
-                ("body_rate", body_rate.is_some()),
-                ("idle", idle.is_some()),
-                ("requests_per_connection", requests_per_connection.is_some()),
-            ],
-            "HTTP requests",
-        ),
-    };
-    for (name, _) in of_traffic.iter().filter(|(_, given)| *given) {
-        let reason = format!("it bounds {other}, of which the listener takes none");
-        findings.warning(&key(name), reason, "remove it, or write protocol = \"auto\"");
-    }
-    if listener.tls.as_ref().is_some_and(|tls| tls.certificates.is_empty()) {
-        let reason = "the list is empty, so no client could be shown who this is";
-        let remedy = "name a certificate: [{ cert = \"a.pem\", key = \"a.key\" }]";
-        findings.error(&format!("{path}.tls.certificates"), reason, remedy);
-    }
     let times = [
-        ("header_timeout", header_timeout),
-        ("body_idle", body_idle),
-        ("write_stall", write_stall),
-        ("idle", idle),
+        ("header_timeout", limits.header_timeout),
+        ("body_idle", limits.body_idle),
+        ("write_stall", limits.write_stall),
+        ("idle", limits.idle),
     ];
     for (name, time) in times {
-        findings.positive(&key(name), *time);
+        findings.positive(&key(name), time);
+    }
+}
+
+/// Warns of limits of what the listener does not take.
+fn check_traffic(path: &str, listener: &Listener, findings: &mut Findings<'_>) {
+    let limits = &listener.limits;
+    let of_http = [
+        ("header_bytes", limits.header_bytes.is_some()),
+        ("headers", limits.headers.is_some()),
+        ("body_bytes", limits.body_bytes.is_some()),
+        ("body_idle", limits.body_idle.is_some()),
+        ("body_rate", limits.body_rate.is_some()),
+        ("idle", limits.idle.is_some()),
+        ("requests_per_connection", limits.requests_per_connection.is_some()),
+    ];
+    let of_calls = [
+        ("message_bytes", limits.message_bytes.is_some()),
+        ("calls_per_connection", limits.calls_per_connection.is_some()),
+    ];
+    let (foreign, what) = match listener.protocol {
+        ListenerProtocol::Auto => return,
+        ListenerProtocol::Http => (&of_calls[..], "remote calls"),
+        ListenerProtocol::Rpc => (&of_http[..], "HTTP requests"),
+    };
+    for (name, _) in foreign.iter().filter(|(_, given)| *given) {
+        let reason = format!("it bounds {what}, of which the listener takes none");
+        findings.warning(
+            &format!("{path}.{name}"),
+            reason,
+            "remove it, or write protocol = \"auto\"",
+        );
     }
 }
 
