@@ -10,6 +10,7 @@ use crate::label::Label;
 use crate::listener;
 use crate::plan::Error;
 use crate::rpc::methods::Methods;
+use crate::rpc::transcode::listing::Listing;
 use crate::upstream::{Endpoint, MethodTypes, Upstream};
 
 pub use explain::{Candidate, Question};
@@ -148,6 +149,7 @@ pub(crate) struct Transcoded {
     pub(crate) choice: Choice,
     /// What this route says of types, before what the upstream knows.
     pub(crate) methods: Arc<Methods>,
+    pub(crate) listing: Listing,
 }
 
 /// Upstreams of a route, each with the route's policy bound to it.
@@ -233,6 +235,7 @@ impl Route {
                     path: format!("routes.{index}.transcode.types.{}", error.path),
                     ..error
                 })?,
+                listing: Listing::default(),
             }),
             Action::Forward(names) => {
                 let choices = names.iter().map(|(name, weight)| choice(name, *weight));

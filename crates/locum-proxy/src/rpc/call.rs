@@ -18,6 +18,8 @@ pub(crate) struct Call {
     pub(crate) timeout: Option<Duration>,
     /// From 1; more for a retry of the client's.
     pub(crate) attempt: u32,
+    /// The client says that making it twice does no harm; a policy may say so as well.
+    pub(crate) idempotent: bool,
     pub(crate) trace: Option<TraceParent>,
     /// Names and values, as [`Metadata`] has them.
     pub(crate) metadata: Vec<u8>,

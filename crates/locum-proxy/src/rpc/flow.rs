@@ -60,7 +60,7 @@ pub(crate) async fn perform(
         method: &call.method,
         arrived,
         deadline: call.timeout.map(|timeout| arrived + timeout),
-        idempotent: false,
+        idempotent: call.idempotent,
         cost: 1,
         priority: route.settings.priority,
         attempt_above: if caller.trusted { call.attempt } else { 1 },

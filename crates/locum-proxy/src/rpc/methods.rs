@@ -69,6 +69,11 @@ impl Methods {
         self.given.keys().chain(learned.known.keys()).cloned().collect()
     }
 
+    /// What is known now; unlike another once something was learned in between.
+    pub(crate) fn edition(&self) -> Edition {
+        Edition(self.learned.table.load_full())
+    }
+
     /// A call of `method` with this argument returned that: what looked different before is replaced. A value
     /// that does not describe itself teaches nothing, nor does one beyond limits; what was given stays.
     pub(crate) fn learn(&self, method: &str, args: &Body<'_>, reply: &Body<'_>) {
@@ -78,6 +83,15 @@ impl Methods {
         let args = Seen::of(args).filter(|_| !has(|known| &known.args));
         let reply = Seen::of(reply).filter(|_| !has(|known| &known.reply));
         self.learned.see(method, args, reply);
+    }
+}
+
+/// What was known at some time.
+pub(crate) struct Edition(Arc<Table>);
+
+impl PartialEq for Edition {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
@@ -276,10 +290,11 @@ mod tests {
         let old = structure("Args", &[("A", TypeId::INT)]);
         let new = structure("Args", &[("A", TypeId::INT), ("B", TypeId::INT)]);
         learn(&methods, "A.B", &old, &int());
-        let table = methods.learned.table.load_full();
+        let edition = methods.edition();
         learn(&methods, "A.B", &structure("Args", &[("A", TypeId::INT)]), &int());
-        assert!(Arc::ptr_eq(&table, &methods.learned.table.load_full()));
+        assert!(edition == methods.edition());
         learn(&methods, "A.B", &new, &int());
+        assert!(edition != methods.edition());
         assert!(is(methods.args("A.B"), &new));
         let weight = methods.learned.table.load().weight;
         learn(&methods, "A.B", &old, &int());

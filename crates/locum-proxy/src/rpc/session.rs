@@ -66,6 +66,7 @@ impl Session<'_> {
                     args: args.to_owned(),
                     timeout,
                     attempt,
+                    idempotent: false,
                     trace,
                     metadata: metadata.as_bytes().to_vec(),
                 };

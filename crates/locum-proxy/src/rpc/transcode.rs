@@ -20,7 +20,7 @@ use crate::worker::Worker;
 mod argument;
 mod asked;
 mod failure;
-mod listing;
+pub(crate) mod listing;
 mod metadata;
 
 /// Makes the request as the remote call that the end of its `path` names, and answers it.
@@ -40,7 +40,7 @@ pub(crate) async fn transcode(
     let ended = match Asked::of(&caller.request, below) {
         Err(refusal) => refuse(caller, &refusal, worker).await,
         Ok(Asked::Listing) => {
-            let listing = listing::of(route, transcoded, &worker.plan()).to_string();
+            let listing = transcoded.listing.get(route, transcoded, &worker.plan());
             answer_json(caller, route, &listing, worker).await
         }
         Ok(Asked::Call(method)) => make(caller, route, method, transcoded, worker, record).await,
@@ -67,6 +67,7 @@ async fn make(
         args: OwnedBody::Json(args),
         timeout: caller.told.timeout,
         attempt: caller.attempt_above,
+        idempotent: caller.idempotent,
         trace: metadata::trace(&caller.request),
         metadata: metadata::of(&caller.request),
     };
@@ -78,7 +79,7 @@ async fn make(
         identity: caller.identity.get(),
         trusted: caller.trusted,
     };
-    let Transcoded { choice, methods } = transcoded;
+    let Transcoded { choice, methods, .. } = transcoded;
     let performing = perform(&call, &from, route, choice, Some(methods), worker, record);
     let Some(Done { reply, falls_back, cause, held }) = caller.attends(performing).await else {
         return Ended::gone();

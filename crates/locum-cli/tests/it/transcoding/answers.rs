@@ -155,6 +155,25 @@ fn a_body_beyond_the_limit_is_refused_and_ends_the_connection() {
 }
 
 #[test]
+fn a_body_that_breaks_off_is_no_call() {
+    for (locum, _server) in gob_gateways() {
+        let mut client = locum.client();
+        let head = "POST /rpc/Arith.Multiply HTTP/1.1\r\nHost: a\r\n";
+        client.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\nzz\r\n"));
+        let answer = client.response("POST").unwrap();
+        assert!(is_problem(&answer, 400, ""), "{}", answer.text());
+        assert!(answer.closes() && client.is_closed());
+
+        let mut client = locum.client();
+        client.send(format!("{head}Content-Length: 100\r\n\r\n{{}}"));
+        client.half_close();
+        assert!(client.is_closed());
+        locum.counts("locum_calls_total", &[("outcome", "cancelled"), ("code", "499")], 1.0);
+        assert_eq!(locum.metric("locum_attempts_total", &[]), 0.0);
+    }
+}
+
+#[test]
 fn refusals_are_those_of_http() {
     for go in Go::all() {
         let server = go.server(Mode::Gob, ANY);
@@ -197,6 +216,22 @@ fn a_call_that_takes_too_long_is_given_up_everywhere() {
         drop(leaves);
         eventually("the server was told", || result(&mut client, "Slow.Held", "2") == "0");
         locum.counts("locum_calls_total", &[("outcome", "cancelled"), ("code", "499")], 1.0);
+    }
+}
+
+#[test]
+fn a_call_with_an_idempotency_key_is_tried_again() {
+    for go in Go::all() {
+        let server = go.server(Mode::Gob, ANY);
+        let gateway = Gateway::to("gob", server.address);
+        let policy = "attempt_timeout = \"50ms\"\nretry = { attempts = 2, base = \"1ms\" }";
+        let locum = Gateway { policy, ..gateway }.start();
+        let mut client = locum.client();
+        for (fields, retries) in [("", 0.0), ("Idempotency-Key: \"1\"\r\n", 1.0)] {
+            send(&mut client, "Slow.Hold", fields, br#"{"Key":1}"#);
+            assert_eq!(client.response("POST").map(|answer| answer.status), Ok(504));
+            locum.counts("locum_attempts_total", &[("kind", "retry")], retries);
+        }
     }
 }
 

@@ -1,18 +1,41 @@
 //! What there is to call below a route's prefix.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
 use crate::plan::Plan;
 use crate::route::{Action, PathPattern, Route, Transcoded};
+use crate::rpc::methods::Edition;
 use crate::rpc::openapi::{self, Method};
 
-/// The methods of the route's upstream: those whose types were given or learned, and those that routes of
-/// calls name.
-pub(super) fn of(route: &Route, transcoded: &Transcoded, plan: &Plan) -> Value {
-    let Transcoded { choice, methods: own } = transcoded;
+/// The document that lists a route's methods, made anew only when something was learned: it may be asked for
+/// by anybody, and be long.
+#[derive(Default)]
+pub(crate) struct Listing {
+    made: Mutex<Option<(Edition, Arc<str>)>>,
+}
+
+impl Listing {
+    /// Of a route of this `plan`: the methods whose types were given or learned, and those that routes of calls
+    /// to the same upstream name.
+    pub(super) fn get(&self, route: &Route, transcoded: &Transcoded, plan: &Plan) -> Arc<str> {
+        let edition = transcoded.choice.upstream.methods.edition();
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, text)) = &*made
+            && *of == edition
+        {
+            return Arc::clone(text);
+        }
+        let text: Arc<str> = document(route, transcoded, plan).to_string().into();
+        *made = Some((edition, Arc::clone(&text)));
+        text
+    }
+}
+
+fn document(route: &Route, transcoded: &Transcoded, plan: &Plan) -> Value {
+    let Transcoded { choice, methods: own, .. } = transcoded;
     let upstream = &choice.upstream;
     let mut names: BTreeSet<Arc<str>> = BTreeSet::from_iter(own.names());
     names.extend(upstream.methods.names());
