@@ -4,6 +4,7 @@
 //! that a limit can tell callers apart by who they are, and what is turned away here costs none of it.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -94,6 +95,11 @@ impl Denied {
             Why::Key(_) | Why::Certificate | Why::Address => "unauthorized",
             Why::Busy => "busy",
         }
+    }
+
+    /// When to come back, where that helps.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        (self.why == Why::Busy).then_some(Duration::from_secs(1))
     }
 
     /// What a person is told. It is the same for a key that is wrong and for none.

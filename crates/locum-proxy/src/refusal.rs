@@ -139,7 +139,11 @@ impl Refusal {
                 ..refusal(401)
             },
             Why::Certificate | Why::Address => refusal(403),
-            Why::Busy => refusal(503),
+            Why::Busy => {
+                let seconds = denied.retry_after().map(ceiling);
+                let instead = seconds.map(|seconds| ("Retry-After", seconds.to_string().into()));
+                Self { instead, ..refusal(503) }
+            }
         }
     }
 

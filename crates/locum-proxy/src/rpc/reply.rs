@@ -102,7 +102,7 @@ impl Refused {
                     kind: "auth".to_owned(),
                     policy: denied.by.to_string(),
                     reason: denied.reason().to_owned(),
-                    retry_after: None,
+                    retry_after: denied.retry_after(),
                 };
                 let text = format!("{refusal}: {}", denied.text());
                 Failure { text: text.into(), ..Failure::refused(refusal) }

@@ -10,7 +10,7 @@ pub(crate) struct Auth {
     /// What they show.
     pub(crate) kind: AuthKind,
     /// Of `api-key`: the field of the request, or of a native call's metadata, that holds the key. Default
-    /// `x-api-key`.
+    /// `x-api-key`. The upstream is sent it too, unless a route removes it by `request_headers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) header: Option<String>,
     /// Of `api-key`: a file of keys, one a line: `name:hash`, in which the hash is the key's SHA-256 in hex or
