@@ -189,23 +189,25 @@ async fn until_told(
     mut watch: Watch,
     scope: Scope,
 ) {
+    // A reload was asked for and could not be had: it is made up for when what was wrong is mended.
+    let mut owed = false;
     loop {
         tokio::select! {
             told = signals.next() => match told {
                 Told::End => return,
                 Told::Reload => {
-                    running.reload(source.load());
+                    owed = !running.reload(source.load());
                     running.proxy.reopen_logs();
                 }
             },
             () = running.drain_asked.notified() => return,
             () = watch.changed() => {
                 let read = match scope {
-                    Scope::Whole => source.load(),
-                    Scope::Attached => running.state().config.reread(),
+                    Scope::Attached if !owed => running.state().config.reread(),
+                    Scope::Attached | Scope::Whole => source.load(),
                 };
-                if !running.has_seen(&read) {
-                    running.reload(read);
+                if !running.has_seen(&read) && running.reload(read) {
+                    owed = false;
                 }
             }
         }

@@ -99,8 +99,8 @@ impl Running {
     }
 
     /// Takes over what was read: whole, or, if anything is wrong with it, not at all. Either way it
-    /// is logged and counted.
-    pub(crate) fn reload(&self, read: Result<Config, config::Failure>) {
+    /// is logged and counted. Tells whether it runs now.
+    pub(crate) fn reload(&self, read: Result<Config, config::Failure>) -> bool {
         let seen = match &read {
             Ok(config) => config.sources.clone(),
             Err(failure) => failure.sources.clone(),
@@ -110,6 +110,7 @@ impl Running {
             Ok(version) => {
                 tracing::info!(version, "the new configuration runs");
                 self.reloaded.fetch_add(1, Ordering::Relaxed);
+                true
             }
             Err(lines) => {
                 for line in &lines {
@@ -117,6 +118,7 @@ impl Running {
                 }
                 self.change(|state| state.last_error = Some(lines.join("\n")));
                 self.refused.fetch_add(1, Ordering::Relaxed);
+                false
             }
         }
     }

@@ -87,9 +87,10 @@ fn a_reload_to_a_bad_file_keeps_the_old_plan() {
     assert_eq!(locum.get("/").text(), "ok");
 }
 
+const ANN: &str = "ann:ca64daa8b294dc4835d29ca02a6a47427ebc6a225ea3ac2e15f8417fb6601db2\n";
+
 #[test]
 fn keys_that_are_replaced_count_without_a_reload_of_what_names_them() {
-    const ANN: &str = "ann:ca64daa8b294dc4835d29ca02a6a47427ebc6a225ea3ac2e15f8417fb6601db2\n";
     const BEN: &str = "ben:37f550767902f9edd26b5572672dfe734f26baa32a94f4fb26cef116e2ea636f\n";
     let upstream = Upstream::start(script::answers("ok"));
     let directory = tempfile::tempdir().unwrap();
@@ -113,6 +114,26 @@ fn keys_that_are_replaced_count_without_a_reload_of_what_names_them() {
     std::fs::write(&keys, "not a key").unwrap();
     eventually("the mistake is told", || locum.log().contains("line 1: it is not `name:hash`"));
     assert_eq!(status_of("key-of-ben"), 200, "the old keys count on");
+}
+
+#[test]
+fn a_reload_that_failed_for_a_file_it_names_is_made_up_for() {
+    let (old, new) =
+        (Upstream::start(script::answers("old")), Upstream::start(script::answers("new")));
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("keys.txt");
+    std::fs::write(&keys, "not a key").unwrap();
+    let auth = format!("[auth.keys]\nkind = \"api-key\"\nfile = {:?}", keys.to_str().unwrap());
+    let locum = Config::to(&old).start();
+    locum.reload(&Config::to(&new).route("auth = [\"keys\"]").and(&auth).to_string());
+    assert_eq!(locum.get("/").text(), "old");
+
+    let before = locum.reloads();
+    std::fs::write(&keys, ANN).unwrap();
+    eventually("the mended file is read", || locum.reloads() > before);
+    let mut client = locum.client();
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\nX-Api-Key: key-of-ann\r\n\r\n");
+    assert_eq!(client.response("GET").unwrap().text(), "new");
 }
 
 #[test]
