@@ -25,7 +25,8 @@ pub struct Settings {
     pub bind: Bind,
     /// What its clients speak.
     pub protocol: Protocol,
-    /// What it shows of itself over TLS, if its clients have to speak that.
+    /// What it shows of itself over TLS. Its clients have to speak that, but on a listener of
+    /// [`Protocol::Auto`] that asks for no certificates: there they may.
     pub tls: Option<tls::ServerSettings>,
     /// Peers whose `X-Forwarded-*`, `Forwarded` and deadlines are believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -41,7 +42,7 @@ pub enum Protocol {
     Http,
     /// Remote calls, in any protocol that carries them; found out for each connection.
     Rpc,
-    /// HTTP or remote calls; found out for each connection.
+    /// HTTP or remote calls, under TLS or not; found out for each connection.
     Auto,
 }
 

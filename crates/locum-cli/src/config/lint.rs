@@ -3,7 +3,7 @@
 use locum_policy::Settings;
 
 use super::check::Findings;
-use super::file::{File, Route};
+use super::file::{AuthKind, File, ListenerProtocol, Route};
 use super::suspect;
 use super::types::is_method;
 
@@ -14,7 +14,30 @@ pub(super) fn lint(file: &File, findings: &mut Findings<'_>) {
             findings.warning(&format!("policies.{name}.{}", doubt.key), doubt.reason, doubt.remedy);
         }
     }
+    lint_keys(file, findings);
     lint_use(file, findings);
+}
+
+/// Warns of keys that may come in the clear: an `auto` listener takes clients without TLS beside those with.
+fn lint_keys(file: &File, findings: &mut Findings<'_>) {
+    for (name, listener) in &file.listeners {
+        let may_be_plain = listener.protocol == ListenerProtocol::Auto
+            && listener.tls.as_ref().is_some_and(|tls| tls.client_ca.is_none());
+        let is_key =
+            |auth: &String| file.auth.get(auth).is_some_and(|auth| auth.kind == AuthKind::ApiKey);
+        let takes_key = |route: &Route| {
+            route.auth.iter().any(is_key) && route.served(file).any(|(served, _)| served == name)
+        };
+        let mut routes = file.routes.iter().enumerate();
+        if may_be_plain && let Some((index, route)) = routes.find(|(_, route)| takes_key(route)) {
+            let reason = format!(
+                "clients may speak without TLS to it, and `{}` (routes[{index}]) asks them for a key, which others could read then",
+                route.name_at(index)
+            );
+            let remedy = "take \"http\" and \"rpc\" on a listener each, where `tls` is a must";
+            findings.warning(&format!("listeners.{name}.protocol"), reason, remedy);
+        }
+    }
 }
 
 /// Warns of what is defined and not used.

@@ -14,7 +14,8 @@ pub(crate) struct Listener {
     /// What it speaks; default `http`.
     #[serde(default)]
     pub(crate) protocol: ListenerProtocol,
-    /// How it proves who it is over TLS; absent: its clients speak without.
+    /// How it proves who it is over TLS; absent: its clients speak without. With `protocol = "auto"` they may
+    /// speak without all the same, unless there is `client_ca`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<ListenerTls>,
     /// Peers whose `X-Forwarded-*`, `Forwarded` and deadlines are believed; default none.
@@ -34,7 +35,8 @@ pub(crate) enum ListenerProtocol {
     Http,
     /// Remote calls: gob, gob after a `CONNECT`, JSON-RPC 1.0 and 2.0, native; each connection shows which.
     Rpc,
-    /// HTTP/1.1 or remote calls; each connection shows which.
+    /// HTTP/1.1 or remote calls; each connection shows which, and with `tls` whether it speaks that: it need not,
+    /// unless there is `client_ca`.
     Auto,
 }
 

@@ -270,6 +270,11 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         ),
         // Warnings.
         (
+            "protocol = \"rpc\"\n",
+            "protocol = \"rpc\"\n[listeners.both]\nbind = \"127.0.0.1:1\"\nprotocol = \"auto\"\ntls = { certificates = [{ cert = \"a.pem\", key = \"a.key\" }] }\n",
+            "6:1: warning: listeners.both.protocol: clients may speak without TLS to it, and `/rpc/*` (routes[1]) asks them for a key, which others could read then; take \"http\" and \"rpc\" on a listener each, where `tls` is a must",
+        ),
+        (
             "upstream = \"arith\"\nauth",
             "upstream = \"arith\"\npolicy = \"p\"\n[policies.p.methods]\n\"Arith.Add\" = {}\n\"Aritm.Add\" = {}\n[[routes]]\nmatch = { call = \"X.*\" }\nupstream = \"arith\"\nauth",
             "26:1: warning: policies.p.methods.\"Aritm.Add\": no call under this policy goes by that name; write the method of a remote call, or the name of a route",
