@@ -18,7 +18,8 @@ pub(crate) struct Auth {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<String>,
     /// Of `mtls`: the names of certificates that are let in; default whoever has one that the listener's
-    /// `client_ca` signed. Of `ip`: the networks that are let in; default all that are not kept out.
+    /// `client_ca` signed. A certificate has one name here: its first URI, else its first DNS name, else its
+    /// common name. Of `ip`: the networks that are let in; default all that are not kept out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) allow: Vec<String>,
     /// Of `ip`: the networks that are kept out, `allow` or not.
