@@ -278,6 +278,15 @@ fn the_embedded_default_does_what_it_promises() {
         answer.status == 503 && answer.text().contains("breaker")
     });
 
+    // Before anything is called.
+    let listing = client.get("/rpc").unwrap().json();
+    let told = |method: &&str| {
+        let post = &listing["paths"][format!("/{method}")]["post"];
+        post["requestBody"]["content"]["application/json"]["schema"] != serde_json::json!({})
+    };
+    assert_eq!(listing["paths"].as_object().unwrap().len(), METHODS.len(), "{listing}");
+    assert!(METHODS.iter().all(told), "{listing}");
+
     let rpc = locum.address("rpc").to_string();
     let call = |protocol: &str, method: &str, argument: &str| {
         run_to_end(binary(), &["call", &rpc, method, argument, "--protocol", protocol])
@@ -294,7 +303,13 @@ fn the_embedded_default_does_what_it_promises() {
     assert_eq!(shown("/api/v1/upstreams")[1]["protocol"], "gob");
     let routes = shown("/api/v1/routes");
     let matched = routes.as_array().unwrap().iter().map(|route| &route["match"]["call"]);
-    assert_eq!(matched.filter(|call| call.is_string()).collect::<Vec<_>>(), ["Arith.*", "Echo.*"]);
+    let matched = matched.filter(|call| call.is_string()).collect::<Vec<_>>();
+    assert_eq!(matched, ["Arith.*", "Echo.*", "Locum.*"]);
+
+    let listed = run_to_end(binary(), &["list", &rpc]);
+    let methods = listed.output.lines().filter_map(|line| line.split_whitespace().next());
+    let own = |method: &&str| !method.starts_with("Locum.");
+    assert_eq!(methods.filter(own).collect::<Vec<_>>(), METHODS, "{}", listed.errors);
 
     let product = client.post("/rpc/Arith.Multiply", br#"{"A":7,"B":8}"#).unwrap();
     assert_eq!((product.status, &*product.text()), (200, "56"));
@@ -317,6 +332,17 @@ fn the_embedded_default_does_what_it_promises() {
     }
     assert!(locum.metric("locum_calls_total", &[("code", "418")]) >= 1.0, "{metrics}");
 }
+
+/// What the demo backends of remote calls serve.
+const METHODS: [&str; 7] = [
+    "Arith.Multiply",
+    "Arith.Divide",
+    "Arith.Add",
+    "Echo.Say",
+    "Echo.Sleep",
+    "Echo.Fail",
+    "Echo.Blob",
+];
 
 #[test]
 fn the_environment_sets_the_ports_of_the_embedded_default() {
