@@ -18,6 +18,7 @@ mod oracle;
 mod path;
 mod request;
 mod response;
+mod rpc_forward;
 mod stream;
 #[path = "../../crates/locum-wire/tests/it/strict.rs"]
 mod strict;
@@ -34,6 +35,7 @@ pub use netrpc::netrpc;
 pub use path::path;
 pub use request::request;
 pub use response::response;
+pub use rpc_forward::rpc_forward;
 
 /// Cuts `bytes` in places that depend on the bytes alone.
 fn cut(bytes: &[u8]) -> Vec<&[u8]> {

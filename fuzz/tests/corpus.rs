@@ -54,6 +54,11 @@ fn netrpc() {
 }
 
 #[test]
+fn rpc_forward() {
+    replay("rpc_forward", locum_fuzz::rpc_forward);
+}
+
+#[test]
 fn gob_typed() {
     replay("gob_typed", locum_fuzz::gob_typed);
 }
