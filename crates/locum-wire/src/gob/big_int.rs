@@ -91,11 +91,15 @@ impl BigInt {
             return None;
         }
         // The lowest limb first.
-        let mut limbs: Vec<u32> = Vec::new();
-        for digit in digits {
-            let mut carry = u64::from(digit.is_ascii_digit().then(|| digit - b'0')?);
+        let mut limbs: Vec<u32> = Vec::with_capacity(digits.len() / 9 + 1);
+        let (first, rest) = digits.split_at(digits.len() % 9);
+        // Nine digits at a time, as the work grows with the square of the groups.
+        for group in Some(first).filter(|it| !it.is_empty()).into_iter().chain(rest.chunks(9)) {
+            let mut carry = group.iter().try_fold(0, |value, digit| {
+                digit.is_ascii_digit().then(|| value * 10 + u64::from(digit - b'0'))
+            })?;
             for limb in &mut limbs {
-                let value = u64::from(*limb) * 10 + carry;
+                let value = u64::from(*limb) * GROUP + carry;
                 *limb = value as u32;
                 carry = value >> 32;
             }

@@ -111,7 +111,7 @@ impl Maker<'_> {
             },
             (Type::Opaque { .. }, Json::String(text)) => {
                 let bytes = match Known::of_text(kind, text) {
-                    Some(known) => known.read(text),
+                    Some((_, bytes)) => bytes,
                     None => STANDARD.decode(&**text).ok(),
                 };
                 match bytes {
@@ -119,15 +119,10 @@ impl Maker<'_> {
                     None => return no(""),
                 }
             }
-            (Type::Opaque { .. }, Json::Number(text)) => {
-                match Known::of_text(kind, text).filter(|known| *known == Known::BigInt) {
-                    Some(known) => match known.read(text) {
-                        Some(bytes) => Value::Opaque(bytes),
-                        None => return no(""),
-                    },
-                    None => return no(""),
-                }
-            }
+            (Type::Opaque { .. }, Json::Number(text)) => match Known::of_text(kind, text) {
+                Some((Known::BigInt, Some(bytes))) => Value::Opaque(bytes),
+                _ => return no(""),
+            },
             (Type::Interface, _) => interface(json)?,
             (Type::Slice { elem, .. }, Json::List(list)) => Value::List(
                 list.iter().map(|json| self.value(json, *elem)).collect::<Result<_, _>>()?,
@@ -190,7 +185,7 @@ impl Maker<'_> {
             }
             Some(Type::Bool) => name.parse().ok().map(Value::Bool),
             Some(kind) => {
-                Known::of_text(kind, name).and_then(|known| known.read(name)).map(Value::Opaque)
+                Known::of_text(kind, name).and_then(|(_, bytes)| bytes).map(Value::Opaque)
             }
             None => None,
         };

@@ -58,18 +58,20 @@ impl Known {
         }
     }
 
-    /// The same of the text that shows one.
-    pub(super) fn of_text(kind: &Type, text: &str) -> Option<Self> {
-        match kind {
-            Type::Opaque { name, .. } if !name.is_empty() => Self::of(kind),
+    /// The same of the text that shows one, and the bytes of what it shows: `None` if it shows nothing of the
+    /// type.
+    pub(super) fn of_text(kind: &Type, text: &str) -> Option<(Self, Option<Vec<u8>>)> {
+        let known = match kind {
+            Type::Opaque { name, .. } if !name.is_empty() => Self::of(kind)?,
             Type::Opaque { kind: OpaqueKind::GobEncoder, .. } => {
-                [Self::Time, Self::BigInt].into_iter().find(|known| known.read(text).is_some())
+                return [Self::Time, Self::BigInt]
+                    .into_iter()
+                    .find_map(|known| Some((known, Some(known.read(text)?))));
             }
-            Type::Opaque { kind: OpaqueKind::BinaryMarshaler, .. } => {
-                is_url(text).then_some(Self::Url)
-            }
-            _ => None,
-        }
+            Type::Opaque { kind: OpaqueKind::BinaryMarshaler, .. } if is_url(text) => Self::Url,
+            _ => return None,
+        };
+        Some((known, known.read(text)))
     }
 
     /// The bytes of what Go leaves out of structs.
@@ -131,7 +133,7 @@ impl Known {
     }
 
     /// The bytes of what a text shows; `None` if it shows nothing of the type.
-    pub(super) fn read(self, text: &str) -> Option<Vec<u8>> {
+    fn read(self, text: &str) -> Option<Vec<u8>> {
         match self {
             Self::Time => Time::parse(text).map(Time::to_wire),
             Self::BigInt => BigInt::parse(text).map(|big| big.to_wire()),
@@ -256,7 +258,8 @@ mod tests {
         ] {
             assert_eq!(Known::of_bytes(kind, &bytes), known);
             if let Some(text) = known.and_then(|known| known.show(&bytes)) {
-                assert_eq!(Known::of_text(kind, &text), known, "{text}");
+                let read = Known::of_text(kind, &text).map(|(known, _)| known);
+                assert_eq!(read, known, "{text}");
             }
         }
         assert_eq!(Known::of_text(&gob, "AgE="), None);

@@ -16,6 +16,8 @@ pub(super) struct Shaper {
     /// The fields of structs by their names.
     fields: FxHashMap<TypeId, Names>,
     most_fields: usize,
+    /// How much may still be copied of types that JSON has more of than they.
+    copies: usize,
 }
 
 /// The fields of a struct, by their names as they stand and in lower case.
@@ -33,15 +35,17 @@ enum Shape {
     There(TypeId),
     /// A number.
     Number { negative: bool, id: TypeId },
-    /// A type like this one, but for its parts.
-    Like { kind: Type, parts: Vec<Self> },
-    /// A struct: the fields that its type has, and those that JSON has besides.
-    Struct { name: Box<str>, fields: Vec<(Box<str>, Self)>, more: BTreeMap<String, Self> },
+    /// A type like this one, but for its parts; without one, a list.
+    Like { like: Option<TypeId>, parts: Vec<Self> },
+    /// A struct like this one, if it is like any: what JSON has differently of its fields, by their places,
+    /// and what it has besides. It holds no more than JSON has said: of types only their numbers are known
+    /// until all are found, as there may be many values of one that is large.
+    Struct { like: Option<TypeId>, changed: BTreeMap<usize, Self>, more: BTreeMap<String, Self> },
 }
 
 impl Shaper {
     pub(super) fn new(types: Arc<Types>, limits: &Limits) -> Self {
-        Self { types, fields: FxHashMap::default(), most_fields: limits.fields }
+        Self { types, fields: FxHashMap::default(), most_fields: limits.fields, copies: COPIES }
     }
 
     /// The type of JSON: `hint`, if there is one and it has all fields that JSON has. `None` where JSON does
@@ -88,22 +92,21 @@ impl Shaper {
                 let values = members.iter().map(|(_, value)| value);
                 vec![Shape::There(*key), self.all(values, Some(*elem), Shape::There(*elem))?]
             }
-            (Type::Struct { name, fields }, Json::Object(members)) => {
-                return self.extended(id, name, fields, members);
+            (Type::Struct { fields, .. }, Json::Object(members)) => {
+                return self.extended(id, fields, members);
             }
             _ => return Ok(Shape::There(id)),
         };
         if parts.iter().all(|part| matches!(part, Shape::There(_))) {
             return Ok(Shape::There(id));
         }
-        Ok(Shape::Like { kind: kind.clone(), parts })
+        Ok(Shape::Like { like: hint, parts })
     }
 
     /// A struct's type, with the fields that it has not.
     fn extended(
         &mut self,
         id: TypeId,
-        name: &str,
         fields: &[Field],
         members: &[(std::borrow::Cow<'_, str>, Json<'_>)],
     ) -> Result<Shape, JsonError> {
@@ -125,10 +128,7 @@ impl Shaper {
         if changed.is_empty() && more.values().all(|shape| matches!(shape, Shape::Nothing)) {
             return Ok(Shape::There(id));
         }
-        let fields = fields.iter().enumerate().map(|(index, field)| {
-            (field.name.clone(), changed.remove(&index).unwrap_or(Shape::There(field.id)))
-        });
-        Ok(Shape::Struct { name: name.into(), fields: fields.collect(), more })
+        Ok(Shape::Struct { like: Some(id), changed, more })
     }
 
     fn guess(&mut self, json: &Json<'_>) -> Result<Shape, JsonError> {
@@ -146,17 +146,14 @@ impl Shaper {
             }
             Json::List(list) => match self.all(list.iter(), None, Shape::Nothing)? {
                 Shape::Nothing => Shape::Nothing,
-                elem => Shape::Like {
-                    kind: Type::Slice { name: Box::default(), elem: TypeId::INTERFACE },
-                    parts: vec![elem],
-                },
+                elem => Shape::Like { like: None, parts: vec![elem] },
             },
             Json::Object(members) => {
                 let mut more = BTreeMap::new();
                 for (name, json) in members {
                     more.insert(name.to_string(), self.guess(json)?);
                 }
-                Shape::Struct { name: Box::default(), fields: Vec::new(), more }
+                Shape::Struct { like: None, changed: BTreeMap::new(), more }
             }
         })
     }
@@ -197,27 +194,27 @@ impl Shaper {
             {
                 shape
             }
-            (Shape::Like { kind, parts: one }, Shape::Like { kind: same, parts: other })
-                if kind == same =>
+            (Shape::Like { like, parts: one }, Shape::Like { like: same, parts: other })
+                if like == same =>
             {
                 let parts = one.into_iter().zip(other);
                 let parts = parts.map(|(one, other)| self.both(one, other));
-                Shape::Like { kind, parts: parts.collect::<Result<_, _>>()? }
+                Shape::Like { like, parts: parts.collect::<Result<_, _>>()? }
             }
             (
-                Shape::Struct { name, fields: one, mut more },
-                Shape::Struct { fields: other, more: others, .. },
+                Shape::Struct { like, mut changed, mut more },
+                Shape::Struct { changed: also, more: others, .. },
             ) => {
-                let fields = one
-                    .into_iter()
-                    .zip(other)
-                    .map(|((name, one), (_, other))| Ok((name, self.both(one, other)?)));
-                let fields = fields.collect::<Result<_, JsonError>>()?;
+                // What only one of them has differently is of its own type in the other, as far as it is there.
+                for (index, other) in also {
+                    let one = changed.remove(&index).unwrap_or(Shape::Nothing);
+                    changed.insert(index, self.both(one, other)?);
+                }
                 for (name, other) in others {
                     let one = more.remove(&name).unwrap_or(Shape::Nothing);
                     more.insert(name, self.both(one, other)?);
                 }
-                Shape::Struct { name, fields, more }
+                Shape::Struct { like, changed, more }
             }
             _ => {
                 return Err(JsonError(
@@ -236,7 +233,7 @@ impl Shaper {
         let made = match shape {
             Shape::Nothing => return Ok(None),
             Shape::There(id) | Shape::Number { id, .. } => return Ok(Some(id)),
-            Shape::Like { kind, parts } => {
+            Shape::Like { like, parts } => {
                 let mut made = Vec::with_capacity(parts.len());
                 for part in parts {
                     let Some(part) = self.make(part)? else {
@@ -245,12 +242,19 @@ impl Shaper {
                     made.push(part);
                 }
                 let mut made = made.into_iter();
-                kind.map_inner(|id| made.next().unwrap_or(id))
+                self.copy(like)?.map_inner(|id| made.next().unwrap_or(id))
             }
-            Shape::Struct { name, fields, more } => {
-                let mut made = Vec::with_capacity(fields.len() + more.len());
+            Shape::Struct { like, mut changed, more } => {
+                let (name, fields) = match like.map(|id| self.copy(Some(id))).transpose()? {
+                    Some(Type::Struct { name, fields }) => (name, fields.into_vec()),
+                    _ => Default::default(),
+                };
+                let fields = fields.into_iter().enumerate().map(|(index, field)| {
+                    (field.name, changed.remove(&index).unwrap_or(Shape::There(field.id)))
+                });
                 let more = more.into_iter().map(|(name, shape)| (name.into_boxed_str(), shape));
-                for (name, shape) in fields.into_iter().chain(more) {
+                let mut made = Vec::with_capacity(fields.len() + more.len());
+                for (name, shape) in fields.chain(more) {
                     if let Some(id) = self.make(shape)? {
                         made.push(Field { name, id });
                     }
@@ -262,11 +266,28 @@ impl Shaper {
             }
         };
         if self.types.len() >= Types::MOST {
-            return Err(JsonError("JSON has too many different objects".to_owned()));
+            return Err(too_many());
         }
         Ok(Some(Arc::make_mut(&mut self.types).add(made)))
     }
+
+    /// A type that another is made after; a list, if there is none.
+    fn copy(&mut self, id: Option<TypeId>) -> Result<Type, JsonError> {
+        let Some(kind) = id.and_then(|id| self.types.get(id)) else {
+            return Ok(Type::Slice { name: Box::default(), elem: TypeId::INTERFACE });
+        };
+        self.copies = self.copies.checked_sub(kind.weight()).ok_or_else(too_many)?;
+        Ok(kind.clone())
+    }
 }
+
+fn too_many() -> JsonError {
+    JsonError("JSON has too many different objects".to_owned())
+}
+
+/// Bytes of descriptions that one JSON text has copied, about. Each object that is not of the type that it
+/// should be may need a type of its own, as large as that.
+const COPIES: usize = 1024 * 1024;
 
 /// A number, by how it is written.
 pub(super) enum Number {

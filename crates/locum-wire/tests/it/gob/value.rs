@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use locum_wire::gob::{
-    Encoder, Field, OpaqueKind, Raw, Stream, StreamError, Type, TypeId, Typed, Types, Value,
+    Encoder, Field, JsonError, OpaqueKind, Raw, Stream, StreamError, Type, TypeId, Typed, Types,
+    Value,
 };
 use locum_wire::rpc::Limits;
 use serde_json::Value as Json;
@@ -247,6 +248,45 @@ fn a_known_type_gets_what_json_has_besides() {
         format!(r#"{{"A":5,"B":0,"Of":[{one},{two},{three}],"At":"0001-01-01T00:00:00Z"}}"#)
     );
     assert_eq!(types.len(), 3, "the types given stay as they are");
+}
+
+/// A struct with this many fields, each of which is such a struct, and a list of them.
+fn wide(fields: usize) -> (Arc<Types>, TypeId, TypeId) {
+    let mut types = Types::new();
+    let wide = types.reserve();
+    let fields = (0..fields).map(|at| Field { name: format!("F{at}").into(), id: wide });
+    let kind = Type::Struct { name: "Wide".into(), fields: fields.collect() };
+    assert!(types.define(wide, kind));
+    let list = types.add(Type::Slice { name: "".into(), elem: wide });
+    (Arc::new(types), wide, list)
+}
+
+#[test]
+fn what_many_elements_have_besides_costs_no_more_than_they_do() {
+    let (types, _, list) = wide(1000);
+    let text = format!("[{}{{}}]", r#"{"X":1},"#.repeat(1000));
+    let mut elements = 0;
+    let counted = allocation_counter::measure(|| {
+        let typed = Typed::from_json(&text, Some((&types, list)), &Limits::default()).unwrap();
+        if let Value::List(values) = &typed.value {
+            elements = values.len();
+        }
+    });
+    assert_eq!(elements, 1001);
+    assert!(counted.count_total < 20_000, "{}", counted.count_total);
+}
+
+#[test]
+fn types_that_are_nearly_known_cannot_fill_the_memory() {
+    let (types, wide, _) = wide(1000);
+    let differing = |count: usize| {
+        let fields = (0..count).map(|at| format!(r#""F{at}":{{"X":1}}"#));
+        let text = format!("{{{}}}", fields.collect::<Vec<_>>().join(","));
+        Typed::from_json(&text, Some((&types, wide)), &Limits::default()).map(drop)
+    };
+    assert_eq!(differing(10), Ok(()));
+    let error = JsonError("JSON has too many different objects".to_owned());
+    assert_eq!(differing(1000), Err(error));
 }
 
 #[test]
