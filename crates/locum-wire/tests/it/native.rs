@@ -265,7 +265,10 @@ fn a_call_over_the_limit_is_answered_and_skipped() {
     );
     assert!(seen[0].contains("a message of 1021 bytes is over the limit of 100"), "{seen:?}");
     // The name that the long call gave is known to the next.
-    assert!(seen[1].starts_with("Call { id: Number(2), method: \"Arith.Multiply\""), "{seen:?}");
+    assert!(
+        seen[1].starts_with("Call(Call { id: Number(2), method: \"Arith.Multiply\""),
+        "{seen:?}"
+    );
     assert_eq!(requests(bytes.chunks(1), &limits), seen);
 
     let item = calls(|calls, out| {
