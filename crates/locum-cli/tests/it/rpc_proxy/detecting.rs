@@ -30,11 +30,11 @@ fn everything_comes_to_one_port_byte_by_byte() {
     thread::scope(|scope| {
         for protocol in ["gob", "http", "json-rpc", "json-rpc2", "native"] {
             let call = ["call", &address, "Arith.Multiply", r#"{"A":7,"B":8}"#];
-            let told = scope.spawn(move || {
-                run_to_end(binary(), &[&call[..], &["--protocol", protocol]].concat())
+            scope.spawn(move || {
+                let told = run_to_end(binary(), &[&call[..], &["--protocol", protocol]].concat());
+                let is = (told.code, told.output.trim());
+                assert_eq!(is, (Some(0), "56"), "{protocol}: {told:?}");
             });
-            let told = told.join().unwrap();
-            assert_eq!((told.code, told.output.trim()), (Some(0), "56"), "{protocol}: {told:?}");
         }
         for mode in [Mode::Gob, Mode::Http, Mode::Json] {
             let go = &go;
@@ -91,6 +91,19 @@ fn no_head_is_decided_by_its_half() {
     waits.patience(Duration::from_millis(800));
     assert!(!waits.is_closed());
     assert_eq!(multiply(&mut waits).int(), 42);
+}
+
+#[test]
+fn a_connect_has_five_seconds() {
+    let Some(go) = newest_go() else { return };
+    let server = gob_server(&go);
+    let locum = to(&[&server]).start();
+    let mut stops = client(&locum);
+    let begin = now();
+    stops.send(b"CONNECT /_goRPC_ HTTP/1.0\n");
+    assert!(stops.is_closed());
+    let took = begin.elapsed();
+    assert!((Duration::from_millis(4900)..Duration::from_secs(9)).contains(&took), "{took:?}");
 }
 
 #[test]
