@@ -45,6 +45,7 @@ pub(crate) fn run(args: args::Proxy) -> Result<(), Failure> {
         max_ejected: None,
         pool: Pool::default(),
         endpoint_policy: None,
+        cancel: None,
         types: BTreeMap::new(),
     };
     let mut set = BTreeMap::new();

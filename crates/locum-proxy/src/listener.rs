@@ -320,6 +320,6 @@ pub(crate) fn keepalive() -> TcpKeepalive {
         .with_retries(3)
 }
 
-const USER_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;

@@ -37,6 +37,9 @@ pub struct Settings {
     pub protocol: Protocol,
     /// Whom they are believed to be over TLS, if they speak that.
     pub tls: Option<tls::ClientSettings>,
+    /// Whether endpoints that speak gob are told of calls that are given up, by a call of `_goRPC_.Cancel`: a stock
+    /// Go server knows no such method, says so, and no harm is done.
+    pub cancel: bool,
     /// Types of their methods that neither JSON nor a call has told, by `Service.Method`.
     pub types: Vec<(String, MethodTypes)>,
     /// Which endpoint the next attempt takes.

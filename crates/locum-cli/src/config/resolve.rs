@@ -184,6 +184,7 @@ fn upstream(
         endpoints,
         protocol: wanted.speaks().into(),
         tls: wanted.is_over_tls().then(|| tls::of_upstream(name, wanted.tls.as_ref(), attached)),
+        cancel: wanted.cancel.unwrap_or(true),
         types: types::resolve(&wanted.types),
         balance: wanted.balance.clone(),
         max_ejected: wanted.max_ejected.unwrap_or(MAX_EJECTED),

@@ -26,6 +26,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// How many bytes all that its client has said of it takes.
+    pub(crate) fn weight(&self) -> usize {
+        self.bytes() + self.method.len() + self.metadata.len()
+    }
+
     /// How many bytes its argument has.
     pub(crate) fn bytes(&self) -> usize {
         self.args.as_body().bytes.len()

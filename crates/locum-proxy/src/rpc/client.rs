@@ -60,7 +60,8 @@ pub(crate) async fn serve(client: &mut Client, protocol: Protocol, worker: &Work
         reads: true,
         sent: 0,
         waits: None,
-        progress: false,
+        took: false,
+        brought: false,
         told: false,
         last: None,
     };
@@ -108,8 +109,9 @@ struct Pump<'a> {
     sent: usize,
     /// What the alarm is armed for.
     waits: Option<Waits>,
-    /// Whether the client took or brought something since it was armed.
-    progress: bool,
+    /// Whether the client took something since it was armed, and whether it brought something.
+    took: bool,
+    brought: bool,
     /// Whether the client was told to call no more.
     told: bool,
     /// The highest number of a call.
@@ -133,11 +135,21 @@ impl Pump<'_> {
             match self.client.stream.poll_send(cx, &out[self.sent..]) {
                 Poll::Ready(Ok(count)) if count > 0 => {
                     self.sent += count;
-                    self.progress = true;
+                    self.took = true;
                 }
                 Poll::Ready(_) => return Err(()),
-                Poll::Pending if out.len() - self.sent > MOST_UNSENT => return Err(()),
-                Poll::Pending => return Ok(()),
+                Poll::Pending if out.len() - self.sent > MOST_UNSENT => {
+                    let worker = self.session.worker;
+                    worker.shard.count_refused(self.client.listener.label, "timeout");
+                    return Err(());
+                }
+                Poll::Pending => {
+                    if self.sent > CROWDED {
+                        out.drain(..self.sent);
+                        self.sent = 0;
+                    }
+                    return Ok(());
+                }
             }
         }
         if self.sent > 0 {
@@ -159,14 +171,15 @@ impl Pump<'_> {
 
     /// Reads once, unless the client has enough under way.
     fn read(&mut self, cx: &mut Context<'_>, calls: usize) -> Poll<io::Result<()>> {
-        if !self.may_read(calls) {
+        // What has been read comes first, or the buffer would be moved about for each call of it.
+        if !self.may_read(calls) || self.has_more(calls) {
             return Poll::Pending;
         }
         let Client { stream, buffer, .. } = &mut *self.client;
         let count = ready!(buffer.poll_fill(cx, stream))?;
         // An end may only say that there is no more; what is under way is answered.
         self.reads = count > 0;
-        self.progress = true;
+        self.brought = true;
         Poll::Ready(Ok(()))
     }
 
@@ -197,10 +210,20 @@ impl Pump<'_> {
                 Ok(Some(request)) => {
                     self.needs = 1;
                     let found = self.session.take(request);
-                    if let Some((_, CallId::Number(id) | CallId::NumberInJson(id))) = found {
-                        self.last = self.last.max(Some(id));
+                    match found {
+                        // It has been said that none above the last is begun any more.
+                        Some((call, id))
+                            if self.told && self.session.protocol == Protocol::Native =>
+                        {
+                            self.session.turn_down(&call, &id);
+                            None
+                        }
+                        Some((_, CallId::Number(id) | CallId::NumberInJson(id))) => {
+                            self.last = self.last.max(Some(id));
+                            found
+                        }
+                        found => found,
                     }
-                    found
                 }
                 Ok(None) => {
                     buffer.consume(taken);
@@ -225,7 +248,7 @@ impl Pump<'_> {
     }
 
     /// Waits, but not for ever. Ready: the connection is over.
-    fn watch(&mut self, cx: &mut Context<'_>, calls: usize) -> Poll<()> {
+    fn watch(&mut self, cx: &Context<'_>, calls: usize) -> Poll<()> {
         let worker = self.session.worker;
         if worker.is_draining() {
             if !self.told {
@@ -248,8 +271,13 @@ impl Pump<'_> {
         if buffer.is_empty() {
             buffer.shrink();
         }
-        if waits != self.waits || self.progress {
-            (self.waits, self.progress) = (waits, false);
+        let progress = match waits {
+            Some(Waits::ToSend) => self.took,
+            Some(Waits::ForRest) => self.brought,
+            None => false,
+        };
+        if waits != self.waits || progress {
+            (self.waits, self.took, self.brought) = (waits, false, false);
             match waits {
                 Some(Waits::ToSend) => alarm.arm_in(listener.settings.limits.write_stall),
                 Some(Waits::ForRest) => alarm.arm_in(REST),

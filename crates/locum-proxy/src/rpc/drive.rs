@@ -9,7 +9,7 @@ use std::time::Duration;
 use locum_wire::connect;
 use locum_wire::rpc::{Answer, Answers, Limits};
 
-use super::link::{Answered, Link, Lost, Phase, State};
+use super::link::{Answered, CROWDED, Link, Lost, Phase, State};
 use crate::buffer::{Buffers, SIZE};
 use crate::clock::{Alarm, Alarms};
 use crate::upstream::pool::{self, ConnectError, Connection};
@@ -28,11 +28,14 @@ pub(super) struct Outfit {
 /// Drives `link` until it ends.
 pub(super) async fn drive(link: Rc<Link>, outfit: Outfit) {
     let alarm = outfit.alarms.alarm();
-    let lost = match connect(&link, &outfit, &alarm).await {
+    // Whatever happens here, nobody waits for a link that nobody drives.
+    let link = Closing(link);
+    let link = &*link.0;
+    let lost = match connect(link, &outfit, &alarm).await {
         Ok(connection) => {
             let answers = Answers::new(link.protocol, &Limits::default());
             let mut driver = Driver {
-                link: &link,
+                link,
                 connection,
                 answers,
                 alarm,
@@ -45,6 +48,17 @@ pub(super) async fn drive(link: Rc<Link>, outfit: Outfit) {
         Err(lost) => lost,
     };
     link.close(&lost);
+}
+
+/// Closes a link when its task is over, however that ended.
+struct Closing(Rc<Link>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if !self.0.is_closed() {
+            self.0.close(&Lost::Broken("a fault in this program".into()));
+        }
+    }
 }
 
 /// Connects. Where nobody listens and there is nobody else to ask, it is tried until the time that a
@@ -189,7 +203,8 @@ impl Driver<'_> {
     /// Sends what there is, as far as the peer takes it.
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
         let mut state = self.link.state.borrow_mut();
-        let State { out, written, before, .. } = &mut *state;
+        let State { out, written, before, risked, .. } = &mut *state;
+        let secure = self.connection.stream.is_secure();
         while *written < out.len() {
             match self.connection.stream.poll_send(cx, &out[*written..]) {
                 Poll::Ready(Ok(0)) => return Err("nothing can be sent".to_owned()),
@@ -197,16 +212,22 @@ impl Driver<'_> {
                     *written += count;
                     self.progress = true;
                 }
-                Poll::Ready(Err(error)) => return Err(said(&error)),
-                Poll::Pending => return Ok(()),
+                Poll::Ready(Err(error)) => {
+                    *risked = risked_by(secure, *before, out);
+                    return Err(said(&error));
+                }
+                Poll::Pending => {
+                    *risked = risked_by(secure, *before, out);
+                    if *written > CROWDED {
+                        state.drain();
+                    }
+                    return Ok(());
+                }
             }
         }
         if *written > 0 {
-            *before += *written as u64;
-            *written = 0;
-            out.clear();
-            out.shrink_to(KEPT_OUT);
-            state.wake_crowd();
+            state.drain();
+            state.out.shrink_to(KEPT_OUT);
         }
         Ok(())
     }
@@ -283,9 +304,16 @@ fn deliver(state: &mut State, answer: Answer<'_>) {
         Answer::Open { id } => {
             let text = "streams are not passed on".to_owned();
             state.settle(id, || Answered::Unreadable(text));
+            state.cancel(id);
         }
         Answer::Pong(_) | Answer::Item { .. } | Answer::Credit { .. } => {}
     }
+}
+
+/// Up to where bytes may have left when a write stops in the middle: under TLS anywhere, or nowhere beyond
+/// what was written.
+fn risked_by(secure: bool, before: u64, out: &[u8]) -> u64 {
+    if secure { before + out.len() as u64 } else { 0 }
 }
 
 fn said(error: &io::Error) -> String {

@@ -31,6 +31,8 @@ pub(super) struct Exchange<'a> {
     /// Types that come before those that the upstream knows.
     pub(super) methods: Option<&'a Methods>,
     pub(super) record: &'a Record,
+    /// Which attempt of the client's it is, as far as that is believed; from 1.
+    pub(super) attempt_above: u32,
     /// Of the call.
     pub(super) seed: u64,
     /// How often an endpoint was chosen.
@@ -72,7 +74,7 @@ impl run::Exchange for Exchange<'_> {
         let under_way = UnderWay::begin(tally, self.upstream, attempt);
         let reply = self.try_once(attempt).await;
         under_way.end();
-        let cause = reply.cause();
+        let cause = reply.cause(self.says_classes());
         let now = self.worker.now();
         self.record.attempt_ends(attempt.number, cause, now);
         let took = attempt.started.until(now);
@@ -83,7 +85,7 @@ impl run::Exchange for Exchange<'_> {
     fn abort(&self, attempt: &Attempt<'_>, status: u16) -> Ended<Tried> {
         self.record.attempt_begins(attempt, self.upstream);
         let reply = Tried::Injected(status);
-        let cause = reply.cause();
+        let cause = reply.cause(self.says_classes());
         self.record.attempt_ends(attempt.number, cause, self.worker.now());
         Ended { cause, retry_after: None, reply }
     }
@@ -94,15 +96,6 @@ impl Exchange<'_> {
         let endpoint = &self.upstream.endpoints[attempt.endpoint.id as usize];
         let _in_flight = endpoint.begin();
         let call = self.call;
-        let link = loop {
-            let Some(link) = self.worker.links.to(endpoint, self.upstream, self.worker) else {
-                return Tried::Unsayable("the upstream takes no remote calls".to_owned());
-            };
-            poll_fn(|cx| link.poll_room(cx)).await;
-            if link.is_taking() {
-                break link;
-            }
-        };
         let hint = match self.upstream.settings.protocol {
             upstream::Protocol::Gob | upstream::Protocol::GobHttp => self.hint(),
             _ => None,
@@ -110,22 +103,47 @@ impl Exchange<'_> {
         let head = CallHead {
             id: 0,
             method: &call.method,
-            timeout: attempt.deadline.map(|deadline| self.worker.now().until(deadline)),
-            attempt: call.attempt.saturating_add(attempt.number - 1),
+            timeout: self.left(attempt),
+            attempt: self.attempt_above.saturating_add(attempt.number - 1),
             trace: call.trace,
             metadata: call.metadata(),
             streams: false,
         };
-        let mut sent = match link.send(head, &call.args.as_body(), hint.as_ref()) {
-            Ok(sent) => sent,
-            Err(error) => return Tried::Unsayable(error.0),
+        let sent = loop {
+            let link = match self.worker.links.to(endpoint, self.upstream, self.worker) {
+                Ok(link) => link,
+                Err(why) => return Tried::Unsayable(why.to_owned()),
+            };
+            link.room().await;
+            if !link.is_taking() {
+                continue;
+            }
+            match link.send(head, &call.args.as_body(), hint.as_ref()) {
+                Ok(sent) => break sent,
+                // Others have defined so many types there that there may be no room for this call's.
+                Err(_) if link.is_worn() => link.retire(),
+                Err(error) => return Tried::Unsayable(error.0),
+            }
         };
         Tried::Answered(poll_fn(|cx| sent.poll(cx)).await)
     }
 
+    /// How long somebody waits for this attempt: its policy, or the client.
+    fn left(&self, attempt: &Attempt<'_>) -> Option<Duration> {
+        let patience = self.call.timeout.map(|timeout| self.record.started() + timeout);
+        let deadline = attempt.deadline.into_iter().chain(patience).min()?;
+        Some(self.worker.now().until(deadline))
+    }
+
+    /// Whether failures of the upstream say whose fault they are, and not by their text alone.
+    fn says_classes(&self) -> bool {
+        use upstream::Protocol::{JsonRpc2, Native};
+        matches!(self.upstream.settings.protocol, JsonRpc2 | Native)
+    }
+
     /// What is known of the argument's type, where the argument itself does not say it.
     fn hint(&self) -> Option<Described> {
-        if !matches!(self.call.args, OwnedBody::Json(_)) {
+        if !matches!(self.call.args, OwnedBody::Json(_) | OwnedBody::Params(_)) {
             return None;
         }
         let own = self.methods.and_then(|methods| methods.args(&self.call.method));
@@ -134,11 +152,12 @@ impl Exchange<'_> {
 }
 
 impl Tried {
-    /// What it means to a policy.
-    fn cause(&self) -> Cause {
+    /// What it means to a policy. `says_classes`: whether a failure of the upstream says whose fault it is, in
+    /// other ways than by its text.
+    fn cause(&self, says_classes: bool) -> Cause {
         match self {
             Self::Answered(Answered::Reply(_)) => Cause::Reply,
-            Self::Answered(Answered::Failure(failure)) => cause_of(failure),
+            Self::Answered(Answered::Failure(failure)) => cause_of(failure, says_classes),
             Self::Answered(Answered::Unreadable(_)) => Cause::Protocol,
             Self::Answered(Answered::Lost(lost)) => match lost {
                 Lost::Connect { timed_out: true, .. } => Cause::ConnectTimeout,
@@ -162,7 +181,7 @@ impl Tried {
 }
 
 /// What a failure that a peer tells of means to a policy.
-fn cause_of(failure: &Failure<'_>) -> Cause {
+fn cause_of(failure: &Failure<'_>, says_classes: bool) -> Cause {
     let breaks = |failure: &Failure<'_>| {
         failure.refusal.as_ref().is_some_and(|refusal| refusal.kind == "breaker")
     };
@@ -170,6 +189,10 @@ fn cause_of(failure: &Failure<'_>) -> Cause {
         Class::App => Cause::AppError,
         // The peer works, and would say the same again.
         Class::UnknownMethod | Class::BadArguments => Cause::Reply,
+        // A text may be one that the service was told itself, after it had begun. As gRPC says it:
+        // UNAVAILABLE.
+        Class::Unavailable if !says_classes => Cause::Grpc(14),
+        Class::Rejected if breaks(failure) && !says_classes => Cause::Grpc(14),
         Class::Unavailable => Cause::Refused,
         Class::Rejected if breaks(failure) => Cause::Refused,
         // As gRPC says it: RESOURCE_EXHAUSTED, INTERNAL.

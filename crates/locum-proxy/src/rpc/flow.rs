@@ -24,7 +24,9 @@ pub(crate) struct Done {
     pub(crate) held: Option<Held>,
 }
 
-/// Tries a call at an upstream, as often as its policy says. `methods` are types that come before those
+/// Tries a call at an upstream, as often as its policy says. What the client says of its own time is a
+/// deadline to the policy where the client is trusted with that; else the client only stops waiting, which
+/// [`session`](super::session) sees to. `methods` are types that come before those
 /// that the upstream knows.
 ///
 /// # Cancel safety
@@ -43,6 +45,7 @@ pub(crate) async fn perform(
     record.under(policy, *label, worker.number_call());
     let keys = CallKeys::new(call, caller, &route.settings.name);
     let seed = worker.call_seed(record.number());
+    let attempt_above = if caller.trusted { call.attempt } else { 1 };
     let exchange = Exchange {
         call,
         keys: &keys,
@@ -51,6 +54,7 @@ pub(crate) async fn perform(
         watches,
         methods,
         record,
+        attempt_above,
         seed,
         picks: Cell::new(0),
         under_way: Cell::new(0),
@@ -59,11 +63,11 @@ pub(crate) async fn perform(
     let wanted = locum_policy::Call {
         method: &call.method,
         arrived,
-        deadline: call.timeout.map(|timeout| arrived + timeout),
+        deadline: call.timeout.filter(|_| caller.trusted).map(|timeout| arrived + timeout),
         idempotent: call.idempotent,
         cost: 1,
         priority: route.settings.priority,
-        attempt_above: if caller.trusted { call.attempt } else { 1 },
+        attempt_above,
         keys: &keys,
         seed,
     };

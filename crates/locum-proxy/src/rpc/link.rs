@@ -6,6 +6,7 @@
 //! buffer.
 
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -30,14 +31,19 @@ pub(super) struct State {
     pub(super) written: usize,
     /// How many bytes were sent before those in `out`.
     pub(super) before: u64,
+    /// Up to where in all that is sent something may have left although `written` does not say so: what is
+    /// under TLS leaves in records, of which the last counts them all.
+    pub(super) risked: u64,
     pub(super) slots: Slab<Slot>,
     /// Calls so far.
     issued: u64,
+    /// Whether the peer is told of calls that are given up.
+    cancels: bool,
     pub(super) phase: Phase,
     /// The link's task.
     pub(super) driver: Option<Waker>,
     /// Who waits for room.
-    crowd: Vec<Waker>,
+    crowd: Slab<Waker>,
 }
 
 /// What a link does with another call.
@@ -86,17 +92,19 @@ pub(crate) enum Lost {
 }
 
 impl Link {
-    pub(super) fn new(endpoint: &Arc<Endpoint>, protocol: Protocol) -> Rc<Self> {
+    pub(super) fn new(endpoint: &Arc<Endpoint>, protocol: Protocol, cancels: bool) -> Rc<Self> {
         let state = State {
             calls: Calls::new(protocol),
             out: Vec::new(),
             written: 0,
             before: 0,
+            risked: 0,
             slots: Slab::new(),
             issued: 0,
+            cancels,
             phase: Phase::Taking,
             driver: None,
-            crowd: Vec::new(),
+            crowd: Slab::new(),
         };
         Rc::new(Self { endpoint: Arc::clone(endpoint), protocol, state: RefCell::new(state) })
     }
@@ -115,15 +123,9 @@ impl Link {
         self.state.borrow().slots.len()
     }
 
-    /// Ready once there is room for a call, or the link takes none any more.
-    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.state.borrow_mut();
-        let room = state.out.len() - state.written < CROWDED && state.slots.len() < MOST_CALLS;
-        if room || state.phase != Phase::Taking {
-            return Poll::Ready(());
-        }
-        state.crowd.push(cx.waker().clone());
-        Poll::Pending
+    /// Waits until there is room for a call, or the link takes none any more.
+    pub(super) fn room(&self) -> Room<'_> {
+        Room { link: self, place: None }
     }
 
     /// Sends a call; `head.id` is given here.
@@ -138,7 +140,7 @@ impl Link {
         hint: Option<&Described>,
     ) -> Result<Sent, EncodeError> {
         let mut state = self.state.borrow_mut();
-        let State { calls, out, before, slots, issued, phase, driver, .. } = &mut *state;
+        let State { calls, out, before, slots, issued, driver, .. } = &mut *state;
         let begins = *before + out.len() as u64;
         *issued += 1;
         let slot = slots.vacant_entry();
@@ -147,9 +149,6 @@ impl Link {
         let limits = Limits::default();
         calls.forward(out, &CallHead { id, ..head }, args, hint, &limits)?;
         slot.insert(Slot { id, begins, waker: None, answer: None });
-        if calls.is_worn(&limits) && *phase == Phase::Taking {
-            *phase = Phase::Retired;
-        }
         if let Some(driver) = driver.take() {
             driver.wake();
         }
@@ -157,11 +156,26 @@ impl Link {
         Ok(Sent { link: Rc::clone(self), key })
     }
 
+    /// Whether so many types were defined on it that others may find no room.
+    pub(super) fn is_worn(&self) -> bool {
+        self.state.borrow().calls.is_worn(&Limits::default())
+    }
+
+    /// Takes no more calls, and ends with the last that it has.
+    pub(super) fn retire(&self) {
+        let mut state = self.state.borrow_mut();
+        if state.phase == Phase::Taking {
+            state.phase = Phase::Retired;
+        }
+        state.wake_crowd();
+        state.driver.take().into_iter().for_each(Waker::wake);
+    }
+
     /// Ends: every call is told what `lost` says of it.
     pub(super) fn close(&self, lost: &Lost) {
         let mut state = self.state.borrow_mut();
         state.phase = Phase::Closed;
-        let sent = state.before + state.written as u64;
+        let sent = state.risked.max(state.before + state.written as u64);
         for (_, slot) in &mut state.slots {
             let lost = match lost {
                 Lost::Broken(why) if slot.begins >= sent => Lost::NotSent(Arc::clone(why)),
@@ -182,9 +196,30 @@ impl State {
         }
     }
 
+    /// Whether another call may be put into the buffer.
+    fn has_room(&self) -> bool {
+        self.out.len() - self.written < CROWDED && self.slots.len() < MOST_CALLS
+    }
+
+    /// Gives up a call at the peer.
+    pub(super) fn cancel(&mut self, id: u64) {
+        if self.cancels {
+            let own = self.own_id();
+            self.calls.cancel(&mut self.out, id, own);
+        }
+    }
+
+    /// Forgets what was sent of the buffer.
+    pub(super) fn drain(&mut self) {
+        self.before += self.written as u64;
+        self.out.drain(..self.written);
+        self.written = 0;
+        self.wake_crowd();
+    }
+
     /// Tells those who wait for room that there may be some.
     pub(super) fn wake_crowd(&mut self) {
-        self.crowd.drain(..).for_each(Waker::wake);
+        self.crowd.drain().for_each(Waker::wake);
     }
 
     /// An id for a call of this side's own, whose answer nobody waits for.
@@ -203,6 +238,45 @@ impl Slot {
     }
 }
 
+/// Somebody who waits for room on a link. Whoever is dropped waits no more.
+pub(super) struct Room<'a> {
+    link: &'a Link,
+    place: Option<usize>,
+}
+
+impl Future for Room<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.leave();
+        let mut state = self.link.state.borrow_mut();
+        if state.has_room() || state.phase != Phase::Taking {
+            return Poll::Ready(());
+        }
+        let place = state.crowd.insert(cx.waker().clone());
+        drop(state);
+        self.place = Some(place);
+        Poll::Pending
+    }
+}
+
+impl Room<'_> {
+    /// Waits no more.
+    fn leave(&mut self) {
+        let Some(place) = self.place.take() else { return };
+        // All may have been woken, and others come since: whoever takes this one's place away is woken for
+        // nothing, and looks again.
+        let left = self.link.state.borrow_mut().crowd.try_remove(place);
+        left.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
 /// A call that was sent. Dropped before its answer, it is given up at the peer, too.
 pub(super) struct Sent {
     link: Rc<Link>,
@@ -211,7 +285,7 @@ pub(super) struct Sent {
 
 impl Sent {
     /// Ready with how it ended.
-    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<Answered> {
+    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Answered> {
         let mut state = self.link.state.borrow_mut();
         let slot = &mut state.slots[self.key];
         match slot.answer.take() {
@@ -239,9 +313,7 @@ impl Drop for Sent {
             return;
         }
         if slot.answer.is_none() {
-            let own = state.own_id();
-            let State { calls, out, .. } = &mut *state;
-            calls.cancel(out, slot.id, own);
+            state.cancel(slot.id);
         }
         let ends = state.phase == Phase::Retired && state.slots.is_empty();
         if slot.answer.is_none() || ends {
@@ -259,4 +331,4 @@ const SLOT_MASK: u64 = (1 << SLOT_BITS) - 1;
 /// Calls of one link; below the number that its slots' bits can say.
 const MOST_CALLS: usize = 32 * 1024;
 /// With so many bytes unsent, calls wait.
-const CROWDED: usize = 1 << 20;
+pub(super) const CROWDED: usize = 1 << 20;

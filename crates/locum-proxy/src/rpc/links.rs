@@ -20,37 +20,45 @@ pub(crate) struct Links {
 
 impl Links {
     /// The link to `endpoint` that has the fewest calls; another, where that has many and there may be more.
-    /// `None`: the upstream speaks no protocol of remote calls.
+    ///
+    /// # Errors
+    ///
+    /// The upstream speaks no protocol of remote calls, or there are as many links as there may be and none takes
+    /// a call.
     pub(super) fn to(
         &self,
         endpoint: &Arc<Endpoint>,
         upstream: &Upstream,
         worker: &Worker,
-    ) -> Option<Rc<Link>> {
-        let protocol = upstream.settings.protocol.rpc()?;
+    ) -> Result<Rc<Link>, &'static str> {
+        let settings = &upstream.settings;
+        let protocol = settings.protocol.rpc().ok_or("the upstream takes no remote calls")?;
+        let most = settings.pool.connections_per_worker;
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let links = by_endpoint.entry(endpoint.uid).or_default();
-        let taking = links.iter().filter(|link| link.is_taking() && link.protocol == protocol);
-        let least = taking.min_by_key(|link| link.in_flight());
+        let taking = || links.iter().filter(|link| link.is_taking() && link.protocol == protocol);
+        let least = taking().min_by_key(|link| link.in_flight());
         if let Some(least) = least
-            && (least.in_flight() < MANY
-                || links.len() >= upstream.settings.pool.connections_per_worker)
+            && (least.in_flight() < MANY || taking().count() >= most)
         {
-            return Some(Rc::clone(least));
+            return Ok(Rc::clone(least));
         }
         links.retain(|link| !link.is_closed());
-        let link = Link::new(endpoint, protocol);
+        if links.len() >= most + MOST_RETIRED {
+            return Err("the endpoint has as many connections as it may; try again");
+        }
+        let link = Link::new(endpoint, protocol, settings.cancel);
         links.push(Rc::clone(&link));
         let outfit = Outfit {
-            protocol: upstream.settings.protocol,
-            pool: upstream.settings.pool.clone(),
+            protocol: settings.protocol,
+            pool: settings.pool.clone(),
             alone: upstream.endpoints.len() == 1,
             buffers: Rc::clone(&worker.buffers),
             alarms: Rc::clone(&worker.alarms),
         };
         let alarms = Rc::clone(&worker.alarms);
         spawn_local(alarms.turns(Box::pin(drive(Rc::clone(&link), outfit))));
-        Some(link)
+        Ok(link)
     }
 
     /// Forgets links that are gone.
@@ -64,3 +72,5 @@ impl Links {
 
 /// Calls in flight on a link from which on another is made beside it. Few connections make large batches.
 const MANY: usize = 256;
+/// Links to one endpoint that take no more calls and have not ended.
+const MOST_RETIRED: usize = 16;

@@ -5,16 +5,18 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use locum_policy::Cause;
 use locum_wire::gob::TypeId;
 use locum_wire::netrpc::CANCEL;
 use locum_wire::rpc::{
-    self, CallId, Class, Failure, Limits, OwnedBody, Protocol, Replies, Request, Shape,
+    self, CallId, Class, EncodeError, Failure, Limits, OwnedBody, Protocol, Replies, Request, Shape,
 };
 use rustc_hash::FxHashMap;
 
 use super::call::{Call, Caller};
+use super::client::name;
 use super::flow::{Done, perform};
 use super::reply::{Refused, Reply, Told, code};
 use crate::auth::Claims;
@@ -103,13 +105,18 @@ impl Session<'_> {
         self.replies.borrow_mut().go_away(&mut self.out.borrow_mut(), last);
     }
 
+    /// Tells the client that a call is not begun, because the proxy goes away.
+    pub(super) fn turn_down(&self, call: &Call, id: &CallId) {
+        self.fail(id, &call.method, &Failure::unavailable("the proxy drains"));
+    }
+
     fn fail(&self, id: &CallId, method: &str, failure: &Failure<'_>) {
         self.replies.borrow_mut().failure(&mut self.out.borrow_mut(), id, method, failure);
     }
 
     /// Counts a call in until the guard is dropped.
     fn begin(&self, call: &Call, id: &CallId) -> Begun<'_> {
-        let bytes = call.bytes();
+        let bytes = call.weight() + id.weight();
         self.held.set(self.held.get() + bytes);
         let number = match id {
             CallId::Number(number) | CallId::NumberInJson(number) => Some(*number),
@@ -143,8 +150,14 @@ impl Session<'_> {
                     _ => None,
                 };
                 let body = body.as_body();
-                let said =
-                    replies.forward(out, id, &call.method, &body, hint.as_ref(), &self.limits);
+                let room = MOST_BATCHED.saturating_sub(replies.held());
+                let said = match body.bytes.len() > room {
+                    true => Err(EncodeError("the answers of the batch are too large".to_owned())),
+                    false => {
+                        let hint = hint.as_ref();
+                        replies.forward(out, id, &call.method, &body, hint, &self.limits)
+                    }
+                };
                 match said {
                     Ok(()) => return None,
                     Err(error) => Refused::Result(error.0).failure(&call.method),
@@ -196,10 +209,18 @@ impl Drop for Begun<'_> {
     }
 }
 
-/// Makes a call and leaves its answer in the session.
-pub(super) async fn answer(session: &Session<'_>, call: Call, id: CallId) {
-    let worker = session.worker;
+/// Makes a call and leaves its answer in the session. It counts as begun, and can be given up, at once.
+pub(super) fn answer<'a>(
+    session: &'a Session<'a>,
+    call: Call,
+    id: CallId,
+) -> impl Future<Output = ()> + 'a {
     let begun = session.begin(&call, &id);
+    attend_to(session, call, id, begun)
+}
+
+async fn attend_to(session: &Session<'_>, call: Call, id: CallId, begun: Begun<'_>) {
+    let worker = session.worker;
     let record = worker.record(worker.now());
     let plan = worker.plan();
     let route = plan.route_of_call(session.caller.listener.label, &call.method);
@@ -207,17 +228,30 @@ pub(super) async fn answer(session: &Session<'_>, call: Call, id: CallId) {
         Target::Forward(split) => Some((&**route, split.choose(worker.random()))),
         Target::Redirect { .. } | Target::Transcode(_) => None,
     });
-    let mut caller = session.caller;
+    let mut caller = Caller { protocol: spoken(&session.caller, &id), ..session.caller };
+    let caller_is_trusted = caller.trusted;
     let done = match target {
         Some(target) => {
             let attending = attend(session, &call, &mut caller, target, &record);
             let cancel = begun.cancel.as_ref().map(|(_, cancel)| &**cancel);
-            unless_cancelled(&session.gone, cancel, attending).await
+            let attending = unless_cancelled(&session.gone, cancel, attending);
+            match call.timeout.filter(|_| !caller_is_trusted) {
+                Some(patience) => Box::pin(within(patience, worker, attending)).await,
+                None => attending.await,
+            }
         }
         None => refuse(Refused::NoRoute),
     };
     conclude(session, &call, &id, &caller, target, done, &record);
     worker.give_record(record);
+}
+
+/// What the call came in: JSON-RPC says its version call by call.
+fn spoken(caller: &Caller<'_>, id: &CallId) -> &'static str {
+    match id {
+        CallId::Json { protocol, .. } => name(*protocol),
+        CallId::Number(_) | CallId::NumberInJson(_) => caller.protocol,
+    }
 }
 
 fn refuse(refused: Refused) -> Done {
@@ -259,6 +293,26 @@ async fn unless_cancelled(
             cancel.waker.set(Some(cx.waker().clone()));
         }
         attending.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// What comes of a call, for as long as its client waits. That one who is not to be trusted waits too short a
+/// time says nothing of the upstream.
+async fn within(
+    patience: Duration,
+    worker: &Worker,
+    attending: impl Future<Output = Done>,
+) -> Done {
+    let alarm = worker.alarms.alarm();
+    alarm.arm_in(patience);
+    let mut attending = pin!(attending);
+    poll_fn(|cx| match attending.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(done),
+        Poll::Pending => alarm.poll(cx).map(|()| {
+            let late = Refused::TimedOut { after: patience, policy: "".into() };
+            Done { cause: Cause::Cancelled, ..refuse(late) }
+        }),
     })
     .await
 }
@@ -314,12 +368,16 @@ fn conclude(
     {
         session.learn(call, &reply, choice);
     }
+    let said_ok = matches!(reply, Reply::Ok(_));
     let before = session.out.borrow().len();
     let class = session.write(call, id, reply, choice);
     let worker = session.worker;
     if let Some(held) = held {
         held.settle(cause, worker.now(), record);
     }
+    // What the service returned could not be said.
+    let unsaid = said_ok && class.is_some();
+    let (outcome, reason) = if unsaid { ("failure", "result") } else { (outcome, reason) };
     let told = Told {
         route: target.map_or(Label::NONE, |(route, _)| route.label),
         upstream: choice.map_or(Label::NONE, |choice| choice.upstream.label),
@@ -333,5 +391,7 @@ fn conclude(
 
 /// The shape of the answer to a call that cancels another.
 static TRUE: Shape = Shape::of::<bool>();
+/// Bytes of answers that wait for others of their batch.
+const MOST_BATCHED: usize = 64 << 20;
 /// Methods that a connection remembers to have taught.
 const MOST_LEARNED: usize = 256;

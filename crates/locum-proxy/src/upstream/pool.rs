@@ -148,7 +148,9 @@ pub(crate) async fn dial(
     .await?;
     // Where an option is refused the connection is about to fail anyway, and the call will say so.
     let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(&stream).set_tcp_keepalive(&crate::listener::keepalive());
+    let socket = SockRef::from(&stream);
+    let _ = socket.set_tcp_keepalive(&crate::listener::keepalive());
+    let _ = socket.set_tcp_user_timeout(Some(crate::listener::USER_TIMEOUT));
     let Some(Connector { config, name }) = &endpoint.tls else { return Ok(Stream::Tcp(stream)) };
     let mut stream = Tls::dialled(Stream::Tcp(stream), config, name.clone(), buffers)
         .map_err(|error| ConnectError::Handshake(HandshakeError::Refused(error)))?;

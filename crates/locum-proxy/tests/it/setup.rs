@@ -46,6 +46,7 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
             }],
             protocol: upstream::Protocol::Http1,
             tls: None,
+            cancel: true,
             types: Vec::new(),
             balance: Balance::RoundRobin,
             max_ejected: 0.0,

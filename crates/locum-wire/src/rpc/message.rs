@@ -117,6 +117,16 @@ pub enum CallId {
     },
 }
 
+impl CallId {
+    /// How many bytes of a client's own it has.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Number(_) | Self::NumberInJson(_) => 0,
+            Self::Json { raw, .. } => raw.as_ref().map_or(0, |raw| raw.len()),
+        }
+    }
+}
+
 /// What a client reads.
 #[derive(Debug)]
 pub enum Answer<'a> {

@@ -39,6 +39,10 @@ pub(crate) struct Upstream {
     /// A policy run for each endpoint, inside the retries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) endpoint_policy: Option<String>,
+    /// Whether an upstream of gob is told of calls that are given up, by a call of `_goRPC_.Cancel`; default
+    /// true. Go's own server knows no such method, says so, and no harm is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cancel: Option<bool>,
     /// Types of its methods where JSON has to become gob and cannot tell, such as a float that looks like an
     /// int: `{ "Arith.Scale" = { By = "float" } }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

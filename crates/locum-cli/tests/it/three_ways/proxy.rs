@@ -371,6 +371,7 @@ fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
             }],
             protocol: upstream::Protocol::Http1,
             tls: None,
+            cancel: true,
             types: Vec::new(),
             balance: upstream::Balance::RoundRobin,
             max_ejected: 0.5,

@@ -46,6 +46,7 @@ fn plan(protocol: Protocol, server: SocketAddr) -> plan::Settings {
             }],
             protocol,
             tls: None,
+            cancel: true,
             types: Vec::new(),
             balance: upstream::Balance::RoundRobin,
             max_ejected: 0.5,
