@@ -12,6 +12,7 @@ pub(crate) mod flow;
 pub(crate) mod front;
 mod link;
 pub(crate) mod links;
+mod method_path;
 pub(crate) mod methods;
 mod openapi;
 pub(crate) mod reply;

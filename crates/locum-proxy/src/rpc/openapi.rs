@@ -6,6 +6,8 @@ use locum_wire::gob::{Catalogue, Described};
 use schema::Schemas;
 use serde_json::{Map, Value, json};
 
+use super::method_path;
+
 mod schema;
 
 /// A method, and its types as far as they are known.
@@ -33,7 +35,7 @@ pub(crate) fn document(title: &str, prefix: &str, methods: &[Method]) -> Value {
         let mut schema = |id: Option<_>| id.map_or_else(|| json!({}), |id| schemas.of(id));
         let (args, reply) = (schema(args), schema(reply));
         paths.insert(
-            format!("/{}", encoded(&method.name)),
+            format!("/{}", method_path::encode(&method.name)),
             json!({"post": post(&method.name, args, reply)}),
         );
     }
@@ -110,20 +112,6 @@ fn problem() -> Value {
 
 /// What every component but those of types is called; types of that name are told apart by a number.
 const PROBLEM: &str = "Problem";
-
-/// A name as a path has it: nothing in it looks like a template or an escape.
-fn encoded(name: &str) -> String {
-    let mut encoded = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                encoded.push(char::from(byte));
-            }
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,11 @@
 //! What a request asks for, by its method, its path and what it says of its body.
 
-use std::borrow::Cow;
-
 use locum_wire::http1::{Name, Request};
+use locum_wire::netrpc::CANCEL;
 use locum_wire::rpc::Failure;
 
 use crate::refusal::Refusal;
+use crate::rpc::method_path;
 
 /// What a request asks for.
 #[derive(Debug, PartialEq)]
@@ -31,42 +31,25 @@ impl Asked {
     }
 }
 
-/// The method that is named by the end of a path.
-fn method(name: &[u8]) -> Result<Box<str>, Refusal> {
-    let name = decoded(name);
+/// The method that is named by the end of a path. Each has one path: a method that a route of its own keeps
+/// from some is not called by writing its name in another way.
+fn method(path: &[u8]) -> Result<Box<str>, Refusal> {
+    let name = method_path::decode(path);
     // net/rpc/server.go, readRequestHeader: the last dot divides service and method.
-    match str::from_utf8(&name) {
-        Ok(name) if name.contains('.') => Ok(name.into()),
-        _ => {
-            let name = String::from_utf8_lossy(&name);
-            Err(Refusal::no_method(Failure::ill_formed(&name).text))
+    let failure = if !name.contains('.') {
+        Failure::ill_formed(&name)
+    // On a connection that clients share it would give up the call of another.
+    } else if name == CANCEL {
+        Failure::unknown_service(&name)
+    } else {
+        let only = method_path::encode(&name);
+        if only.as_bytes() != path {
+            let detail = format!("the path of a method is written in one way: {only}");
+            return Err(Refusal::no_method(detail));
         }
-    }
-}
-
-/// A path's bytes with each `%41` as what it stands for. In a path's normal form each `%` has two digits.
-fn decoded(path: &[u8]) -> Cow<'_, [u8]> {
-    if !path.contains(&b'%') {
-        return Cow::Borrowed(path);
-    }
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let [first, behind @ ..] = rest {
-        rest = behind;
-        let encoded = match (first, behind) {
-            (b'%', [high, low, ..]) => digit(*high).zip(digit(*low)),
-            _ => None,
-        };
-        match encoded {
-            Some((high, low)) => {
-                decoded.push(high << 4 | low);
-                rest = &behind[2..];
-            }
-            None => decoded.push(*first),
-        }
-    }
-    Cow::Owned(decoded)
+        return Ok(name.into());
+    };
+    Err(Refusal::no_method(failure.text))
 }
 
 /// Whether the body can be taken for JSON.
@@ -112,16 +95,37 @@ mod tests {
         assert_eq!(asked("POST", "Arith.Multiply", ""), called("Arith.Multiply"));
         assert_eq!(asked("POST", "a.b.C", ""), called("a.b.C"));
         assert_eq!(asked("POST", "a/b.C", ""), called("a/b.C"));
-        assert_eq!(asked("POST", "Arith%2eAdd", ""), called("Arith.Add"));
-        assert_eq!(asked("POST", "Gr%c3%bc%C3%9fe.%25", ""), called("Grüße.%"));
+        assert_eq!(asked("POST", "Gr%C3%BC%C3%9Fe.%25", ""), called("Grüße.%"));
+        assert_eq!(asked("POST", "Pair%5Bint%5D.At(0)", ""), called("Pair[int].At(0)"));
+    }
+
+    #[test]
+    fn no_method_has_another_path_beside_its_own() {
+        for (path, only) in [
+            ("Admin%2eWipe", "Admin.Wipe"),
+            ("Admin.%57ipe", "Admin.Wipe"),
+            ("a.At%280)", "a.At(0)"),
+            ("Gr%c3%bcn.Add", "Gr%C3%BCn.Add"),
+            ("a[0].Add", "a%5B0%5D.Add"),
+        ] {
+            let detail = format!("the path of a method is written in one way: {only}");
+            assert_eq!(asked("POST", path, ""), Err((404, detail)));
+        }
+    }
+
+    #[test]
+    fn the_call_that_gives_up_others_is_no_method() {
+        let detail = "rpc: can't find service _goRPC_.Cancel".to_owned();
+        assert_eq!(asked("POST", "_goRPC_.Cancel", ""), Err((404, detail)));
     }
 
     #[test]
     fn what_is_no_method_is_not_found_in_the_words_of_net_rpc() {
-        for (name, shown) in [("", ""), ("Multiply", "Multiply"), ("a.%ff", "a.\u{fffd}")] {
-            let detail = format!("rpc: service/method request ill-formed: {shown}");
+        for name in ["", "Multiply"] {
+            let detail = format!("rpc: service/method request ill-formed: {name}");
             assert_eq!(asked("POST", name, ""), Err((404, detail)));
         }
+        assert_eq!(asked("POST", "a.%FF", "").map_err(|(status, _)| status), Err(404));
     }
 
     #[test]
