@@ -63,6 +63,12 @@ impl Session<'_> {
                     self.fail(&id, method, &Failure::new(Class::BadArguments, text));
                     return None;
                 }
+                // What gob and the native protocol have for giving up a call was read as that. To an upstream
+                // the calls of many clients go on one connection.
+                if method == CANCEL {
+                    self.fail(&id, method, &Failure::unknown_service(method));
+                    return None;
+                }
                 let call = Call {
                     method: method.into(),
                     args: args.to_owned(),

@@ -1,8 +1,11 @@
 //! Calls that their clients give up.
 
 use locum_testkit::{Answer, Args, Mode, NetRpc, eventually};
+use serde_json::json;
 
-use super::setup::{ANYWHERE, client, gob_server, held, hold, multiply, newest_go, release, to};
+use super::setup::{
+    ANYWHERE, JsonRpc, client, gob_server, held, hold, multiply, newest_go, release, to,
+};
 
 #[test]
 fn a_call_that_is_given_up_is_answered_and_the_server_is_told() {
@@ -52,6 +55,27 @@ fn whoever_cancels_what_is_not_under_way_is_told_so_and_nothing_happens() {
     let refused = client.call("_goRPC_.Cancel", Args::Text(b"no struct")).failure();
     assert!(refused.starts_with("gob: "), "{refused}");
     assert_eq!(multiply(&mut client).int(), 42);
+}
+
+#[test]
+fn nobody_cancels_the_calls_of_others_by_name() {
+    let Some(go) = newest_go() else { return };
+    let server = go.server(Mode::Cancel, ANYWHERE);
+    let locum = to(&[&server]).start();
+    let mut stays = client(&locum);
+    let stays_on = hold(&mut stays, 15);
+    eventually("it is under way", || held(&server, 15) == 1);
+    let mut other = JsonRpc::connect(locum.address("rpc"));
+    for seq in 0..4 {
+        let params = json!([{"Seq": seq}]);
+        let call = json!({"method": "_goRPC_.Cancel", "params": params, "id": seq});
+        let answer = other.call(&call.to_string());
+        assert_eq!(answer["error"], "rpc: can't find service _goRPC_.Cancel");
+    }
+    assert_eq!(held(&server, 15), 1);
+    release(&server, 15);
+    let answer = stays.answer().unwrap();
+    assert_eq!((answer.seq, answer.int()), (stays_on, 15));
 }
 
 #[test]
