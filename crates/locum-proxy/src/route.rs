@@ -194,7 +194,7 @@ pub(crate) struct Edits {
 }
 
 impl Edits {
-    fn build(edits: &HeaderEdits) -> Self {
+    pub(crate) fn build(edits: &HeaderEdits) -> Self {
         let lower = |name: &String| name.to_ascii_lowercase().into_bytes().into_boxed_slice();
         let dropped = edits.remove.iter().chain(edits.set.iter().map(|(name, _)| name));
         let lines = edits.set.iter().chain(&edits.add);

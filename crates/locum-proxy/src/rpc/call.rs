@@ -21,14 +21,17 @@ pub(crate) struct Call {
     /// The client says that making it twice does no harm; a policy may say so as well.
     pub(crate) idempotent: bool,
     pub(crate) trace: Option<TraceParent>,
-    /// Names and values, as [`Metadata`] has them.
+    /// Names and values that the client gave, as [`Metadata`] has them.
     pub(crate) metadata: Vec<u8>,
+    /// What the upstream is given in their place, where the route edits them.
+    pub(crate) edited: Option<Vec<u8>>,
 }
 
 impl Call {
     /// How many bytes all that its client has said of it takes.
     pub(crate) fn weight(&self) -> usize {
-        self.bytes() + self.method.len() + self.metadata.len()
+        let edited = self.edited.as_ref().map_or(0, Vec::len);
+        self.bytes() + self.method.len() + self.metadata.len() + edited
     }
 
     /// How many bytes its argument has.
@@ -36,8 +39,15 @@ impl Call {
         self.args.as_body().bytes.len()
     }
 
+    /// What the client gave.
     pub(crate) fn metadata(&self) -> Metadata<'_> {
         Metadata::parse(&self.metadata).unwrap_or_default()
+    }
+
+    /// What the upstream is given.
+    pub(crate) fn passed_on(&self) -> Metadata<'_> {
+        let edited = self.edited.as_ref().unwrap_or(&self.metadata);
+        Metadata::parse(edited).unwrap_or_default()
     }
 }
 

@@ -106,7 +106,7 @@ impl Exchange<'_> {
             timeout: self.left(attempt),
             attempt: self.attempt_above.saturating_add(attempt.number - 1),
             trace: call.trace,
-            metadata: call.metadata(),
+            metadata: call.passed_on(),
             streams: false,
         };
         let sent = loop {

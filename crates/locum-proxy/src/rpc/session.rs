@@ -77,6 +77,7 @@ impl Session<'_> {
                     idempotent: false,
                     trace,
                     metadata: metadata.as_bytes().to_vec(),
+                    edited: None,
                 };
                 return Some((call, id));
             }

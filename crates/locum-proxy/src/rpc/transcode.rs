@@ -68,8 +68,9 @@ async fn make(
         timeout: caller.told.timeout,
         attempt: caller.attempt_above,
         idempotent: caller.idempotent,
-        trace: metadata::trace(&caller.request),
+        trace: metadata::trace(&caller.request, &route.request_edits),
         metadata: metadata::of(&caller.request),
+        edited: metadata::edited(&caller.request, &route.settings.request_headers),
     };
     let from = call::Caller {
         listener: caller.listener,

@@ -327,6 +327,25 @@ fn the_edits_of_a_route_apply() {
     }
 }
 
+#[test]
+fn what_a_route_edits_of_a_request_goes_with_the_call_so() {
+    let server = OurServer::start();
+    let route = "request_headers = { set = { Tenant = \"red\" }, remove = [\"x-api-key\"] }";
+    // Callers are told apart by what they sent.
+    let policy = "rate_limit = { rate = \"1/h\", burst = 1, key = \"header:x-api-key\" }";
+    let locum = Gateway { route, policy, ..Gateway::to("native", server.address) }.start();
+    let mut client = locum.client();
+    let mut seen = |name: &str, key: &str| {
+        let fields = format!("Tenant: blue\r\nX-Api-Key: {key}\r\n");
+        send(&mut client, "Shop.Seen", &fields, json!(name).to_string().as_bytes());
+        let answer = client.response("POST").unwrap();
+        (answer.status, answer.json())
+    };
+    assert_eq!(seen("tenant", "one"), (200, json!("red")));
+    assert_eq!(seen("x-api-key", "two"), (200, json!("")));
+    assert_eq!(seen("tenant", "two").0, 429);
+}
+
 /// Servers of every Go that is there, in every protocol.
 fn go_servers() -> impl Iterator<Item = (Go, Mode, &'static str)> {
     let modes = [(Mode::Gob, "gob"), (Mode::Http, "gob-http"), (Mode::Json, "json-rpc")];

@@ -4,24 +4,47 @@ use locum_wire::http1::{Name, Request};
 use locum_wire::rpc::{Metadata, TraceParent};
 
 use crate::forward;
+use crate::route::{Edits, HeaderEdits};
 
-/// The trace that the request belongs to.
-pub(super) fn trace(request: &Request<'_>) -> Option<TraceParent> {
-    str::from_utf8(request.get(Name::Traceparent)?).ok()?.parse().ok()
+/// The trace that the request belongs to, unless the route keeps it back.
+pub(super) fn trace(request: &Request<'_>, edits: &Edits) -> Option<TraceParent> {
+    let value = request.get(Name::Traceparent).filter(|_| !edits.drops(b"traceparent"))?;
+    str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// The fields that HTTP would forward, but for those that say something of the message that ends here. Names
 /// are in lower case; values that are no UTF-8 stay behind.
 pub(super) fn of(request: &Request<'_>) -> Vec<u8> {
+    encoded(pairs(request))
+}
+
+/// The same as a route edits it; `None` where it edits nothing.
+pub(super) fn edited(request: &Request<'_>, edits: &HeaderEdits) -> Option<Vec<u8>> {
+    let HeaderEdits { set, add, remove } = edits;
+    if set.is_empty() && add.is_empty() && remove.is_empty() {
+        return None;
+    }
+    let dropped = |name: &str| {
+        let mut dropped = remove.iter().chain(set.iter().map(|(name, _)| name));
+        dropped.any(|dropped| dropped.eq_ignore_ascii_case(name))
+    };
+    let left = pairs(request).filter(|(name, _)| !dropped(name));
+    let ours = set.iter().chain(add);
+    let ours = ours.map(|(name, value)| (name.to_ascii_lowercase(), value.as_str()));
+    Some(encoded(left.chain(ours)))
+}
+
+fn pairs<'a>(request: &Request<'a>) -> impl Iterator<Item = (String, &'a str)> {
     let fields = request.fields().filter(|it| forward::goes_on(it) && !ends_here(it.kind));
-    let pairs: Vec<_> = fields
-        .filter_map(|it| {
-            let name = str::from_utf8(it.name).ok()?.to_ascii_lowercase();
-            Some((name, str::from_utf8(it.value).ok()?))
-        })
-        .collect();
+    fields.filter_map(|it| {
+        let name = str::from_utf8(it.name).ok()?.to_ascii_lowercase();
+        Some((name, str::from_utf8(it.value).ok()?))
+    })
+}
+
+fn encoded<'a>(pairs: impl Iterator<Item = (String, &'a str)>) -> Vec<u8> {
     let mut metadata = Vec::new();
-    Metadata::encode(&pairs, &mut metadata);
+    Metadata::encode(&pairs.collect::<Vec<_>>(), &mut metadata);
     metadata
 }
 
@@ -59,9 +82,22 @@ mod tests {
         let limits = Limits { head_bytes: 4096, fields: 20, target_bytes: 100 };
         assert!(head.parse_request(&bytes, &limits).unwrap());
         let request = head.request(&bytes);
-        let metadata = of(&request);
-        let pairs: Vec<_> = Metadata::parse(&metadata).unwrap().iter().collect();
-        assert_eq!(pairs, [("tenant", "blue"), ("cookie", "a=b")]);
-        assert_eq!(trace(&request).map(|trace| trace.flags), Some(1));
+        let list = |metadata: &[u8]| {
+            let pairs = Metadata::parse(metadata).unwrap();
+            pairs.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>()
+        };
+        assert_eq!(list(&of(&request)), ["tenant: blue", "cookie: a=b"]);
+        assert_eq!(trace(&request, &Edits::default()).map(|trace| trace.flags), Some(1));
+
+        assert_eq!(edited(&request, &HeaderEdits::default()), None);
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let edits = HeaderEdits {
+            set: vec![pair("Tenant", "red")],
+            add: vec![pair("tenant", "green")],
+            remove: vec!["COOKIE".to_owned(), "Traceparent".to_owned()],
+        };
+        let given = edited(&request, &edits).unwrap();
+        assert_eq!(list(&given), ["tenant: red", "tenant: green"]);
+        assert_eq!(trace(&request, &Edits::build(&edits)), None);
     }
 }
