@@ -48,6 +48,8 @@ pub(crate) enum BodyError {
     Malformed(http1::Error),
     /// Larger than the route allows.
     TooLarge,
+    /// It would have to be held as a whole, and too much of others is.
+    NoRoom,
     /// Nothing arrived for too long, or too little.
     TooSlow,
     /// The client closed or broke the connection.

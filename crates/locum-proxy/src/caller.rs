@@ -204,12 +204,16 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// The whole body, without its framing. How large it may be, the upload knows.
+    /// The whole body, without its framing. How large it may be, the upload knows; `has_room` is asked whether
+    /// so many bytes can be held now.
     ///
     /// # Cancel safety
     ///
     /// What was read so far is lost when the future is dropped.
-    pub(crate) async fn body(&self) -> Result<Vec<u8>, BodyError> {
+    pub(crate) async fn body(
+        &self,
+        mut has_room: impl FnMut(usize) -> bool,
+    ) -> Result<Vec<u8>, BodyError> {
         self.upload.borrow_mut().unframe();
         let mut body = Vec::new();
         poll_fn(|cx| {
@@ -217,6 +221,9 @@ impl<'a> Caller<'a> {
             while !upload.is_done() {
                 let mut client = self.stream.borrow_mut();
                 ready!(upload.poll_read(cx, &mut client, self.alarm, &mut body))?;
+                if !has_room(body.len()) {
+                    return Poll::Ready(Err(BodyError::NoRoom));
+                }
             }
             Poll::Ready(Ok(()))
         })

@@ -32,7 +32,7 @@ pub(crate) struct Refusal {
     rejection: Option<Box<Rejection>>,
     /// The policy whose time was over.
     timed_by: Option<Box<str>>,
-    /// What would be taken instead, as a field: its name and its value.
+    /// What would be taken instead, or when, as a field: its name and its value.
     instead: Option<(&'static str, Box<str>)>,
     /// What follows on the connection cannot be trusted to be a message, or is not wanted.
     ends_connection: bool,
@@ -86,6 +86,11 @@ impl Refusal {
             BodyError::Gone => None,
             BodyError::Malformed(error) => Some(Self::malformed(*error)),
             BodyError::TooLarge => Some(Self::too_large()),
+            BodyError::NoRoom => {
+                let detail = "too many bodies of requests are held; try again";
+                let refusal = Self::new(503, "bodies", DENIED, detail);
+                Some(Self { instead: Some(("Retry-After", "1".into())), ..refusal })
+            }
             BodyError::TooSlow => {
                 let detail = "the request's body did not arrive in time";
                 Some(Self::of_message(408, "timeout", detail))

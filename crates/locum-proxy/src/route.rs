@@ -43,7 +43,8 @@ pub struct Settings {
     pub request_headers: HeaderEdits,
     /// Edits of the answer's fields.
     pub response_headers: HeaderEdits,
-    /// Bytes of a request body; narrows the listener's limit.
+    /// Bytes of a request body; narrows the listener's limit. `None`: that alone holds, or, where the request
+    /// becomes a remote call, 1 MiB.
     pub max_body: Option<u64>,
     /// Of its calls where there is not room for all: 0 is shed first, 3 last.
     pub priority: u8,

@@ -22,6 +22,7 @@ use crate::plan::Plan;
 use crate::random::Random;
 use crate::record::Record;
 use crate::rpc::links::Links;
+use crate::rpc::transcode::room::Room;
 use crate::upstream::PoolSettings;
 use crate::upstream::pool::{Connection, Pool};
 
@@ -30,6 +31,8 @@ pub(crate) struct Worker {
     plan: RefCell<Rc<View>>,
     pub(crate) pool: Rc<Pool>,
     pub(crate) links: Links,
+    /// For bodies that become arguments of calls.
+    pub(crate) room: Room,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) alarms: Rc<Alarms>,
     pub(crate) clock: WorkerClock,
@@ -113,6 +116,7 @@ impl Worker {
             plan: RefCell::new(Rc::new(View(plan))),
             pool: Pool::new(),
             links: Links::default(),
+            room: Room::default(),
             buffers: Buffers::new(),
             clock: WorkerClock(Rc::clone(&alarms)),
             alarms,

@@ -1,5 +1,6 @@
 //! HTTP with JSON in it, made as remote calls.
 
+use argument::Argument;
 use asked::Asked;
 use locum_policy::Cause;
 use locum_wire::http1::encode::{self, field};
@@ -22,6 +23,7 @@ mod asked;
 mod failure;
 pub(crate) mod listing;
 mod metadata;
+pub(crate) mod room;
 
 /// Makes the request as the remote call that the end of its `path` names, and answers it.
 ///
@@ -58,13 +60,13 @@ async fn make(
     record: &Record,
 ) -> Ended {
     record.call.borrow_mut().push_str(&method);
-    let args = match argument::read(caller, route).await {
-        Ok(args) => args,
+    let Argument { json, share: _held } = match argument::read(caller, route, &worker.room).await {
+        Ok(argument) => argument,
         Err(refusal) => return refuse_if_there(caller, refusal, worker).await,
     };
     let call = Call {
         method,
-        args: OwnedBody::Json(args),
+        args: OwnedBody::Json(json),
         timeout: caller.told.timeout,
         attempt: caller.attempt_above,
         idempotent: caller.idempotent,

@@ -52,7 +52,8 @@ pub(crate) struct Route {
     pub(crate) request_headers: HeaderEdits,
     /// Edits of the answer's fields.
     pub(crate) response_headers: HeaderEdits,
-    /// Bytes of a request's body; beyond: 413. Narrows the listener's `body_bytes`.
+    /// Bytes of a request's body; beyond: 413. Narrows the listener's `body_bytes`. With `transcode` the body is
+    /// held as a whole, and the default is 1MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_body: Option<Size>,
     /// Of its calls where there is not room for all: 0 is shed first, 3 last. Default 1.

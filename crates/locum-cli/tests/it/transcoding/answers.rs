@@ -150,9 +150,31 @@ fn a_body_beyond_the_limit_is_refused_and_ends_the_connection() {
         assert_eq!(client.response("POST").map(|answer| answer.status), Ok(413));
         assert_eq!(result(&mut large.client(), "Echo.Text", &text), text);
         let mut client = large.client();
-        client.send("POST /rpc/Echo.Text HTTP/1.1\r\nHost: a\r\nContent-Length: 16777217\r\n\r\n");
+        client.send("POST /rpc/Echo.Text HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n");
         assert_eq!(client.response("POST").map(|answer| answer.status), Ok(413));
     }
+}
+
+#[test]
+fn bodies_that_are_held_have_a_limit_together() {
+    let server = OurServer::start();
+    let route = "max_body = \"60MiB\"\n[runtime]\nworkers = 1";
+    let locum = Gateway { route, ..Gateway::to("native", server.address) }.start();
+    let head = "POST /rpc/Shop.Waiting HTTP/1.1\r\nHost: a\r\nContent-Length: ";
+    let spaces = " ".repeat(50 << 20);
+    let mut first = locum.client();
+    first.send(format!("{head}{}\r\n\r\n{spaces}", spaces.len() + 2));
+    let refused = || {
+        let mut next = locum.client();
+        next.send(format!("{head}{}\r\n\r\n{}", 20 << 20, &spaces[..20 << 20]));
+        next.response("POST").ok().filter(|answer| answer.status == 503)
+    };
+    let answer = refused().expect("there is no room for it");
+    assert!(is_problem(&answer, 503, "try again"), "{}", answer.text());
+    assert_eq!(answer.headers.get("retry-after"), Some("1"));
+    first.send("{}");
+    assert_eq!(first.response("POST").map(|answer| answer.status), Ok(200));
+    assert!(refused().is_none(), "what was held is given back");
 }
 
 #[test]

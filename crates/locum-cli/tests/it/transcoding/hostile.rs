@@ -71,7 +71,8 @@ fn names_of_methods_without_end_are_not_remembered() {
 fn what_is_no_json_is_refused_and_nothing_breaks() {
     for go in Go::all() {
         let server = go.server(Mode::Gob, super::answers::ANY);
-        let locum = Gateway::to("gob", server.address).start();
+        let route = "max_body = \"4MiB\"";
+        let locum = Gateway { route, ..Gateway::to("gob", server.address) }.start();
         let mut client = locum.client();
         let open = "[".repeat(1 << 20);
         let wide = format!("[{}0]", "0,".repeat(1 << 20));
