@@ -16,16 +16,23 @@ pub(super) struct Schemas<'a> {
     called: FxHashMap<String, u64>,
     /// Structs that have a name and no schema yet.
     left: VecDeque<TypeId>,
+    /// How many more schemas there may be.
+    room: usize,
 }
 
 /// How deep types without a name may be within each other; what is deeper may be anything. Of such types
 /// some are without end, which no Go program has, but a stream can.
-const NESTING: usize = 64;
+const NESTING: usize = 8;
+/// Schemas of one document, of the largest that clients may make a proxy learn. Types that nobody has looked
+/// at yet when they are all written may be anything.
+const MOST: usize = 32 * 1024;
+/// Letters of a component's name, before a number is added.
+const NAME: usize = 64;
 
 impl<'a> Schemas<'a> {
     pub(super) fn new(types: &'a Types) -> Self {
         let called = FxHashMap::from_iter([(PROBLEM.to_owned(), 1)]);
-        Self { types, names: FxHashMap::default(), called, left: VecDeque::new() }
+        Self { types, names: FxHashMap::default(), called, left: VecDeque::new(), room: MOST }
     }
 
     /// The schema of a type, which may refer to [components](Self::into_components).
@@ -46,9 +53,12 @@ impl<'a> Schemas<'a> {
     }
 
     fn within(&mut self, id: TypeId, nesting: usize) -> Value {
-        let (Some(kind), Some(nesting)) = (self.types.get(id), nesting.checked_sub(1)) else {
+        let (Some(kind), Some(nesting), Some(room)) =
+            (self.types.get(id), nesting.checked_sub(1), self.room.checked_sub(1))
+        else {
             return json!({});
         };
+        self.room = room;
         match kind {
             Type::Bool => json!({"type": "boolean"}),
             Type::Int => json!({"type": "integer", "format": "int64"}),
@@ -81,6 +91,9 @@ impl<'a> Schemas<'a> {
     fn object(&mut self, fields: &[Field]) -> Value {
         let mut properties = Map::new();
         for field in fields {
+            if self.room == 0 {
+                break;
+            }
             let mut schema = self.of(field.id);
             if self.types.get(field.id).is_some_and(may_be_null) {
                 schema = nullable(schema);
@@ -99,7 +112,7 @@ impl<'a> Schemas<'a> {
                 _ => '_',
             };
             let own = if own.is_empty() { "Struct" } else { own };
-            let mut name: String = own.chars().map(letter).collect();
+            let mut name: String = own.chars().map(letter).take(NAME).collect();
             // What is numbered may be called what another is called without.
             while let Some(called) = self.called.get_mut(&name) {
                 *called += 1;
