@@ -1,6 +1,6 @@
 //! Who calls, and whether they may.
 //!
-//! A [`Check`] is built once, with the plan. It is asked after a route was found and before any policy, so
+//! A check is built once, with the plan. It is asked after a route was found and before any policy, so
 //! that a limit can tell callers apart by who they are, and what is turned away here costs none of it.
 
 use std::net::IpAddr;

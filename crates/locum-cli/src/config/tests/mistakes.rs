@@ -185,7 +185,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "endpoints = [\"127.0.0.1:7001\", {",
             "endpoints = []\nunused = [{",
-            "7:1: error: upstreams.users.unused: there is no key `unused` here; write one of `endpoints`, `protocol`, `tls`, `balance`, `max_ejected`, `pool`, `endpoint_policy`, `types`",
+            "7:1: error: upstreams.users.unused: there is no key `unused` here; write one of `endpoints`, `protocol`, `tls`, `balance`, `max_ejected`, `pool`, `endpoint_policy`, `cancel`, `types`",
         ),
         // Names.
         (
