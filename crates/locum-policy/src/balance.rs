@@ -12,11 +12,14 @@ use crate::{Cause, Time};
 
 pub use self::ejection::Ejection;
 use self::ewma::PeakEwma;
+pub use self::slow_start::SlowStart;
 
 mod ejection;
 mod ewma;
 mod rendezvous;
 mod round;
+mod slow_start;
+pub mod zones;
 
 /// A way to spread attempts over the endpoints of an upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,8 +108,21 @@ pub trait Endpoints {
     /// Attempts under way at endpoint `index`.
     fn in_flight(&self, index: u32) -> u32;
 
-    /// Whether endpoint `index` may be sent to: it is not ejected.
-    fn usable(&self, index: u32) -> bool;
+    /// Whether endpoint `index` is to be taken.
+    fn standing(&self, index: u32) -> Standing;
+}
+
+/// Whether an endpoint is to be taken, the better the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Never.
+    Out,
+    /// Only where there is nothing better: its breaker then says when to come back.
+    Ejected,
+    /// It could be, but others are to be taken by this pick, if there are any.
+    Spared,
+    /// It may.
+    Usable,
 }
 
 /// What one pick goes by.
@@ -175,33 +191,49 @@ impl Balancer {
         }
     }
 
-    /// Where the next attempt goes: to a usable endpoint that was not tried; if there is none, to a
-    /// usable one; if there is none of these either, to one that is not, whose breaker then says when
-    /// to come back. `None`: there are no endpoints.
+    /// Where the next attempt goes: to a usable endpoint that was not tried, or else to one that is
+    /// spared; if all of these were tried, to one of them again; if there is none, to one that is
+    /// ejected. `None`: there are no endpoints, or all are out.
     pub fn pick(&self, endpoints: &impl Endpoints, ask: &Ask<'_>) -> Option<u32> {
-        match endpoints.len().min(self.members.len()) {
-            0 => return None,
-            1 => return Some(0),
-            _ => {}
-        }
-        let key = ask.key.filter(|key| !key.is_empty());
         let liking = Liking { endpoints, tried: ask.tried };
-        Some(match (&self.balance, key) {
-            (Balance::RoundRobin | Balance::Weighted, _) => self.next_in_round(&liking),
-            (Balance::Hash(_), Some(key)) => self.highest(&liking, key),
-            (Balance::Random | Balance::Hash(_), _) => self.by_weight(&liking, ask.random),
-            (Balance::PeakEwma, _) => self.better_of_two(&liking, ask.random, |index| {
+        let taken = match endpoints.len().min(self.members.len()) {
+            0 => return None,
+            1 => 0,
+            _ => self.choose(endpoints, &liking, ask),
+        };
+        let is_in = |index: &u32| liking.of(*index) != Rank::Out;
+        // Endpoints change while we look: then any other is as good.
+        Some(taken).filter(is_in).or_else(|| self.indices().find(is_in))
+    }
+
+    /// Whether a pick does without endpoint `index`, of which only this share of the picks is to make
+    /// use, from 0 to 1. The same for the same key, and those that do with a smaller share do with a
+    /// larger.
+    pub fn spares(&self, index: u32, share: f64, ask: &Ask<'_>) -> bool {
+        let Some(member) = self.members.get(index as usize) else { return false };
+        let key = ask.key.filter(|key| !key.is_empty());
+        let word = key.map_or(ask.random, rendezvous::hash);
+        mix(mix(word, SPARED), member.hash) as f64 >= share * u64::MAX as f64
+    }
+
+    fn choose<E: Endpoints>(&self, endpoints: &E, liking: &Liking<'_, E>, ask: &Ask<'_>) -> u32 {
+        let key = ask.key.filter(|key| !key.is_empty());
+        match (&self.balance, key) {
+            (Balance::RoundRobin | Balance::Weighted, _) => self.next_in_round(liking),
+            (Balance::Hash(_), Some(key)) => self.highest(liking, key),
+            (Balance::Random | Balance::Hash(_), _) => self.by_weight(liking, ask.random),
+            (Balance::PeakEwma, _) => self.better_of_two(liking, ask.random, |index| {
                 let member = self.member(index);
                 member.latency.load(endpoints.in_flight(index), ask.now) / f64::from(member.weight)
             }),
-            (Balance::Sticky(_), Some(key)) if let Some(bound) = self.marked(key, &liking) => bound,
+            (Balance::Sticky(_), Some(key)) if let Some(bound) = self.marked(key, liking) => bound,
             (Balance::LeastRequest | Balance::Sticky(_), _) => {
-                self.better_of_two(&liking, ask.random, |index| {
+                self.better_of_two(liking, ask.random, |index| {
                     let load = f64::from(endpoints.in_flight(index)) + 1.0;
                     load / f64::from(self.member(index).weight)
                 })
             }
-        })
+        }
     }
 
     /// An attempt at endpoint `index` that took `took` has ended at `now`, as `seen` says.
@@ -244,18 +276,23 @@ impl Balancer {
         0..u32::try_from(self.members.len()).unwrap_or(u32::MAX)
     }
 
-    /// The best by `liking` from where the round stands; of equals the next.
+    /// The best by `liking` from where the round stands; of equals the next. One that is passed over
+    /// loses its turn: its neighbour would have twice its share if it took that too.
     fn next_in_round(&self, liking: &Liking<'_, impl Endpoints>) -> u32 {
         let at = self.next.fetch_add(1, Ordering::Relaxed);
         let place = |step: usize| self.round[at.wrapping_add(step) % self.round.len()];
-        let mut best = place(0);
-        for step in 0..self.round.len() {
-            let index = place(step);
-            match liking.of(index) {
-                Rank::Fresh => return index,
-                rank if rank > liking.of(best) => best = index,
-                _ => {}
+        let (mut best, mut rank, mut passed_over) = (place(0), liking.of(place(0)), 0);
+        for step in 1..self.round.len() {
+            if rank == Rank::Fresh {
+                break;
             }
+            let other = liking.of(place(step));
+            if other > rank {
+                (best, rank, passed_over) = (place(step), other, step);
+            }
+        }
+        if passed_over > 0 {
+            self.next.fetch_add(passed_over, Ordering::Relaxed);
         }
         best
     }
@@ -321,11 +358,11 @@ impl Balancer {
     /// The endpoint that a cookie speaks of, if it is one that may be taken.
     fn marked(&self, value: &[u8], liking: &Liking<'_, impl Endpoints>) -> Option<u32> {
         let mut bound = self.indices().filter(|index| self.member(*index).mark[..] == *value);
-        bound.next().filter(|index| liking.of(*index) == Rank::Fresh)
+        bound.next().filter(|index| liking.of(*index) >= Rank::Spared)
     }
 
     fn best(&self, liking: &Liking<'_, impl Endpoints>) -> Rank {
-        self.indices().map(|index| liking.of(index)).max().unwrap_or(Rank::Unusable)
+        self.indices().map(|index| liking.of(index)).max().unwrap_or(Rank::Out)
     }
 }
 
@@ -370,19 +407,23 @@ struct Liking<'a, E> {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    UnusableTried,
-    Unusable,
+    Out,
+    EjectedTried,
+    Ejected,
     Tried,
+    Spared,
     Fresh,
 }
 
 impl<E: Endpoints> Liking<'_, E> {
     fn of(&self, index: u32) -> Rank {
-        match (self.endpoints.usable(index), self.tried.contains(&index)) {
-            (true, false) => Rank::Fresh,
-            (true, true) => Rank::Tried,
-            (false, false) => Rank::Unusable,
-            (false, true) => Rank::UnusableTried,
+        match (self.endpoints.standing(index), self.tried.contains(&index)) {
+            (Standing::Out, _) => Rank::Out,
+            (Standing::Ejected, true) => Rank::EjectedTried,
+            (Standing::Ejected, false) => Rank::Ejected,
+            (Standing::Spared | Standing::Usable, true) => Rank::Tried,
+            (Standing::Spared, false) => Rank::Spared,
+            (Standing::Usable, false) => Rank::Fresh,
         }
     }
 }
@@ -400,6 +441,7 @@ fn two_of(count: u64, random: u64) -> (u64, u64) {
 /// What the random words are for.
 const SECOND: u64 = 0x7365_636f_6e64;
 const REDRAW: u64 = 0x7265_6472_6177;
+const SPARED: u64 = 0x7370_6172_6564;
 
 /// A name for the endpoint that tells nothing of where it is, the same in every run and on every
 /// instance, so that a restart or another instance finds it again.

@@ -5,7 +5,7 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::Duration;
 
-use locum_policy::balance::{Ask, Balance, Balancer, Ejection, Endpoints, Seen};
+use locum_policy::balance::{Ask, Balance, Balancer, Ejection, Endpoints, Seen, Standing};
 use locum_policy::gates::breaker::{Per, Watch};
 use locum_policy::seed::{mix, of_call, of_pick};
 use locum_policy::{
@@ -205,8 +205,11 @@ impl Endpoints for Choice<'_, '_> {
         self.fleet.in_flight(server)
     }
 
-    fn usable(&self, server: u32) -> bool {
-        self.watches.get(server as usize).is_none_or(|watch| !watch.is_ejected(self.now))
+    fn standing(&self, server: u32) -> Standing {
+        match self.watches.get(server as usize).is_some_and(|watch| watch.is_ejected(self.now)) {
+            true => Standing::Ejected,
+            false => Standing::Usable,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use locum_policy::balance::{Ask, Balance, Balancer, Endpoints, Seen};
+use locum_policy::balance::{Ask, Balance, Balancer, Endpoints, Seen, SlowStart, Standing};
 use locum_policy::{Cause, Time, seed};
 use proptest::prelude::*;
 
@@ -22,8 +22,8 @@ impl Endpoints for Stand {
         self.in_flight[index as usize]
     }
 
-    fn usable(&self, index: u32) -> bool {
-        self.usable[index as usize]
+    fn standing(&self, index: u32) -> Standing {
+        if self.usable[index as usize] { Standing::Usable } else { Standing::Ejected }
     }
 }
 
@@ -169,6 +169,114 @@ fn a_call_without_a_key_goes_anywhere() {
     }
 }
 
+/// Endpoints without calls, each of which stands as it says.
+struct As<F>(usize, F);
+
+impl<F: Fn(u32) -> Standing> Endpoints for As<F> {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn in_flight(&self, _: u32) -> u32 {
+        0
+    }
+
+    fn standing(&self, index: u32) -> Standing {
+        self.1(index)
+    }
+}
+
+#[test]
+fn one_that_is_out_is_never_taken() {
+    for text in ALL {
+        for count in 1..4 {
+            let balancer = balancer(text, &vec![1; count]);
+            let pick = |last: Standing| {
+                let standing = |index| if index + 1 == count as u32 { last } else { Standing::Out };
+                balancer.pick(&As(count, standing), &ask(3))
+            };
+            assert_eq!(pick(Standing::Ejected), Some(count as u32 - 1), "{text} of {count}");
+            assert_eq!(pick(Standing::Out), None, "{text} of {count}");
+        }
+    }
+}
+
+#[test]
+fn one_that_is_spared_is_taken_before_one_that_was_tried() {
+    for text in ALL {
+        let balancer = balancer(text, &[1, 1, 1]);
+        let standing =
+            |index| [Standing::Usable, Standing::Spared, Standing::Ejected][index as usize];
+        let first = Ask { key: Some(b"a"), ..ask(1) };
+        assert_eq!(balancer.pick(&As(3, standing), &first), Some(0), "{text}");
+        let again = Ask { tried: &[0], ..first };
+        assert_eq!(balancer.pick(&As(3, standing), &again), Some(1), "{text}");
+        let once_more = Ask { tried: &[0, 1], ..first };
+        assert_ne!(balancer.pick(&As(3, standing), &once_more), Some(2), "{text}");
+    }
+}
+
+#[test]
+fn a_caller_stays_with_its_endpoint_though_that_is_spared() {
+    let balancer = balancer("sticky:session", &[1, 1]);
+    let standing = |index| [Standing::Spared, Standing::Usable][index as usize];
+    let asked = Ask { key: balancer.mark(0), ..ask(0) };
+    assert_eq!(balancer.pick(&As(2, standing), &asked), Some(0));
+}
+
+/// Whatever the balance, and as exactly as chance allows.
+#[test]
+fn an_endpoint_that_starts_slowly_gets_its_share_little_by_little() {
+    let slow_start = SlowStart(Duration::from_secs(30));
+    for text in ALL {
+        let balancer = balancer(text, &[1, 1, 1, 1]);
+        for second in [0, 3, 10, 15, 20, 29, 30, 60] {
+            let share = slow_start.share(Duration::from_secs(second));
+            let picks = keys(4000);
+            let taken = (0..).zip(&picks).filter(|(number, key)| {
+                let asked =
+                    Ask { key: text.starts_with("hash").then_some(&key[..]), ..ask(*number) };
+                let standing = |index| match index == 2 && balancer.spares(index, share, &asked) {
+                    true => Standing::Spared,
+                    false => Standing::Usable,
+                };
+                balancer.pick(&As(4, standing), &asked) == Some(2)
+            });
+            let taken = taken.count() as f64 / picks.len() as f64;
+            // One that loses its turn in a round makes the round shorter.
+            let (least, most) = (share / 4.0, share / (3.0 + share));
+            assert!((least - 0.04..=most + 0.04).contains(&taken), "{text} at {second} s: {taken}");
+        }
+    }
+}
+
+#[test]
+fn keys_come_to_an_endpoint_that_starts_slowly_and_do_not_leave_it() {
+    let balancer = balancer("hash:client-ip", &[1, 1, 1]);
+    let held = |share: f64| -> Vec<_> {
+        let holds = |key: &[u8; 4]| {
+            let asked = Ask { key: Some(key), ..ask(0) };
+            let standing = |index| match index == 0 && balancer.spares(index, share, &asked) {
+                true => Standing::Spared,
+                false => Standing::Usable,
+            };
+            balancer.pick(&As(3, standing), &asked) == Some(0)
+        };
+        keys(600).into_iter().filter(holds).collect()
+    };
+    let shares = [0.1, 0.3, 0.7, 1.0].map(held);
+    for pair in shares.windows(2) {
+        assert!(pair[0].len() < pair[1].len());
+        assert!(pair[0].iter().all(|key| pair[1].contains(key)));
+    }
+}
+
+#[test]
+fn the_turns_of_one_that_is_ejected_are_not_all_its_neighbours() {
+    let stand = Stand { usable: vec![true, false, true, true], ..Stand::idle(4) };
+    assert_eq!(counts(&balancer("round-robin", &[1; 4]), &stand, 300), [100, 0, 100, 100]);
+}
+
 #[test]
 fn no_endpoints_is_no_pick() {
     for text in ALL {
@@ -216,7 +324,7 @@ proptest! {
         key: Option<[u8; 3]>,
     ) {
         let balancer = balancer(ALL[which], &weights);
-        let kind = |index: u32| (stand.usable(index), !tried.contains(&index));
+        let kind = |index: u32| (stand.standing(index), !tried.contains(&index));
         let best = (0..weights.len() as u32).map(kind).max().unwrap();
         let key = key.as_ref().map(|key| &key[..]);
         for _ in 0..5 {

@@ -1,7 +1,7 @@
 //! The endpoints of an upstream as one choice among them finds them.
 
 use locum_policy::Time;
-use locum_policy::balance::Endpoints;
+use locum_policy::balance::{Endpoints, Standing};
 use locum_policy::gates::breaker::Watch;
 
 use super::Upstream;
@@ -47,7 +47,10 @@ impl Endpoints for View<'_> {
         self.upstream.endpoints[index as usize].in_flight()
     }
 
-    fn usable(&self, index: u32) -> bool {
-        self.panics || !self.is_ejected(index as usize)
+    fn standing(&self, index: u32) -> Standing {
+        match !self.panics && self.is_ejected(index as usize) {
+            true => Standing::Ejected,
+            false => Standing::Usable,
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use locum_policy::balance::{Ask, Balance, Balancer, Ejection};
+use locum_policy::balance::{Ask, Balance, Balancer, Ejection, Standing};
 use locum_policy::gates::breaker::{Per, Watch};
 use locum_policy::{Policy, Time};
 
@@ -173,10 +173,11 @@ impl locum_policy::balance::Endpoints for View<'_> {
         self.endpoints.get(index).map_or(0, |endpoint| endpoint.in_flight())
     }
 
-    fn usable(&self, index: u32) -> bool {
+    fn standing(&self, index: u32) -> Standing {
         let ejected = |watch: &Watch| !self.panics && watch.is_ejected(self.now);
-        !self.endpoints.watches.get(index as usize).is_some_and(ejected)
-            && !self.endpoints.get(index).is_some_and(|endpoint| endpoint.is_failing())
+        let left_out = self.endpoints.watches.get(index as usize).is_some_and(ejected)
+            || self.endpoints.get(index).is_some_and(|endpoint| endpoint.is_failing());
+        if left_out { Standing::Ejected } else { Standing::Usable }
     }
 }
 
