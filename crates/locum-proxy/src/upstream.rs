@@ -1,155 +1,31 @@
 //! Where calls go: the endpoints of one service, and which is taken next.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use locum_policy::balance::{Ask, Balancer, Ejection, Seen};
 use locum_policy::gates::breaker::{Per, Watch};
 use locum_policy::{Bound, Policy, Time};
-
-use locum_wire::rpc;
 use rustls::ClientConfig;
 
 use crate::label::Label;
 use crate::plan::Error;
 use crate::rpc::methods::Methods;
-use crate::tls::{self, Alpn, Connector};
 
 pub use locum_policy::balance::Balance;
 pub use locum_wire::gob::Declared as TypeSettings;
 
+pub use endpoint::Endpoint;
+pub(crate) use endpoint::InFlight;
+pub use settings::{EndpointSettings, MethodTypes, PoolSettings, Protocol, Settings};
 use view::View;
 
+mod endpoint;
 pub(crate) mod pool;
+mod settings;
 pub(crate) mod sticky;
 mod view;
-
-/// One upstream as configured.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// Its name.
-    pub name: String,
-    /// Its endpoints; at least one.
-    pub endpoints: Vec<EndpointSettings>,
-    /// What they speak.
-    pub protocol: Protocol,
-    /// Whom they are believed to be over TLS, if they speak that.
-    pub tls: Option<tls::ClientSettings>,
-    /// Whether endpoints that speak gob are told of calls that are given up, by a call of `_goRPC_.Cancel`: a stock
-    /// Go server knows no such method, says so, and no harm is done.
-    pub cancel: bool,
-    /// Types of their methods that neither JSON nor a call has told, by `Service.Method`.
-    pub types: Vec<(String, MethodTypes)>,
-    /// Which endpoint the next attempt takes.
-    pub balance: Balance,
-    /// The share of its endpoints that may be ejected at once, from 0 to 1.
-    pub max_ejected: f64,
-    /// How connections are kept.
-    pub pool: PoolSettings,
-    /// A policy run for each endpoint, inside the retries.
-    pub endpoint_policy: Option<String>,
-}
-
-impl Settings {
-    fn alpn(&self) -> Alpn {
-        if self.protocol == Protocol::Http1 { Alpn::Http } else { Alpn::None }
-    }
-}
-
-/// What the endpoints of an upstream speak.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// HTTP/1.1.
-    #[default]
-    Http1,
-    /// Go's net/rpc, over gob.
-    Gob,
-    /// The same, after a `CONNECT`.
-    GobHttp,
-    /// JSON-RPC 1.0, as Go's net/rpc/jsonrpc has it.
-    JsonRpc,
-    /// JSON-RPC 2.0.
-    JsonRpc2,
-    /// Locum's own.
-    Native,
-}
-
-impl Protocol {
-    /// As the configuration has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Http1 => "http1",
-            Self::Gob => "gob",
-            Self::GobHttp => "gob-http",
-            Self::JsonRpc => "json-rpc",
-            Self::JsonRpc2 => "json-rpc2",
-            Self::Native => "native",
-        }
-    }
-
-    /// The protocol of remote calls that it is, if it is one.
-    pub fn rpc(self) -> Option<rpc::Protocol> {
-        match self {
-            Self::Http1 => None,
-            Self::Gob | Self::GobHttp => Some(rpc::Protocol::Gob),
-            Self::JsonRpc => Some(rpc::Protocol::Json1),
-            Self::JsonRpc2 => Some(rpc::Protocol::Json2),
-            Self::Native => Some(rpc::Protocol::Native),
-        }
-    }
-}
-
-/// What is said of a method's types.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct MethodTypes {
-    /// The argument.
-    pub args: Option<TypeSettings>,
-    /// What it returns.
-    pub reply: Option<TypeSettings>,
-}
-
-/// One endpoint as configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndpointSettings {
-    /// As written, `host:port`: its name in metrics and logs, and the Host of `host = "upstream"`.
-    pub name: String,
-    /// Where it is.
-    pub address: SocketAddr,
-    /// How much of the load it takes beside the others, from 1 to 1000.
-    pub weight: u32,
-    /// Where it stands, for people to read.
-    pub zone: Option<String>,
-}
-
-/// How connections to an upstream are kept.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PoolSettings {
-    /// Idle connections that one worker keeps to one endpoint.
-    pub idle_per_worker: usize,
-    /// Connections of one worker to one endpoint that carry many remote calls at once.
-    pub connections_per_worker: usize,
-    /// How long an idle connection is kept. Below the 60 s after which common servers close theirs,
-    /// so that we close first and no call meets a dying connection.
-    pub idle: Duration,
-    /// How long a connection may take to be made.
-    pub connect_timeout: Duration,
-    /// How long an answer's body may make no progress.
-    pub read_idle: Duration,
-}
-
-impl Default for PoolSettings {
-    fn default() -> Self {
-        Self {
-            idle_per_worker: 64,
-            connections_per_worker: 4,
-            idle: Duration::from_secs(50),
-            connect_timeout: Duration::from_secs(1),
-            read_idle: Duration::from_secs(30),
-        }
-    }
-}
 
 /// An upstream of a running plan.
 pub struct Upstream {
@@ -169,59 +45,6 @@ pub struct Upstream {
     panics: Arc<AtomicU64>,
     /// What is known of its methods. Kept over reloads.
     pub(crate) methods: Arc<Methods>,
-}
-
-/// One endpoint of a running plan; it outlives reloads that do not touch it.
-pub struct Endpoint {
-    /// What it was built from.
-    pub settings: EndpointSettings,
-    pub(crate) label: Label,
-    /// How it is spoken to under TLS, if it is.
-    pub(crate) tls: Option<Connector>,
-    /// Unique in the process: what pools go by.
-    pub(crate) uid: u32,
-    in_flight: AtomicU32,
-    /// Connections held by all workers, in use or idle.
-    pub(crate) open: AtomicU32,
-}
-
-impl Endpoint {
-    fn new(settings: &EndpointSettings, tls: Option<Connector>) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        Self {
-            settings: settings.clone(),
-            label: Label::of(&settings.name),
-            tls,
-            uid: NEXT.fetch_add(1, Ordering::Relaxed),
-            in_flight: AtomicU32::new(0),
-            open: AtomicU32::new(0),
-        }
-    }
-
-    /// Attempts under way.
-    pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
-    }
-
-    /// Connections over all workers, in use and idle.
-    pub fn connections(&self) -> u32 {
-        self.open.load(Ordering::Relaxed)
-    }
-
-    /// Counts an attempt until the guard is dropped.
-    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
-    }
-}
-
-/// One attempt under way at an endpoint.
-pub(crate) struct InFlight(Arc<Endpoint>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Upstream {

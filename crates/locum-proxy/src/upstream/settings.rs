@@ -1,0 +1,135 @@
+//! What upstreams are built from.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use locum_policy::balance::Balance;
+use locum_wire::gob::Declared as TypeSettings;
+use locum_wire::rpc;
+
+use crate::tls::{self, Alpn};
+
+/// One upstream as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Its name.
+    pub name: String,
+    /// Its endpoints; at least one.
+    pub endpoints: Vec<EndpointSettings>,
+    /// What they speak.
+    pub protocol: Protocol,
+    /// Whom they are believed to be over TLS, if they speak that.
+    pub tls: Option<tls::ClientSettings>,
+    /// Whether endpoints that speak gob are told of calls that are given up, by a call of `_goRPC_.Cancel`: a stock
+    /// Go server knows no such method, says so, and no harm is done.
+    pub cancel: bool,
+    /// Types of their methods that neither JSON nor a call has told, by `Service.Method`.
+    pub types: Vec<(String, MethodTypes)>,
+    /// Which endpoint the next attempt takes.
+    pub balance: Balance,
+    /// The share of its endpoints that may be ejected at once, from 0 to 1.
+    pub max_ejected: f64,
+    /// How connections are kept.
+    pub pool: PoolSettings,
+    /// A policy run for each endpoint, inside the retries.
+    pub endpoint_policy: Option<String>,
+}
+
+impl Settings {
+    pub(super) fn alpn(&self) -> Alpn {
+        if self.protocol == Protocol::Http1 { Alpn::Http } else { Alpn::None }
+    }
+}
+
+/// What the endpoints of an upstream speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// Go's net/rpc, over gob.
+    Gob,
+    /// The same, after a `CONNECT`.
+    GobHttp,
+    /// JSON-RPC 1.0, as Go's net/rpc/jsonrpc has it.
+    JsonRpc,
+    /// JSON-RPC 2.0.
+    JsonRpc2,
+    /// Locum's own.
+    Native,
+}
+
+impl Protocol {
+    /// As the configuration has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            Self::Gob => "gob",
+            Self::GobHttp => "gob-http",
+            Self::JsonRpc => "json-rpc",
+            Self::JsonRpc2 => "json-rpc2",
+            Self::Native => "native",
+        }
+    }
+
+    /// The protocol of remote calls that it is, if it is one.
+    pub fn rpc(self) -> Option<rpc::Protocol> {
+        match self {
+            Self::Http1 => None,
+            Self::Gob | Self::GobHttp => Some(rpc::Protocol::Gob),
+            Self::JsonRpc => Some(rpc::Protocol::Json1),
+            Self::JsonRpc2 => Some(rpc::Protocol::Json2),
+            Self::Native => Some(rpc::Protocol::Native),
+        }
+    }
+}
+
+/// What is said of a method's types.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MethodTypes {
+    /// The argument.
+    pub args: Option<TypeSettings>,
+    /// What it returns.
+    pub reply: Option<TypeSettings>,
+}
+
+/// One endpoint as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSettings {
+    /// As written, `host:port`: its name in metrics and logs, and the Host of `host = "upstream"`.
+    pub name: String,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// How much of the load it takes beside the others, from 1 to 1000.
+    pub weight: u32,
+    /// Where it stands, for people to read.
+    pub zone: Option<String>,
+}
+
+/// How connections to an upstream are kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolSettings {
+    /// Idle connections that one worker keeps to one endpoint.
+    pub idle_per_worker: usize,
+    /// Connections of one worker to one endpoint that carry many remote calls at once.
+    pub connections_per_worker: usize,
+    /// How long an idle connection is kept. Below the 60 s after which common servers close theirs,
+    /// so that we close first and no call meets a dying connection.
+    pub idle: Duration,
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// How long an answer's body may make no progress.
+    pub read_idle: Duration,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            idle_per_worker: 64,
+            connections_per_worker: 4,
+            idle: Duration::from_secs(50),
+            connect_timeout: Duration::from_secs(1),
+            read_idle: Duration::from_secs(30),
+        }
+    }
+}
