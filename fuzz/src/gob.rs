@@ -15,7 +15,9 @@ pub fn gob(bytes: &[u8]) {
             stream(pieces, |input, taken| {
                 let seen = match reader.next(input, taken) {
                     Ok(raw) => Ok(raw.map(|raw| format!("{:?} {:?}", raw.id, raw.bytes))),
-                    Err(StreamError::Malformed(error)) => Ok(Some(error.0)),
+                    Err(StreamError::Malformed(error) | StreamError::TooLarge(error)) => {
+                        Ok(Some(error.0))
+                    }
                     Err(StreamError::Fatal(fatal)) => Err(fatal),
                 };
                 (seen, reader.needs())
@@ -91,7 +93,7 @@ fn each(bytes: &[u8], mut what: impl FnMut(&Raw<'_>)) {
         let mut taken = 0;
         match stream.next(rest, &mut taken) {
             Ok(Some(raw)) => what(&raw),
-            Err(StreamError::Malformed(_)) => {}
+            Err(StreamError::Malformed(_) | StreamError::TooLarge(_)) => {}
             Ok(None) | Err(StreamError::Fatal(Fatal(_))) => return,
         }
         rest = &rest[taken..];

@@ -82,6 +82,10 @@ impl Session<'_> {
                 return Some((call, id));
             }
             Request::Malformed { id, method, failure } => self.fail(&id, method, &failure),
+            Request::TooLarge { id, method, failure } => {
+                self.worker.shard.count_refused(self.caller.listener.label, "too_large");
+                self.fail(&id, method, &failure);
+            }
             Request::Batch { calls } => self.replies.borrow_mut().batch(calls),
             Request::Cancel { id, answer } => {
                 if let Some(cancel) = self.cancels.borrow().get(&id) {

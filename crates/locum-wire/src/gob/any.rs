@@ -97,7 +97,7 @@ impl Any {
         match stream.next(&self.stream, &mut 0) {
             Ok(Some(raw)) => read(raw),
             Ok(None) => Err(DecodeError("gob: there is no value".to_owned()).into()),
-            Err(StreamError::Malformed(error)) => Err(error.into()),
+            Err(StreamError::Malformed(error) | StreamError::TooLarge(error)) => Err(error.into()),
             Err(StreamError::Fatal(fatal)) => Err(DecodeError(fatal.0).into()),
         }
     }

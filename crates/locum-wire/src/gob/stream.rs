@@ -30,6 +30,8 @@ pub struct Stream {
     broken: Option<Box<Walk>>,
     /// A value that had to be put together; given once, and let go when the next is asked for.
     whole: Vec<u8>,
+    /// What is still to come of a message over the limit.
+    skip: usize,
     needs: usize,
 }
 
@@ -52,6 +54,8 @@ pub struct Raw<'a> {
 pub enum StreamError {
     /// A value, which was taken; the stream goes on.
     Malformed(DecodeError),
+    /// The same of a value in a message over the limit, the rest of which is passed over as it comes.
+    TooLarge(DecodeError),
     /// The stream itself.
     Fatal(Fatal),
 }
@@ -64,6 +68,7 @@ impl Stream {
             limits: *limits,
             broken: None,
             whole: Vec::new(),
+            skip: 0,
             needs: 1,
         }
     }
@@ -75,7 +80,8 @@ impl Stream {
     ///
     /// [`StreamError::Malformed`]: a value is not what its type says, and was taken. Values without
     /// interfaces are not looked at here.
-    /// [`StreamError::Fatal`]: the stream is beyond repair.
+    /// [`StreamError::TooLarge`]: a value that can have no definitions in it is over the limit of a message.
+    /// [`StreamError::Fatal`]: the stream is beyond repair; anything else over the limit is that.
     pub fn next<'a>(
         &'a mut self,
         input: &'a [u8],
@@ -111,18 +117,24 @@ impl Stream {
         let mut rest = input;
         loop {
             let before = rest.len();
-            let Some(message) = self.message(&mut rest)? else {
+            let found = self.message(&mut rest);
+            *taken += before - rest.len();
+            let Some(message) = found? else {
                 return Ok(None);
             };
-            *taken += before - rest.len();
             if let Some(found) = self.take(message)? {
                 return Ok(Some(found));
             }
         }
     }
 
-    /// Cuts off one message.
-    fn message<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Fatal> {
+    /// Cuts off one message, and what is to be skipped before it.
+    fn message<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, StreamError> {
+        if self.skip > 0 {
+            let skipped = self.skip.min(input.len());
+            *input = input.get(skipped..).unwrap_or_default();
+            self.skip -= skipped;
+        }
         let mut rest = *input;
         let Some(first) = rest.first() else {
             self.needs = 1;
@@ -134,17 +146,47 @@ impl Stream {
             return Ok(None);
         }
         let length = uint(&mut rest).map_err(fatal)?;
-        let length =
-            usize::try_from(length).ok().filter(|it| (1..=self.limits.message).contains(it));
+        let length = usize::try_from(length).ok().filter(|it| (1..=TOO_BIG).contains(it));
         let Some(length) = length else {
-            return Err(Fatal("gob: invalid message length".to_owned()));
+            return Err(Fatal("gob: invalid message length".to_owned()).into());
         };
+        if length > self.limits.message {
+            return self.pass_over(input, prefix, length);
+        }
         let Some((message, rest)) = rest.split_at_checked(length) else {
             self.needs = length.saturating_add(prefix);
             return Ok(None);
         };
         *input = rest;
         Ok(Some(message))
+    }
+
+    /// Gives up the value in a message over the limit, once its type is there: one that can have no definition in
+    /// it, which the rest of the stream would lack.
+    #[cold]
+    fn pass_over<'a>(
+        &mut self,
+        input: &mut &'a [u8],
+        prefix: usize,
+        length: usize,
+    ) -> Result<Option<&'a [u8]>, StreamError> {
+        let begun = input.get(prefix..).unwrap_or_default();
+        let id_size = begun.first().map_or(Ok(1), |first| size(*first)).map_err(fatal)?;
+        if begun.len() < id_size {
+            self.needs = prefix + id_size;
+            return Ok(None);
+        }
+        let text = format!(
+            "gob: a message of {length} bytes is over the limit of {}",
+            self.limits.message
+        );
+        let kind = TypeId::from_wire(number(&mut &*begun)?).and_then(|id| self.defined.kind(id));
+        if self.broken.is_some() || kind.is_none_or(|kind| kind.has_interface) {
+            return Err(Fatal(text).into());
+        }
+        *input = begun;
+        self.skip = length;
+        Err(StreamError::TooLarge(DecodeError(text)))
     }
 
     /// Takes a message, and gives the value that it ends, if it ends one.
@@ -219,7 +261,7 @@ enum Found<'a> {
 impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed(error) => error.fmt(f),
+            Self::Malformed(error) | Self::TooLarge(error) => error.fmt(f),
             Self::Fatal(error) => error.fmt(f),
         }
     }
@@ -247,3 +289,6 @@ impl From<Stop> for StreamError {
         }
     }
 }
+
+/// What is longer is no message, as in Go (encoding/gob/decoder.go, `tooBig`).
+const TOO_BIG: usize = 1 << 30;

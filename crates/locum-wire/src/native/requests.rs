@@ -79,7 +79,7 @@ fn refused<'a>(
     let Frame { json, mut fields, .. } = frame;
     let (_, id) = begin(&mut fields, json)?;
     let method = methods.take(&mut fields)?;
-    Ok(Request::Malformed { id, method, failure: Box::new(Failure::bad_arguments(text)) })
+    Ok(Request::TooLarge { id, method, failure: Box::new(Failure::bad_arguments(text)) })
 }
 
 fn begin(fields: &mut Fields<'_>, json: bool) -> Result<(u8, CallId), Malformed> {

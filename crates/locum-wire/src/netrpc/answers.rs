@@ -58,7 +58,9 @@ impl Answers {
                 return Ok(None);
             }
             _ if !error.is_empty() => Answer::Failure { id, failure: Box::new(failure(error)) },
-            Err(StreamError::Malformed(error)) => Answer::Unreadable { id, error },
+            Err(StreamError::Malformed(error) | StreamError::TooLarge(error)) => {
+                Answer::Unreadable { id, error }
+            }
             Ok(Some(raw)) => {
                 let form = Form::Gob { types: raw.types, id: raw.id };
                 Answer::Reply { id, body: Body { bytes: raw.bytes, form } }

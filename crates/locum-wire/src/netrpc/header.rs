@@ -160,7 +160,9 @@ impl Reader {
             Ok(Some(raw)) => self.read(raw).map(Some),
             Ok(None) => Ok(None),
             Err(StreamError::Fatal(fatal)) => Err(fatal),
-            Err(StreamError::Malformed(error)) => Err(Fatal(error.0)),
+            Err(StreamError::Malformed(error) | StreamError::TooLarge(error)) => {
+                Err(Fatal(error.0))
+            }
         }
     }
 

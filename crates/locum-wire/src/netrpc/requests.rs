@@ -60,6 +60,11 @@ impl Requests {
                 let failure = Box::new(Failure::bad_arguments(error.0));
                 return Ok(Some(Request::Malformed { id, method: &self.method, failure }));
             }
+            Err(StreamError::TooLarge(error)) => {
+                self.call = None;
+                let failure = Box::new(Failure::bad_arguments(error.0));
+                return Ok(Some(Request::TooLarge { id, method: &self.method, failure }));
+            }
         };
         self.call = None;
         let args = Body { bytes: args.bytes, form: Form::Gob { types: args.types, id: args.id } };

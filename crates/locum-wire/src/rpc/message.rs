@@ -39,6 +39,15 @@ pub enum Request<'a> {
         /// The answer, in a box: it would be the largest part of every request.
         failure: Box<Failure<'a>>,
     },
+    /// The same of a call over the limit of a message, which is passed over as it comes.
+    TooLarge {
+        /// What its answer has to name.
+        id: CallId,
+        /// As it came; empty where it did not come before the limit was reached.
+        method: &'a str,
+        /// The answer.
+        failure: Box<Failure<'a>>,
+    },
     /// The next `calls` requests are a batch, whose answers leave together.
     Batch {
         /// How many [`Call`](Self::Call) and [`Malformed`](Self::Malformed) follow that are to be answered.

@@ -260,7 +260,7 @@ fn a_call_over_the_limit_is_answered_and_skipped() {
     let seen = requests([&bytes[..]], &limits);
     assert_eq!(seen.len(), 2, "{seen:?}");
     assert!(
-        seen[0].starts_with("Malformed { id: Number(1), method: \"Arith.Multiply\""),
+        seen[0].starts_with("TooLarge { id: Number(1), method: \"Arith.Multiply\""),
         "{seen:?}"
     );
     assert!(seen[0].contains("a message of 1021 bytes is over the limit of 100"), "{seen:?}");

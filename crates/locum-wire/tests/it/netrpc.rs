@@ -431,5 +431,36 @@ fn messages_have_a_limit() {
     let limits = Limits { message: 64, ..Limits::default() };
     let input = [REQUEST, "41 ff82 01 3c"].concat();
     let (_, fatal) = requests(&bytes(&input), &limits, |_| ());
-    assert!(fatal.is_some(), "before it has come");
+    assert!(fatal.is_some(), "before a header has come");
+
+    // An argument: 80 bytes of text; then comes a good call.
+    let long = format!("53 0c 00 50 {}", "55".repeat(80));
+    let input = [REQUEST, ADD_0, &long, ARGS_TYPE, ADD_0, ARGS_7_8].concat();
+    let (read, fatal) = requests(&bytes(&input), &limits, |request| match request {
+        Request::TooLarge { id, method, failure } => {
+            Err((id, method.to_owned(), failure.text.into_owned()))
+        }
+        Request::Call(Call { args, .. }) => Ok(args.decode::<Args>().unwrap()),
+        other => panic!("{other:?}"),
+    });
+    let text = "gob: a message of 83 bytes is over the limit of 64".to_owned();
+    let refused = (CallId::Number(0), "Arith.Add".to_owned(), text.clone());
+    assert_eq!((read, fatal), (vec![Err(refused), Ok(Args { a: 7, b: 8 })], None));
+
+    // A reply, and what follows an error.
+    let failed = r#"11 ff86 01 09 "Arith.Add" 02 01 "x" 00"#;
+    let input =
+        [RESPONSE, REPLIED_ADD_0, &long, failed, &long, REPLY_TYPE, REPLIED_ADD_0, REPLY_15]
+            .concat();
+    let (mut answers, input) = (Answers::new(&limits), bytes(&input));
+    let (mut read, mut at) = (Vec::new(), 0);
+    while let Some(answer) = answers.next(&input[at..], &mut at).unwrap() {
+        read.push(match answer {
+            Answer::Reply { body, .. } => format!("{:?}", body.decode::<Reply>().unwrap()),
+            Answer::Unreadable { error, .. } => error.0,
+            Answer::Failure { failure, .. } => failure.text.into_owned(),
+            other => panic!("{other:?}"),
+        });
+    }
+    assert_eq!(read, [&*text, "x", "Reply { c: 15 }"]);
 }

@@ -217,7 +217,8 @@ impl Calls {
     fn handle(&mut self, core: &Arc<Core>, request: Request<'_>) {
         match request {
             Request::Call(call) => self.call(core, call),
-            Request::Malformed { id, method, failure } => self.refuse(&id, method, &failure),
+            Request::Malformed { id, method, failure }
+            | Request::TooLarge { id, method, failure } => self.refuse(&id, method, &failure),
             Request::Batch { calls } => self.outbox.write(|replies, _| replies.batch(calls)),
             Request::Cancel { id, answer } => {
                 self.outbox.cancel(id);

@@ -30,7 +30,9 @@ fn read(input: &[u8], limits: &Limits) -> Outcome {
                 Ok(typed) => outcome.values.push(typed.to_json(limits).unwrap()),
                 Err(error) => outcome.malformed.push(error.0),
             },
-            Err(StreamError::Malformed(error)) => outcome.malformed.push(error.0),
+            Err(StreamError::Malformed(error) | StreamError::TooLarge(error)) => {
+                outcome.malformed.push(error.0);
+            }
             Err(StreamError::Fatal(Fatal(error))) => {
                 outcome.fatal = Some(error);
                 return outcome;
@@ -117,8 +119,8 @@ fn the_bad_data_of_go_is_refused() {
 #[test]
 fn no_length_makes_room_before_its_bytes_are_there() {
     let limits = Limits::default();
-    // Messages of 8 GiB, of 16 MiB and a byte, of nothing, and with a length of nine bytes.
-    for text in ["fb 02 00000000", "fc 01000001", "00", "f7 000000000000000001"] {
+    // Messages of 8 GiB, of 1 GiB and a byte, of nothing, and with a length of nine bytes.
+    for text in ["fb 02 00000000", "fc 40000001", "00", "f7 000000000000000001"] {
         fatal(&hex(text), &limits);
     }
     // A message of the 16 MiB that it may have is waited for.
@@ -137,6 +139,59 @@ fn no_length_makes_room_before_its_bytes_are_there() {
         let outcome = read_within(16 << 10, &input, &limits);
         assert_eq!((outcome.values.len(), outcome.fatal), (0, None));
         assert_eq!(outcome.malformed, ["gob: length exceeds input size"]);
+    }
+}
+
+/// What cannot define anything is passed over as it comes, in no memory; what can ends the stream.
+#[test]
+fn a_message_over_the_limit_loses_its_value_alone() {
+    let limits = Limits::default();
+    let long = |id: &[u8]| message(&[id, &[0], &vec![0; limits.message]]);
+    let next = hex("03 04 00 06");
+    let text = "gob: a message of 16777218 bytes is over the limit of 16777216";
+    let input = [long(&int(6)), next.clone(), long(&int(6)), next.clone()].concat();
+    let outcome = read_within(64 << 10, &input, &limits);
+    assert_eq!(
+        (outcome.values, outcome.malformed),
+        (vec!["3".to_owned(); 2], vec![text.to_owned(); 2])
+    );
+    assert_eq!(outcome.fatal, None);
+
+    // However it is cut, it is told once, before the rest is there.
+    let small = Limits { message: 8, ..Limits::default() };
+    let mut stream = Stream::new(&small);
+    let (mut seen, mut buffer) = (Vec::new(), Vec::new());
+    for byte in [message(&[&int(6), &[0], &[0x55; 700]]), next].concat() {
+        buffer.push(byte);
+        if buffer.len() < stream.needs() {
+            continue;
+        }
+        let mut taken = 0;
+        match stream.next(&buffer, &mut taken) {
+            Ok(None) => {}
+            Ok(Some(raw)) => seen.push(raw.bytes.to_vec()),
+            Err(error) => seen.push(error.to_string().into_bytes()),
+        }
+        buffer.drain(..taken);
+        assert!(buffer.len() <= 4, "nothing is held of it");
+    }
+    assert_eq!(seen, [&b"gob: a message of 702 bytes is over the limit of 8"[..], &[6]]);
+
+    // A definition, a value of no type, one with interfaces in it, and the rest of one.
+    let define = [slice(65, 8), structure(66, 1, 2)].concat();
+    let begun = message(&[&hex("ff82 00 01 01 \"x\""), &structure(67, 0, 0)[1..]]);
+    for input in [
+        long(&int(-70)),
+        long(&int(70)),
+        [&define[..], &long(&int(65))].concat(),
+        [&define[..], &begun, &long(&int(66))].concat(),
+    ] {
+        let outcome = read_within(64 << 10, &input, &limits);
+        assert!(outcome.values.is_empty() && outcome.malformed.is_empty(), "{outcome:?}");
+        assert_eq!(
+            outcome.fatal.as_ref().map(|it| it.contains("is over the limit of 16777216")),
+            Some(true)
+        );
     }
 }
 
