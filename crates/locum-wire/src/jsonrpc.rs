@@ -27,6 +27,7 @@ mod error;
 mod error_object;
 mod line;
 mod members;
+mod oversize;
 mod read;
 mod replies;
 mod requests;

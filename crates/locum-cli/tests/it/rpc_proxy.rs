@@ -7,6 +7,7 @@ mod clients;
 mod detecting;
 mod errors;
 mod hostile;
+mod large;
 mod lifecycle;
 mod policies;
 mod setup;

@@ -45,6 +45,18 @@ impl<'a> Call<'a> {
         Self::failed("null", None, code::PARSE_ERROR, "Parse error")
     }
 
+    /// What stands for it, since it is over the limit.
+    pub(super) fn too_large(self, text: String) -> Call<'static> {
+        let failure = match self.args {
+            // An array may have been a batch.
+            Err(Failure { code: code @ Some(code::INVALID_REQUEST), .. }) => {
+                Failure { code, ..Failure::bad_arguments(text) }
+            }
+            _ => Failure::bad_arguments(text),
+        };
+        Call { id: self.id, method: Cow::Owned(self.method.into_owned()), args: Err(failure) }
+    }
+
     fn failed(id: &str, batched: Option<u64>, code: i64, text: &'static str) -> Self {
         let failure = Failure { code: Some(code), ..Failure::new(Class::BadArguments, text) };
         let raw = Some(id.into());

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::call::Call;
 use super::envelope::Parts;
+use super::oversize::{Oversize, Passed, too_large};
 use super::scan::{Invalid, Scanner, length, white};
 use crate::rpc::{self, CallId, Fatal, Limits, Metadata, Protocol, Request};
 
@@ -18,6 +19,8 @@ pub struct Requests {
     /// The batch whose elements are next.
     batch: Option<u64>,
     batches: u64,
+    /// A value over the limit that is under way.
+    oversize: Option<Box<Oversize>>,
     /// Nothing is read any more.
     over: Option<Fatal>,
     /// The method of the last request, where it was not written plainly.
@@ -35,10 +38,11 @@ enum Input {
 }
 
 /// What was read, and does not borrow from [`Requests`].
-#[expect(clippy::large_enum_variant, reason = "it lives for a moment, and a box would cost more")]
 enum Found<'a> {
     Batch(usize),
     Call(Call<'a>),
+    /// Answered with what stands in place of its argument.
+    TooLarge(Call<'a>),
 }
 
 /// How many requests a batch may have: the shortest of them is answered with fifty times its length.
@@ -55,6 +59,7 @@ impl Requests {
             spoke_2: false,
             batch: None,
             batches: 0,
+            oversize: None,
             over: None,
             method: String::new(),
         }
@@ -80,10 +85,11 @@ impl Requests {
         let mut rest = input;
         let found = self.advance(&mut rest);
         *taken += input.len() - rest.len();
-        let call = match found? {
+        let (call, too_large) = match found? {
             None => return Ok(None),
             Some(Found::Batch(calls)) => return Ok(Some(Request::Batch { calls })),
-            Some(Found::Call(call)) => call,
+            Some(Found::Call(call)) => (call, false),
+            Some(Found::TooLarge(call)) => (call, true),
         };
         let method = match call.method {
             Cow::Borrowed(method) => method,
@@ -93,6 +99,9 @@ impl Requests {
             }
         };
         Ok(Some(match call.args {
+            Err(failure) if too_large => {
+                Request::TooLarge { id: call.id, method, failure: Box::new(failure) }
+            }
             Err(failure) => Request::Malformed { id: call.id, method, failure: Box::new(failure) },
             Ok(args) => Request::Call(rpc::Call {
                 id: call.id,
@@ -123,8 +132,12 @@ impl Requests {
                 }
                 self.batch = None;
             }
+            if self.oversize.is_some() {
+                return self.pass(rest);
+            }
             let value = match self.value(rest) {
                 Ok(Some(value)) => value,
+                Ok(None) if self.oversize.is_some() => continue,
                 Ok(None) => return Ok(None),
                 Err(unreadable) => return self.invalid(rest, unreadable).map(Some),
             };
@@ -181,12 +194,42 @@ impl Requests {
             Some(_) => return Err(NOT_JSON),
         }
         match self.scanner.end(rest.get(..self.limit).unwrap_or(rest)) {
-            Err(Invalid::Syntax) => Err(NOT_JSON),
-            Err(Invalid::Deep) => Err("jsonrpc: nested too deep"),
-            Ok(None) if rest.len() > self.limit => Err("jsonrpc: message too long"),
+            Err(invalid) => Err(why(invalid)),
             Ok(None) if self.input == Input::Body => Err(NOT_JSON),
+            Ok(None) if rest.len() > self.limit => {
+                self.oversize = Some(Box::new(Oversize::begin(&mut self.scanner, rest)));
+                Ok(None)
+            }
             Ok(end) => Ok(end),
         }
+    }
+
+    /// Takes off `rest` what is there of a value over the limit; at its end gives the call that it was, if one
+    /// call can be said to have been.
+    #[cold]
+    fn pass<'a>(&mut self, rest: &mut &[u8]) -> Result<Option<Found<'a>>, Fatal> {
+        let Some(oversize) = &mut self.oversize else { return Ok(None) };
+        let passed = oversize.pass(&mut self.scanner, rest);
+        let members = match passed.map_err(|invalid| Fatal(why(invalid).to_owned())) {
+            Ok(Passed::Part) => return Ok(None),
+            Ok(Passed::Whole(members)) => members,
+            Ok(Passed::TooLong) => return Err(self.end_with(Fatal(too_large(self.limit)))),
+            Err(fatal) => return Err(self.end_with(fatal)),
+        };
+        self.oversize = None;
+        self.scanner.restart();
+        let call = match &members {
+            Some(members) => Call::of(members).map_err(|fatal| self.end_with(fatal))?,
+            None => Call::invalid(None),
+        };
+        let is_2 = matches!(call.id, CallId::Json { protocol: Protocol::Json2, .. });
+        self.spoke_2 |= is_2;
+        Ok(Some(Found::TooLarge(call.too_large(too_large(self.limit)))))
+    }
+
+    /// Nothing is read any more.
+    fn end_with(&mut self, fatal: Fatal) -> Fatal {
+        self.over.insert(fatal).clone()
     }
 
     /// Gives up the stream; as the last thing, 2.0 is told.
@@ -243,6 +286,13 @@ fn take<'a>(rest: &mut &'a [u8], bytes: usize) -> &'a [u8] {
     let (taken, behind) = rest.split_at_checked(bytes).unwrap_or((rest, &[]));
     *rest = behind;
     taken
+}
+
+fn why(invalid: Invalid) -> &'static str {
+    match invalid {
+        Invalid::Syntax => NOT_JSON,
+        Invalid::Deep => "jsonrpc: nested too deep",
+    }
 }
 
 const NOT_JSON: &str = "jsonrpc: not JSON";

@@ -75,6 +75,11 @@ impl Scanner {
         self.open.clear();
     }
 
+    /// What was looked at has been taken: the next input begins behind it.
+    pub(super) fn rewind(&mut self) {
+        self.at = 0;
+    }
+
     /// How many bytes were looked at.
     pub(super) fn scanned(&self) -> usize {
         self.at
@@ -83,9 +88,39 @@ impl Scanner {
     /// The length of the value that `input` begins with, once it is all there. A number is known to be
     /// over when something follows.
     pub(super) fn end(&mut self, input: &[u8]) -> Result<Option<usize>, Invalid> {
+        let over = self.scan(input, |_, now| now == (State::After, 0))?;
+        Ok(over.then_some(self.at))
+    }
+
+    /// Goes on to where a name, a value or an element that stands directly in the value ends, or the value itself.
+    /// Tells whether it came there.
+    pub(super) fn part(&mut self, input: &[u8]) -> Result<bool, Invalid> {
+        self.scan(input, |before, now| {
+            now != before && matches!(now, (State::Colon | State::After, ..=1))
+        })
+    }
+
+    /// Whether a name was the last.
+    pub(super) fn is_behind_name(&self) -> bool {
+        self.state == State::Colon
+    }
+
+    /// Whether the value is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.state == State::After && self.open.is_empty()
+    }
+
+    /// Goes on until `stops` says so, which is told of each step what was expected and how much was open, before
+    /// and now. Tells whether it did.
+    #[inline]
+    fn scan(
+        &mut self,
+        input: &[u8],
+        stops: impl Fn((State, usize), (State, usize)) -> bool,
+    ) -> Result<bool, Invalid> {
         let (mut at, mut state) = (self.at, self.state);
-        let end = loop {
-            let Some(&byte) = input.get(at) else { break Ok(None) };
+        let stopped = loop {
+            let Some(&byte) = input.get(at) else { break Ok(false) };
             if matches!(state, State::Text { .. }) && plain(byte) {
                 at += 1;
                 while input.get(at).copied().is_some_and(plain) {
@@ -93,6 +128,7 @@ impl Scanner {
                 }
                 continue;
             }
+            let before = (state, self.open.len());
             if number_ends(state, byte) {
                 state = State::After;
             } else {
@@ -102,12 +138,12 @@ impl Scanner {
                 }
                 at += 1;
             }
-            if state == State::After && self.open.is_empty() {
-                break Ok(Some(at));
+            if stops(before, (state, self.open.len())) {
+                break Ok(true);
             }
         };
         (self.at, self.state) = (at, state);
-        end
+        stopped
     }
 
     /// Whether what was looked at is a number, over if nothing follows.

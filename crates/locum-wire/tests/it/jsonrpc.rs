@@ -351,13 +351,112 @@ fn size_and_nesting_have_limits() {
     assert_eq!(read(&deep(10)), Ok(true));
     assert_eq!(read(&deep(12)).unwrap_err().0, "jsonrpc: nested too deep");
     assert_eq!(read(&call(&"1".repeat(900))), Ok(true));
-    assert_eq!(read(&call(&"1".repeat(1000))).unwrap_err().0, "jsonrpc: message too long");
-    assert_eq!(
-        read(&format!("{{\"{}", "x".repeat(1000))).unwrap_err().0,
-        "jsonrpc: message too long"
-    );
-    let mut answers = Answers::new(&limits);
-    assert!(answers.next(format!("{{\"{}", "x".repeat(1000)).as_bytes(), &mut 0).is_err());
+    let long = call(&"1".repeat(1000));
+    assert_eq!(read(&long), Ok(true));
+    assert_eq!(read(&long[..1020]), Ok(false), "whose it is is not known before its end");
+    // What is no JSON ends the stream, however long it is.
+    assert_eq!(read(&call(&format!("{}x", "1".repeat(1000)))).unwrap_err().0, "jsonrpc: not JSON");
+    let deep = format!("\"{}\", {}", "x".repeat(1000), "[".repeat(20));
+    assert_eq!(read(&call(&deep)).unwrap_err().0, "jsonrpc: nested too deep");
+}
+
+/// Reads a stream of which no more is at hand than the last so many bytes that were not taken.
+fn in_pieces<T>(
+    input: &str,
+    size: usize,
+    mut next: impl FnMut(&[u8], &mut usize) -> Option<T>,
+) -> Vec<T> {
+    let (mut buffer, mut seen) = (Vec::new(), Vec::new());
+    for piece in input.as_bytes().chunks(size) {
+        buffer.extend_from_slice(piece);
+        loop {
+            let mut taken = 0;
+            let found = next(&buffer, &mut taken);
+            buffer.drain(..taken);
+            match found {
+                Some(found) => seen.push(found),
+                None => break,
+            }
+        }
+        assert!(buffer.len() <= 300 + size, "{} bytes are held", buffer.len());
+    }
+    seen
+}
+
+#[test]
+fn a_call_over_the_limit_fails_alone_wherever_its_id_stands() {
+    let limits = Limits { message: 300, ..Limits::default() };
+    let long = format!(r#"{{"id":7,"\"id":[{{"id":8}},"{}"]}}"#, "}]\\\"".repeat(200));
+    let input = [
+        &*format!(r#"{{"method":"A.B","params":[{long}],"id":"1"}}"#),
+        &format!("\n{{ \"ID\" : 2 ,\"params\":[{long}], \"method\" : \"A.C\" }} "),
+        &format!(r#"{{"params":[{long}],"jsonrpc":"2.0","method":"A.D","id":3}}"#),
+        &format!(r#"{{"jsonrpc":"2.0","method":"A.E","params":{long}}}"#),
+        &format!(r#"[{{"jsonrpc":"2.0","method":"A.F","params":{long},"id":4}}]"#),
+        &format!(r#"{{"{}":1,"method":"A.G","id":5,"id":{}}}"#, "x".repeat(300), "6".repeat(2000)),
+        r#"{"method":"A.H","params":[1],"id":9}"#,
+    ]
+    .concat();
+    let text = "jsonrpc: the message is over the limit of 300 bytes";
+    for size in [1, 7, 299, 5000] {
+        let mut requests = Requests::new(&limits);
+        let seen = in_pieces(&input, size, |input, taken| {
+            Some(match requests.next(input, taken).unwrap()? {
+                Request::TooLarge {
+                    id: CallId::Json { protocol, raw, batched: None },
+                    method,
+                    failure,
+                } => {
+                    assert_eq!(failure.text, text);
+                    format!(
+                        "{protocol:?} {} {method} {:?}",
+                        raw.as_deref().unwrap_or("-"),
+                        failure.code
+                    )
+                }
+                Request::Call(call) => call.method.to_owned(),
+                other => panic!("{other:?}"),
+            })
+        });
+        assert_eq!(
+            seen,
+            [
+                "Json1 \"1\" A.B None",
+                "Json1 2 A.C None",
+                "Json2 3 A.D None",
+                "Json2 - A.E None",
+                "Json2 null  Some(-32600)",
+                "Json1 5 A.G None",
+                "A.H",
+            ],
+            "in pieces of {size}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_over_the_limit_fails_its_call_alone() {
+    let limits = Limits { message: 300, ..Limits::default() };
+    let long = "x".repeat(2000);
+    let input = [
+        &*format!(r#"{{"id":1,"result":"{long}","error":null}}"#),
+        &format!(r#"{{"result":"{long}","id":2}}"#),
+        &format!(r#"{{"result":"{long}"}}"#),
+        r#"{"id":3,"result":1,"error":null}"#,
+    ]
+    .join("\n");
+    for size in [1, 7, 299, 9000] {
+        let mut answers = Answers::new(&limits);
+        let seen = in_pieces(&input, size, |input, taken| {
+            Some(match answers.next(input, taken).unwrap()? {
+                Answer::Unreadable { id, error } => (id, error.0),
+                Answer::Reply { id, .. } => (id, String::new()),
+                other => panic!("{other:?}"),
+            })
+        });
+        let text = "jsonrpc: the message is over the limit of 300 bytes".to_owned();
+        assert_eq!(seen, [(1, text.clone()), (2, text), (3, String::new())], "in pieces of {size}");
+    }
 }
 
 fn head(method: &str, id: u64) -> CallHead<'_> {
