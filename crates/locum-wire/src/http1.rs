@@ -20,8 +20,8 @@
 //! Where RFC 9112 lets a recipient repair a message or refuse it, this module refuses: a repair is
 //! a second reading of the same bytes, and two readings are what request smuggling needs.
 
-mod authority;
-mod byte;
+pub(crate) mod authority;
+pub(crate) mod byte;
 mod chunked;
 pub mod encode;
 mod error;

@@ -4,7 +4,8 @@
 //! here is a plain struct with plain methods, so that a proxy, a test and a fuzzer drive the very
 //! same code.
 //!
-//! [`http1`] is HTTP/1.1: begin at [`http1::Head`].
+//! [`http1`] is HTTP/1.1: begin at [`http1::Head`]. [`http2`] is HTTP/2, told as HTTP/1.1: begin at
+//! [`http2::Connection`].
 
 #![warn(missing_docs)]
 
@@ -14,6 +15,7 @@ pub mod connect;
 pub mod detect;
 pub mod gob;
 pub mod http1;
+pub mod http2;
 pub mod jsonrpc;
 pub mod native;
 pub mod netrpc;

@@ -9,7 +9,7 @@ use super::byte::{self, HOST};
 /// Narrower than RFC 3986: no user (RFC 9110 §4.2.4), no empty host (§4.2.1), none of the
 /// delimiters and percent encodings that a registered name may have but a host on a network has
 /// not, a port that can be connected to. An empty port is legal.
-pub(super) fn is_valid(authority: &[u8]) -> bool {
+pub(crate) fn is_valid(authority: &[u8]) -> bool {
     let (host_is_valid, port) = match authority {
         [b'[', rest @ ..] => {
             let Some(end) = memchr::memchr(b']', rest) else { return false };

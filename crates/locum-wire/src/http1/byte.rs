@@ -3,28 +3,28 @@
 use super::Error;
 
 /// A byte of a method or a field name: `tchar` of RFC 9110 §5.6.2.
-pub(super) const TOKEN: u8 = 1;
+pub(crate) const TOKEN: u8 = 1;
 /// A byte of a path, or of an absolute URI before its query: RFC 3986 §3.3, and `[`, `]`, `^`,
 /// `{`, `|` and `}`, which clients send as they are.
-pub(super) const PATH: u8 = 2;
+pub(crate) const PATH: u8 = 2;
 /// A byte of a query: RFC 3986 §3.4, and what browsers leave as it is there, such as `\`.
-pub(super) const QUERY: u8 = 4;
+pub(crate) const QUERY: u8 = 4;
 /// An underscore: a token byte, but one that some servers read as a hyphen.
-pub(super) const UNDERSCORE: u8 = 8;
+pub(crate) const UNDERSCORE: u8 = 8;
 /// A byte of a host name, besides the brackets of an address.
-pub(super) const HOST: u8 = 16;
+pub(crate) const HOST: u8 = 16;
 
 /// The classes of every byte.
-pub(super) static CLASS: [u8; 256] = classes();
+pub(crate) static CLASS: [u8; 256] = classes();
 
 /// Whether `byte` is of one of the `classes`.
-pub(super) fn is(byte: u8, classes: u8) -> bool {
+pub(crate) fn is(byte: u8, classes: u8) -> bool {
     CLASS[usize::from(byte)] & classes != 0
 }
 
 /// Counts the leading bytes that may stand in a field value, tabs excepted: everything but
 /// control bytes (RFC 9110 §5.5). The byte that stops it is usually the line's carriage return.
-pub(super) fn text_len(bytes: &[u8]) -> usize {
+pub(crate) fn text_len(bytes: &[u8]) -> usize {
     // Eight bytes at a time: a line is checked and its end is found in one pass.
     let (words, rest) = bytes.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {
@@ -38,7 +38,7 @@ pub(super) fn text_len(bytes: &[u8]) -> usize {
 }
 
 /// Finds the first colon, which is never far.
-pub(super) fn find_colon(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn find_colon(bytes: &[u8]) -> Option<usize> {
     let (words, rest) = bytes.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {
         let colons = zeros(u64::from_le_bytes(*word) ^ (ONES * b':' as u64));
@@ -51,7 +51,7 @@ pub(super) fn find_colon(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The error that a byte is by itself, or `otherwise`.
-pub(super) fn refusal(byte: u8, otherwise: Error) -> Error {
+pub(crate) fn refusal(byte: u8, otherwise: Error) -> Error {
     match byte {
         0 => Error::Nul,
         b'\n' => Error::BareLf,
@@ -62,7 +62,7 @@ pub(super) fn refusal(byte: u8, otherwise: Error) -> Error {
 }
 
 /// Trims optional white space: spaces and tabs, nothing else (RFC 9110 §5.6.3).
-pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
+pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
     }

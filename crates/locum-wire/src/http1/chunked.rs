@@ -140,6 +140,11 @@ impl Chunked {
         }
     }
 
+    /// Whether the next byte is content.
+    pub(crate) fn is_in_data(&self) -> bool {
+        self.stage == Stage::Data
+    }
+
     /// The trailers, once the end was found: names and values.
     ///
     /// Fields that decide framing, routing or identity, or that belong to one connection, are not

@@ -9,6 +9,7 @@ mod facade;
 mod forward;
 mod gateway;
 mod gob;
+mod http2;
 mod jsonrpc;
 mod native;
 mod native_page;

@@ -1,0 +1,85 @@
+//! The fields of one block, after they were read.
+
+/// Names and values, one behind the other in one buffer that is used again and again.
+///
+/// Not more is kept than the limits allow; what is beyond them is read, as the table needs it, and
+/// forgotten.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    bytes: Vec<u8>,
+    ends: Vec<(u32, u32)>,
+    /// Bytes as RFC 9113 §6.5.2 counts them, and how many may still come.
+    room: usize,
+    fields: usize,
+    excess: Option<Excess>,
+}
+
+/// Which limit a block exceeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Excess {
+    Bytes,
+    Fields,
+}
+
+impl Fields {
+    pub(crate) fn new() -> Self {
+        Self { bytes: Vec::new(), ends: Vec::new(), room: 0, fields: 0, excess: None }
+    }
+
+    /// Makes ready for a block of at most so many `bytes` (RFC 9113 §6.5.2: 32 more than there are, for
+    /// each field) and `fields`.
+    pub(crate) fn restart(&mut self, bytes: usize, fields: usize) {
+        self.bytes.clear();
+        self.ends.clear();
+        (self.room, self.fields, self.excess) = (bytes, fields, None);
+    }
+
+    /// Gives the memory back.
+    pub(crate) fn shrink(&mut self) {
+        (self.bytes, self.ends) = (Vec::new(), Vec::new());
+    }
+
+    /// Which limit was exceeded, if any.
+    pub(crate) fn excess(&self) -> Option<Excess> {
+        self.excess
+    }
+
+    /// Names and values, in the order they came.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut start = 0;
+        self.ends.iter().map(move |&(name_end, end)| {
+            let (name, value) = (start..name_end as usize, name_end as usize..end as usize);
+            start = end as usize;
+            (&self.bytes[name], &self.bytes[value])
+        })
+    }
+
+    /// Where names and values are written: a name, then [`push`](Self::push) with where it ends.
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Takes what was written behind the last field as a field, whose name is `name_len` long.
+    pub(super) fn push(&mut self, name_len: usize) {
+        let start = self.ends.last().map_or(0, |it| it.1 as usize);
+        let size = self.bytes.len() - start + super::table::OVERHEAD;
+        if self.excess.is_none() {
+            if self.ends.len() >= self.fields {
+                self.excess = Some(Excess::Fields);
+            } else if size > self.room {
+                self.excess = Some(Excess::Bytes);
+            }
+        }
+        if self.excess.is_some() {
+            self.bytes.truncate(start);
+            return;
+        }
+        self.room -= size;
+        self.ends.push(((start + name_len) as u32, self.bytes.len() as u32));
+    }
+
+    /// What was written behind the last field.
+    pub(super) fn last(&self) -> &[u8] {
+        &self.bytes[self.ends.last().map_or(0, |it| it.1 as usize)..]
+    }
+}

@@ -1,0 +1,121 @@
+//! Heads that are sent: HTTP/1.1 told as fields (RFC 9113 §8).
+
+use super::Scheme;
+use super::hpack::{Encoder, Secrecy};
+use super::read::GRPC;
+use crate::http1::{Chunked, Field, Name, Request, Response, Target};
+
+/// Appends the block of an answer; that of a tunnel says that it is open (RFC 8441 §5).
+pub(super) fn answer(
+    encoder: &mut Encoder,
+    out: &mut Vec<u8>,
+    name: &mut Vec<u8>,
+    answer: &Response<'_>,
+    is_tunnel: bool,
+) {
+    status(encoder, out, if is_tunnel { 200 } else { answer.status() });
+    for it in answer.fields() {
+        let is_handshake = is_tunnel && it.name.eq_ignore_ascii_case(b"sec-websocket-accept");
+        if goes_on(&it) && !is_handshake {
+            field(encoder, out, name, &it);
+        }
+    }
+}
+
+/// Begins the block of an answer with its status.
+pub(super) fn status(encoder: &mut Encoder, out: &mut Vec<u8>, status: u16) {
+    let digits = [status / 100, status / 10 % 10, status % 10].map(|it| b'0' + it as u8);
+    encoder.begin(out);
+    encoder.field(out, b":status", &digits, Secrecy::Public);
+}
+
+/// Appends the block of a request.
+pub(super) fn request(
+    encoder: &mut Encoder,
+    out: &mut Vec<u8>,
+    name: &mut Vec<u8>,
+    request: &Request<'_>,
+    scheme: Scheme,
+) {
+    let scheme = match scheme {
+        Scheme::Http => &b"http"[..],
+        Scheme::Https => b"https",
+    };
+    encoder.begin(out);
+    encoder.field(out, b":method", request.method(), Secrecy::Public);
+    encoder.field(out, b":scheme", scheme, Secrecy::Public);
+    if let Some(host) = request.host() {
+        encoder.field(out, b":authority", host, Secrecy::Public);
+    }
+    encoder.field(out, b":path", path(request, name), Secrecy::Public);
+    let mut is_grpc = false;
+    for it in request.fields() {
+        is_grpc |= it.kind == Name::ContentType && it.value.starts_with(GRPC);
+        if goes_on(&it) && !matches!(it.kind, Name::Host | Name::Te) {
+            field(encoder, out, name, &it);
+        }
+    }
+    // A gRPC client must say so, and this is the only coding that HTTP/2 lets anybody say.
+    if is_grpc || request.te_trailers() {
+        encoder.field(out, b"te", b"trailers", Secrecy::Public);
+    }
+}
+
+/// Appends a block of trailers.
+pub(super) fn trailers(
+    encoder: &mut Encoder,
+    out: &mut Vec<u8>,
+    lower: &mut Vec<u8>,
+    chunked: &Chunked,
+) {
+    encoder.begin(out);
+    for (name, value) in chunked.trailers() {
+        lower.clear();
+        lower.extend(name.iter().map(u8::to_ascii_lowercase));
+        encoder.field(out, lower, value, Secrecy::Public);
+    }
+}
+
+fn field(encoder: &mut Encoder, out: &mut Vec<u8>, lower: &mut Vec<u8>, field: &Field<'_>) {
+    lower.clear();
+    lower.extend(field.name.iter().map(u8::to_ascii_lowercase));
+    encoder.field(out, lower, field.value, secrecy(field));
+}
+
+/// Whether a field is for more than one connection (RFC 9113 §8.2.2). What the sender has named in its
+/// Connection lines is not.
+fn goes_on(field: &Field<'_>) -> bool {
+    match field.kind {
+        Name::Connection
+        | Name::Http2Settings
+        | Name::KeepAlive
+        | Name::ProxyConnection
+        | Name::TransferEncoding
+        | Name::Upgrade => false,
+        Name::Other => !field.hop,
+        _ => true,
+    }
+}
+
+/// RFC 7541 §7.1.3: what is short enough to be guessed byte by byte, and what is a credential.
+fn secrecy(field: &Field<'_>) -> Secrecy {
+    match field.kind {
+        Name::Authorization | Name::ProxyAuthorization | Name::SetCookie => Secrecy::Secret,
+        Name::Cookie if field.value.len() < 20 => Secrecy::Secret,
+        _ => Secrecy::Public,
+    }
+}
+
+/// RFC 9113 §8.3.1: path and query. `buffer` is used where they do not stand together.
+fn path<'a>(request: &Request<'a>, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+    if request.target() == Target::Origin {
+        return request.raw_target();
+    }
+    buffer.clear();
+    buffer.extend_from_slice(request.path());
+    if let Some(query) = request.query() {
+        buffer.push(b'?');
+        buffer.extend_from_slice(query);
+    }
+    buffer
+}

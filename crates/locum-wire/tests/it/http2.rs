@@ -1,0 +1,4 @@
+//! HTTP/2 from outside.
+
+mod pair;
+mod talk;
