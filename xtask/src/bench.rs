@@ -7,9 +7,12 @@
 
 mod idle;
 mod load;
+mod material;
 mod peer;
 mod report;
 mod rpc;
+mod scenario;
+mod tool;
 
 pub(crate) use rpc::{rpc, rpc_proxy};
 
@@ -18,29 +21,33 @@ use crate::setup;
 
 use load::{Bench, Measured};
 use peer::{HAPROXY, LOCUM_ALL, LOCUM_BARE, NGINX, Peer};
+use scenario::{SCENARIOS, Scenario};
 
 /// How often everything is measured.
 const ROUNDS: usize = 4;
-const CONNECTIONS: [u32; 2] = [64, 512];
 
-/// One proxy at one number of connections: every run of it, each beside the mean of the
+/// One proxy in one scenario: every run of it, each beside the mean of the
 /// reference's two runs around it.
 struct Series {
     name: &'static str,
-    connections: u32,
+    scenario: &'static str,
     runs: Vec<(Measured, Measured)>,
 }
 
-/// Measures, prints the tables and writes them to `bench/results/`.
-pub(crate) fn proxy() -> Result<(), String> {
+/// Measures, prints the tables and writes them to `bench/results/`. Briefly: one round, which shows that all
+/// works, and is not written.
+pub(crate) fn proxy(briefly: bool) -> Result<(), String> {
     setup::need_allocator()?;
     setup::need(&[
         ("nginx", "nginx-light"),
         ("haproxy", "haproxy"),
         ("wrk", "wrk"),
+        ("h2load", "nghttp2-client"),
+        ("openssl", "openssl"),
         ("taskset", "util-linux"),
     ])?;
     build_program()?;
+    material::make()?;
 
     let mut bench = Bench::new()?;
     let reference = Peer::start(&NGINX, bench.origin())?;
@@ -49,14 +56,15 @@ pub(crate) fn proxy() -> Result<(), String> {
         Peer::start(&LOCUM_ALL, bench.origin())?,
         Peer::start(&LOCUM_BARE, bench.origin())?,
     ];
+    let rounds = if briefly { 1 } else { ROUNDS };
     let mut series = Vec::new();
-    for connections in CONNECTIONS {
-        series.extend(measure(&mut bench, &reference, &others, connections)?);
+    for scenario in &SCENARIOS {
+        series.extend(measure(&mut bench, &reference, &others, scenario, rounds)?);
     }
     drop((reference, others));
 
     let memory = idle::all(bench.origin())?;
-    report::write(&series, &memory, bench.runs())
+    report::tell(&series, &memory, bench.runs(), !briefly)
 }
 
 fn build_program() -> Result<(), String> {
@@ -64,22 +72,23 @@ fn build_program() -> Result<(), String> {
     Step::new("build the program").run(&mut cargo(&BUILD.split(' ').collect::<Vec<_>>()))
 }
 
-/// Measures everyone at this number of connections, round by round.
+/// Measures everyone in this scenario, round by round.
 fn measure(
     bench: &mut Bench,
     reference: &Peer,
     others: &[Peer],
-    connections: u32,
+    scenario: &Scenario,
+    rounds: usize,
 ) -> Result<Vec<Series>, String> {
     let everyone = std::iter::once(reference).chain(others);
-    let empty = |peer: &Peer| Series { name: peer.name, connections, runs: Vec::new() };
+    let empty = |peer: &Peer| Series { name: peer.name, scenario: scenario.name, runs: Vec::new() };
     let mut series: Vec<_> = everyone.map(empty).collect();
-    for round in 1..=ROUNDS {
-        let step = Step::new(&format!("{connections} connections, round {round} of {ROUNDS}"));
-        let mut before = bench.run(reference, connections)?;
+    for round in 1..=rounds {
+        let step = Step::new(&format!("{}, round {round} of {rounds}", scenario.name));
+        let mut before = bench.run(reference, scenario)?;
         for (series_of, peer) in (1..).zip(others) {
-            let run = bench.run(peer, connections)?;
-            let after = bench.run(reference, connections)?;
+            let run = bench.run(peer, scenario)?;
+            let after = bench.run(reference, scenario)?;
             let around = before.mean(&after);
             series[series_of].runs.push((run, around.clone()));
             series[0].runs.push((after.clone(), around));

@@ -19,7 +19,7 @@ usage: cargo xtask COMMAND
   run [ARGUMENTS]   build the program and run `locum run` with the arguments; without any, a demo of HTTP
                     and of remote calls, which says what to try
   test              format, lints, documentation, dependencies, every test, a short fuzz
-  bench proxy       the data path beside nginx and HAProxy; writes bench/results/
+  bench proxy [--brief]  the data path beside nginx and HAProxy; writes bench/results/
   bench rpc [--brief]  remote calls beside Go, tarpc, tonic, volo and capnp-rpc
   bench rpc-proxy [--brief]  the proxy of remote calls beside HAProxy, and none
   bench run         what the policies around one call cost";
@@ -30,7 +30,8 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["run", rest @ ..] => run(rest),
         ["test"] => check::everything(),
-        ["bench", "proxy"] => bench::proxy(),
+        ["bench", "proxy"] => bench::proxy(false),
+        ["bench", "proxy", "--brief"] => bench::proxy(true),
         ["bench", "rpc"] => bench::rpc(false),
         ["bench", "rpc", "--brief"] => bench::rpc(true),
         ["bench", "rpc-proxy"] => bench::rpc_proxy(false),

@@ -54,6 +54,10 @@ pub(super) const LOCUM_RPC: Server =
 pub(super) struct Peer {
     pub(super) name: &'static str,
     pub(super) address: SocketAddr,
+    /// Where it takes HTTP/2 in the clear, if its configuration says so.
+    pub(super) http2: SocketAddr,
+    /// Where it takes HTTP/1.1 and HTTP/2 under TLS, if its configuration says so.
+    pub(super) tls: SocketAddr,
     process: Child,
 }
 
@@ -61,22 +65,25 @@ impl Peer {
     /// Starts the server in front of the origin and waits until it listens.
     pub(super) fn start(server: &Server, origin: SocketAddr) -> Result<Self, String> {
         let directory = target().join("bench-proxy");
-        let address = free_address()?;
+        fs::create_dir_all(&directory)
+            .map_err(|error| format!("{}: {error}", directory.display()))?;
+        let [address, http2, tls] = [free_address()?, free_address()?, free_address()?];
         let template = root().join("bench").join(server.config);
         let text = fs::read_to_string(&template)
             .map_err(|error| format!("{}: {error}", template.display()))?
             .replace("{port}", &address.port().to_string())
+            .replace("{http2}", &http2.port().to_string())
+            .replace("{tls}", &tls.port().to_string())
             .replace("{origin}", &origin.port().to_string())
             .replace("{directory}", &directory.display().to_string())
             .replace("{kibibyte}", &"x".repeat(1024));
         // Of several that run, each has its own.
         let config =
             directory.join(format!("{}-{}", address.port(), server.config.replace('/', "-")));
-        fs::create_dir_all(&directory)
-            .and_then(|()| fs::write(&config, text))
-            .map_err(|error| format!("{}: {error}", config.display()))?;
+        fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
 
-        let mut peer = Self { name: server.name, address, process: spawn(server, &config)? };
+        let process = spawn(server, &config)?;
+        let mut peer = Self { name: server.name, address, http2, tls, process };
         peer.wait_until_it_listens()?;
         Ok(peer)
     }

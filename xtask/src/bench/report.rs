@@ -8,15 +8,19 @@ use super::load::Measured;
 use super::{ROUNDS, Series};
 use crate::process::{output, root};
 
-/// Prints what was measured and writes it to a file named for the day, unless most of it was
+/// Prints what was measured; if it is to be kept, it goes to a file named for the day, unless most of it was
 /// measured on a busy machine and says little.
-pub(super) fn write(
+pub(super) fn tell(
     series: &[Series],
     memory: &[Memory],
     (runs, disturbed): (usize, usize),
+    keep: bool,
 ) -> Result<(), String> {
     let text = render(series, memory, disturbed, runs);
     println!("\n{text}");
+    if !keep {
+        return Ok(());
+    }
     if disturbed * 2 > runs {
         return Err(format!("{disturbed} of {runs} runs were disturbed: nothing is written"));
     }
@@ -31,9 +35,9 @@ fn render(series: &[Series], memory: &[Memory], disturbed: usize, runs: usize) -
     let mut text = format!(
         "# The data path beside nginx and HAProxy\n\n\
          Command: `cargo xtask bench proxy`, at {}. Machine: {}.\n\
-         Versions: {}, {}.\n\n\
-         One worker each, on core 0; the origin (nginx, 1 KiB from memory) and wrk on core 1.\n\
-         Kept connections on both sides. {ROUNDS} rounds; nginx runs between all others, and a\n\
+         Versions: {}, {}, {}.\n\n\
+         One worker each, on core 0; the origin (nginx, 1 KiB from memory) and the load (wrk, for\n\
+         HTTP/2 h2load) on core 1. Kept connections on both sides, where nothing else is said. {ROUNDS} rounds; nginx runs between all others, and a\n\
          ratio is that of a run's processor time per request to the mean of the two runs of nginx\n\
          around it; normalised, both are first divided by what the origin and the load spent on a\n\
          request at the same time. Medians. {disturbed} of {runs} runs were disturbed by others.\n",
@@ -41,14 +45,15 @@ fn render(series: &[Series], memory: &[Memory], disturbed: usize, runs: usize) -
         machine(),
         version("nginx"),
         version("haproxy"),
+        version("nghttp2-client"),
     );
-    let mut connections = 0;
+    let mut scenario = "";
     for one in series {
-        if one.connections != connections {
-            connections = one.connections;
+        if one.scenario != scenario {
+            scenario = one.scenario;
             let _ = write!(
                 text,
-                "\n## {connections} connections\n\n\
+                "\n## {scenario}\n\n\
                  | proxy | us/request | to nginx | range | normalised | requests/s | p50 ms | p99 ms |\n\
                  |---|--:|--:|--:|--:|--:|--:|--:|\n"
             );

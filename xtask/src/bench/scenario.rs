@@ -1,0 +1,63 @@
+//! What the proxies are asked, how often at once, and over which wire.
+
+use super::peer::Peer;
+
+/// One way to load a proxy.
+pub(super) struct Scenario {
+    pub(super) name: &'static str,
+    pub(super) load: Load,
+    port: Port,
+    path: &'static str,
+}
+
+/// Who asks.
+#[derive(Clone, Copy)]
+pub(super) enum Load {
+    /// `wrk`, HTTP/1.1. The words are its arguments.
+    Wrk { connections: u32, words: &'static [&'static str] },
+    /// `h2load`, HTTP/2, each connection with so many requests at a time.
+    H2load { connections: u32, streams: u32 },
+}
+
+/// Of a proxy, by what is spoken there.
+#[derive(Clone, Copy)]
+enum Port {
+    Plain,
+    /// HTTP/2 in the clear, without an upgrade.
+    PlainHttp2,
+    Tls,
+}
+
+pub(super) const SCENARIOS: [Scenario; 7] = [
+    wrk("64 connections", 64, Port::Plain),
+    wrk("512 connections", 512, Port::Plain),
+    Scenario {
+        name: "64 connections, a new one for each request",
+        load: Load::Wrk { connections: 64, words: &["-H", "Connection: close"] },
+        ..wrk("", 0, Port::Plain)
+    },
+    Scenario { path: "/mebibyte", ..wrk("16 connections, answers of 1 MiB", 16, Port::Plain) },
+    wrk("64 connections, TLS", 64, Port::Tls),
+    h2load("HTTP/2, 16 connections with 16 requests each", Port::PlainHttp2),
+    h2load("HTTP/2 under TLS, 16 connections with 16 requests each", Port::Tls),
+];
+
+const fn wrk(name: &'static str, connections: u32, port: Port) -> Scenario {
+    Scenario { name, load: Load::Wrk { connections, words: &[] }, port, path: "/" }
+}
+
+const fn h2load(name: &'static str, port: Port) -> Scenario {
+    Scenario { name, load: Load::H2load { connections: 16, streams: 16 }, port, path: "/" }
+}
+
+impl Scenario {
+    /// What `peer` is asked for.
+    pub(super) fn url(&self, peer: &Peer) -> String {
+        let (scheme, address) = match self.port {
+            Port::Plain => ("http", peer.address),
+            Port::PlainHttp2 => ("http", peer.http2),
+            Port::Tls => ("https", peer.tls),
+        };
+        format!("{scheme}://{address}{}", self.path)
+    }
+}
