@@ -9,7 +9,10 @@ use crate::stream::{however_cut, stream};
 /// and by copy alike, and reads from there as the same; JSON of it is JSON, and becomes a value of the same
 /// type, if one at all.
 pub fn gob(bytes: &[u8]) {
-    for limits in [LIMITS, Limits { message: 60, nesting: 4, types: 3, fields: 4, decoded: 200 }] {
+    for limits in [
+        LIMITS,
+        Limits { message: 60, nesting: 4, types: 3, definitions: 200, fields: 4, decoded: 200 },
+    ] {
         however_cut(bytes, |pieces| {
             let mut reader = Stream::new(&limits);
             stream(pieces, |input, taken| {
@@ -103,5 +106,11 @@ fn each(bytes: &[u8], mut what: impl FnMut(&Raw<'_>)) {
 const UNKNOWN: &str = "gob: unknown type id or corrupted data";
 
 /// What can be read has to be able to grow by what its zeros take.
-const LIMITS: Limits =
-    Limits { message: 1 << 20, nesting: 64, types: 1024, fields: 1024, decoded: 1 << 20 };
+const LIMITS: Limits = Limits {
+    message: 1 << 20,
+    nesting: 64,
+    types: 1024,
+    definitions: 1 << 20,
+    fields: 1024,
+    decoded: 1 << 20,
+};

@@ -185,5 +185,11 @@ fn names_are_unlike(types: &Types, id: TypeId) -> bool {
 
 const METHOD: &str = "Fuzz.Call";
 
-const LIMITS: Limits =
-    Limits { message: 1 << 20, nesting: 64, types: 1024, fields: 1024, decoded: 1 << 20 };
+const LIMITS: Limits = Limits {
+    message: 1 << 20,
+    nesting: 64,
+    types: 1024,
+    definitions: 1 << 20,
+    fields: 1024,
+    decoded: 1 << 20,
+};

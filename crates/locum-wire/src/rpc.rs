@@ -49,6 +49,8 @@ pub struct Limits {
     pub nesting: usize,
     /// Types that one stream may define.
     pub types: usize,
+    /// Bytes of their definitions: they stay for as long as the stream does.
+    pub definitions: usize,
     /// Fields that one type may have.
     pub fields: usize,
     /// Bytes that one value may take once it is decoded.
@@ -67,6 +69,7 @@ impl Limits {
         message: usize::MAX,
         nesting: usize::MAX,
         types: usize::MAX,
+        definitions: usize::MAX,
         fields: usize::MAX,
         decoded: usize::MAX,
     };
@@ -74,6 +77,13 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message: 16 << 20, nesting: 64, types: 1024, fields: 1024, decoded: 64 << 20 }
+        Self {
+            message: 16 << 20,
+            nesting: 64,
+            types: 1024,
+            definitions: 1 << 20,
+            fields: 1024,
+            decoded: 64 << 20,
+        }
     }
 }

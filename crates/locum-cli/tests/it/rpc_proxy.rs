@@ -12,3 +12,4 @@ mod lifecycle;
 mod policies;
 mod setup;
 mod translating;
+mod types;

@@ -257,6 +257,9 @@ impl Driver<'_> {
             }
         };
         buffer.consume(taken);
+        if state.phase == Phase::Taking && self.answers.is_worn() {
+            state.retire();
+        }
         Poll::Ready(read)
     }
 
@@ -291,15 +294,12 @@ fn deliver(state: &mut State, answer: Answer<'_>) {
             calls.pong(out, token);
         }
         Answer::GoAway { last } => {
-            if state.phase == Phase::Taking {
-                state.phase = Phase::Retired;
-            }
+            state.retire();
             for (_, slot) in &mut state.slots {
                 if last.is_none_or(|last| slot.id > last) {
                     slot.settle(Answered::Lost(Lost::Refused));
                 }
             }
-            state.wake_crowd();
         }
         Answer::Open { id } => {
             let text = "streams are not passed on".to_owned();

@@ -164,10 +164,7 @@ impl Link {
     /// Takes no more calls, and ends with the last that it has.
     pub(super) fn retire(&self) {
         let mut state = self.state.borrow_mut();
-        if state.phase == Phase::Taking {
-            state.phase = Phase::Retired;
-        }
-        state.wake_crowd();
+        state.retire();
         state.driver.take().into_iter().for_each(Waker::wake);
     }
 
@@ -194,6 +191,14 @@ impl State {
         if let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.id == id) {
             slot.settle(answer());
         }
+    }
+
+    /// Takes no more calls, and ends with the last that there is.
+    pub(super) fn retire(&mut self) {
+        if self.phase == Phase::Taking {
+            self.phase = Phase::Retired;
+        }
+        self.wake_crowd();
     }
 
     /// Whether another call may be put into the buffer.

@@ -39,7 +39,7 @@ impl Defined {
             outer: FxHashMap::default(),
             most_types: limits.types.min(Types::MOST),
             most_fields: limits.fields,
-            room: limits.decoded,
+            room: limits.definitions,
         }
     }
 
@@ -72,6 +72,11 @@ impl Defined {
             self.mark(id);
         }
         Ok(())
+    }
+
+    /// Whether more than half of what may be defined is.
+    pub(super) fn is_worn(&self, limits: &Limits) -> bool {
+        self.types.len() > self.most_types / 2 || self.room < limits.definitions / 2
     }
 
     #[inline]

@@ -109,7 +109,7 @@ impl Definitions {
 
     /// Whether more than half of what a peer with these limits takes is defined.
     pub(crate) fn is_worn(&self, limits: &Limits) -> bool {
-        self.shapes.len() > limits.types / 2 || self.weight > limits.decoded / 2
+        self.shapes.len() > limits.types / 2 || self.weight > limits.definitions / 2
     }
 
     /// Whether there may be interfaces in values of the type that was given this number.
@@ -173,7 +173,7 @@ impl Definitions {
         for group in groups {
             self.place_group(types, &group, &mut places)?;
         }
-        if self.shapes.len() > limits.types || self.weight > limits.decoded {
+        if self.shapes.len() > limits.types || self.weight > limits.definitions {
             self.take_back(before);
             return Err(Corrupt::Definitions);
         }

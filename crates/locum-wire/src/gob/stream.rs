@@ -107,6 +107,11 @@ impl Stream {
         &self.defined.types
     }
 
+    /// Whether another stream is to take its place: more than half of what it may define is defined.
+    pub fn is_worn(&self) -> bool {
+        self.defined.is_worn(&self.limits)
+    }
+
     fn advance<'a>(
         &mut self,
         input: &'a [u8],

@@ -73,6 +73,11 @@ impl Answers {
         self.stream.needs()
     }
 
+    /// Whether another stream is to take its place: see [`Stream::is_worn`].
+    pub fn is_worn(&self) -> bool {
+        self.stream.is_worn()
+    }
+
     fn header(&mut self, rest: &mut &[u8], taken: &mut usize) -> Result<Option<Begun>, Fatal> {
         let Self { stream, headers, .. } = self;
         let Some(header) = headers.next(stream, rest, taken)? else { return Ok(None) };

@@ -201,4 +201,13 @@ impl Answers {
             Self::Native(answers) => answers.needs(),
         }
     }
+
+    /// Whether new calls are to go over another stream: on gob the types of answers stay for the life of the
+    /// stream, and the server has defined more than half of what is taken. Beyond that the stream ends.
+    pub fn is_worn(&self) -> bool {
+        match self {
+            Self::Gob(answers) => answers.is_worn(),
+            Self::Json(_) | Self::Native(_) => false,
+        }
+    }
 }

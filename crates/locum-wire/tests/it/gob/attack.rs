@@ -313,7 +313,7 @@ fn a_stream_has_so_many_types_and_no_more() {
 /// A value that is kept keeps the types that its stream had then, and these are not copied for each.
 #[test]
 fn types_are_shared_by_all_that_keep_them() {
-    let limits = Limits::default();
+    let limits = Limits { definitions: 16 << 20, ..Limits::default() };
     let mut stream = Stream::new(&limits);
     let mut kept: Vec<Arc<Types>> = Vec::new();
     let mut sent = 0;
@@ -391,8 +391,8 @@ fn a_value_in_many_messages_takes_no_more_than_it_may() {
 }
 
 #[test]
-fn definitions_take_no_more_memory_than_values() {
-    let limits = Limits { decoded: 1 << 20, ..Limits::default() };
+fn definitions_take_no_more_than_a_mebibyte() {
+    let limits = Limits::default();
     let name = vec![b'N'; 300 << 10];
     let mut input = Vec::new();
     for id in 65..69 {
@@ -404,4 +404,10 @@ fn definitions_take_no_more_memory_than_values() {
     assert_eq!(outcome.fatal.unwrap(), "gob: definitions take too much memory");
     let three = read_within(4 << 20, &input[..input.len() * 3 / 4], &limits);
     assert_eq!(three.fatal, None);
+    // By then another stream was to take its place.
+    let mut stream = Stream::new(&limits);
+    for (definition, worn) in input.chunks(input.len() / 4).zip([false, true, true]) {
+        assert!(stream.next(definition, &mut 0).unwrap().is_none());
+        assert_eq!(stream.is_worn(), worn);
+    }
 }

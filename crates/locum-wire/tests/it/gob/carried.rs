@@ -94,7 +94,7 @@ fn a_stream_defines_no_more_than_its_peer_takes() {
 
 #[test]
 fn descriptions_take_no_more_memory_than_they_may() {
-    let limits = Limits { decoded: 10_000, ..Limits::default() };
+    let limits = Limits { definitions: 10_000, ..Limits::default() };
     let mut encoder = Encoder::new();
     let mut named = |name: &str| {
         let mut types = Types::new();

@@ -129,7 +129,7 @@ fn what_is_small_on_the_wire_and_large_in_memory_is_limited() {
 
 #[test]
 fn the_types_that_an_interface_takes_along_are_limited() {
-    let limits = Limits { decoded: 4 << 20, ..Limits::default() };
+    let limits = Limits { decoded: 4 << 20, definitions: 2 << 20, ..Limits::default() };
     let mut stream = Stream::new(&limits);
     let name = "N".repeat(1 << 20);
     let slice = [&[2, 1, 2][..], &uint(130), &[0, 1, 16, 0, 0]].concat();
