@@ -54,9 +54,10 @@ impl BigInt {
         }
     }
 
-    /// In decimal digits; `None` beyond 2 KiB of magnitude, since the work grows with the square of that.
+    /// In decimal digits; `None` beyond 1000 of them, since the work grows with the square of that.
     pub fn to_decimal(&self) -> Option<String> {
-        if self.magnitude.len() > MOST_BYTES {
+        // What has 1000 digits has 416 bytes at most.
+        if self.magnitude.len() > 416 {
             return None;
         }
         let mut limbs: Vec<u32> = self.magnitude.rchunks(4).rev().map(big_endian).collect();
@@ -78,16 +79,17 @@ impl BigInt {
         for group in groups.iter().rev() {
             text.push_str(&format!("{group:09}"));
         }
-        Some(text)
+        let digits = text.len() - usize::from(self.negative);
+        (digits <= MOST_DIGITS).then_some(text)
     }
 
-    /// Reads decimal digits, after a sign or none; `None` beyond 2 KiB of magnitude.
+    /// Reads decimal digits, after a sign or none; `None` beyond 1000 of them.
     pub fn parse(text: &str) -> Option<Self> {
         let (negative, digits) = match text.as_bytes() {
             [b'-', digits @ ..] => (true, digits),
             [b'+', digits @ ..] | digits => (false, digits),
         };
-        if digits.is_empty() || digits.len() > MOST_BYTES * 5 / 2 {
+        if digits.is_empty() || digits.len() > MOST_DIGITS {
             return None;
         }
         // The lowest limb first.
@@ -108,8 +110,7 @@ impl BigInt {
             }
         }
         let magnitude: Vec<u8> = limbs.iter().rev().flat_map(|limb| limb.to_be_bytes()).collect();
-        let big = Self::new(negative, &magnitude);
-        (big.magnitude.len() <= MOST_BYTES).then_some(big)
+        Some(Self::new(negative, &magnitude))
     }
 }
 
@@ -144,8 +145,8 @@ fn big_endian(bytes: &[u8]) -> u32 {
 const VERSION: u8 = 1;
 /// Nine decimal digits.
 const GROUP: u64 = 1_000_000_000;
-/// Of the magnitude, where digits are read or written: what no cryptography goes beyond.
-const MOST_BYTES: usize = 2048;
+/// As many as numbers in JSON may have.
+const MOST_DIGITS: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -188,11 +189,19 @@ mod tests {
 
     #[test]
     fn what_is_too_big_has_no_digits() {
-        assert!(BigInt::new(false, &[255; 2048]).to_decimal().is_some());
-        assert_eq!(BigInt::new(false, &[255; 2049]).to_decimal(), None);
-        let most = BigInt::new(false, &[255; 2048]);
-        assert_eq!(BigInt::parse(&most.to_decimal().unwrap()), Some(most));
-        assert_eq!(BigInt::parse(&"9".repeat(6000)), None);
+        let nines = "9".repeat(1000);
+        let most = BigInt::parse(&format!("-{nines}")).unwrap();
+        assert_eq!(most.to_decimal(), Some(format!("-{nines}")));
+        assert_eq!(BigInt::parse(&format!("{nines}9")), None);
+        // One more than a thousand nines.
+        let mut next = most.magnitude().to_vec();
+        assert_eq!(next.len(), 416);
+        next.iter_mut().rev().find_map(|byte| {
+            *byte = byte.wrapping_add(1);
+            (*byte > 0).then_some(())
+        });
+        assert_eq!(BigInt::new(false, &next).to_decimal(), None);
+        assert_eq!(BigInt::new(false, &[255; 1 << 20]).to_decimal(), None);
         for text in ["", "-", "+", "1.5", "0x1", " 1"] {
             assert_eq!(BigInt::parse(text), None);
         }
