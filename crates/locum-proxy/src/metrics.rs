@@ -205,6 +205,8 @@ pub(crate) fn outcome_name(cause: Cause) -> &'static str {
         Cause::Status(429) => "overload",
         Cause::Status(500..=599) => "failure",
         Cause::Status(_) | Cause::Grpc(0) | Cause::Reply => "success",
+        // The service works: what it says of its own is an answer.
+        Cause::AppError => "success",
         Cause::Connect => "connect",
         Cause::ConnectTimeout => "connect_timeout",
         Cause::Refused => "refused",
@@ -215,6 +217,6 @@ pub(crate) fn outcome_name(cause: Cause) -> &'static str {
         Cause::Timeout => "timeout",
         Cause::Cancelled => "cancelled",
         Cause::Unavailable => "unavailable",
-        Cause::Grpc(_) | Cause::AppError => "failure",
+        Cause::Grpc(_) => "failure",
     }
 }

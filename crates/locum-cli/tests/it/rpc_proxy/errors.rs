@@ -42,6 +42,9 @@ fn what_a_service_says_of_its_failure_is_passed_on_verbatim() {
     }
     let answer = client.call("Arith.Divide", Args::Ints("Args", &factors(7, 0)));
     assert_eq!(answer.failure(), "divide by zero");
+    // Each is an answer, since the server works; but one reads as if its own breaker had refused the call.
+    locum.counts("locum_attempts_total", &[("upstream", "up"), ("outcome", "success")], 6.0);
+    locum.counts("locum_attempts_total", &[("upstream", "up"), ("outcome", "failure")], 1.0);
 }
 
 #[test]
