@@ -9,7 +9,6 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, Stream as _};
 use locum_wire::rpc::{CallId, Limits, Protocol, Replies, Requests};
@@ -280,7 +279,7 @@ impl Pump<'_> {
             (self.waits, self.took, self.brought) = (waits, false, false);
             match waits {
                 Some(Waits::ToSend) => alarm.arm_in(listener.settings.limits.write_stall),
-                Some(Waits::ForRest) => alarm.arm_in(REST),
+                Some(Waits::ForRest) => alarm.arm_in(listener.settings.limits.header_timeout),
                 None => alarm.disarm(),
             }
         }
@@ -304,8 +303,6 @@ pub(super) fn name(protocol: Protocol) -> &'static str {
 
 /// Reads of one turn.
 const ROUNDS: usize = 16;
-/// How long a message that has begun may bring nothing.
-const REST: Duration = Duration::from_secs(10);
 /// With so many bytes of arguments under way, or of answers unsent, nothing more is read.
 const MOST_HELD: usize = 32 << 20;
 const CROWDED: usize = 1 << 20;

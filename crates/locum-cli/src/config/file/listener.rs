@@ -93,7 +93,9 @@ pub(crate) struct Limits {
     /// Fields of a request's head; beyond: 431. Default 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) headers: Option<usize>,
-    /// From a head's first byte to its last; beyond: 408. Default `10s`.
+    /// From a head's first byte to its last; beyond: 408. On a port for calls, until it is clear what is spoken
+    /// (5 s at most for a `CONNECT`), and how long a message that has begun may bring nothing; beyond: closed.
+    /// Default `10s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) header_timeout: Option<Duration>,
     /// Bytes of a request's body; beyond: 413. Default `unlimited`: bodies are never held whole.

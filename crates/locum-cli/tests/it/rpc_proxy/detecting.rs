@@ -132,14 +132,17 @@ fn what_is_nothing_that_is_served_is_closed() {
 fn a_message_that_has_begun_and_goes_no_further_is_closed() {
     let Some(go) = newest_go() else { return };
     let server = gob_server(&go);
-    let locum = to(&[&server]).start();
-    let mut stops = client(&locum);
-    assert_eq!(multiply(&mut stops).int(), 42);
-    let next = stops.header("Arith.Multiply");
-    let begin = now();
-    stops.send(&next[..next.len() - 1]);
-    assert!(stops.is_closed());
-    let took = begin.elapsed();
-    assert!((Duration::from_secs(9)..Duration::from_secs(20)).contains(&took), "{took:?}");
-    locum.counts("locum_refused_total", &[("reason", "timeout")], 1.0);
+    for (limits, least) in [("", 9900), ("limits = { header_timeout = \"400ms\" }", 390)] {
+        let locum = to(&[&server]).listener(limits).start();
+        let mut stops = client(&locum);
+        assert_eq!(multiply(&mut stops).int(), 42);
+        let next = stops.header("Arith.Multiply");
+        let begin = now();
+        stops.send(&next[..next.len() - 1]);
+        assert!(stops.is_closed());
+        let took = begin.elapsed();
+        let expected = Duration::from_millis(least)..Duration::from_millis(least + 9000);
+        assert!(expected.contains(&took), "{limits:?} after {took:?}");
+        locum.counts("locum_refused_total", &[("reason", "timeout")], 1.0);
+    }
 }
