@@ -202,16 +202,18 @@ async fn until_told(
             },
             () = running.drain_asked.notified() => return,
             () = watch.changed() => {
-                let read = match scope {
-                    Scope::Attached if !owed => running.state().config.reread(),
-                    Scope::Attached | Scope::Whole => source.load(),
-                };
+                let whole = owed || scope == Scope::Whole;
+                let read = if whole { source.load() } else { running.state().config.reread() };
                 if !running.has_seen(&read) && running.reload(read) {
                     owed = false;
                 }
+                if whole {
+                    running.renew();
+                }
             }
         }
-        watch.files(&running.state().seen);
+        let state = running.state();
+        watch.files([&state.config.sources, &state.seen]);
     }
 }
 

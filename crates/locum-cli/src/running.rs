@@ -123,6 +123,35 @@ impl Running {
         }
     }
 
+    /// While a reload stays refused: takes over what the files hold now that the configuration names which runs,
+    /// if that is something else. A certificate that is renewed does not wait for somebody to mend the rest.
+    pub(crate) fn renew(&self) {
+        let state = self.state();
+        let Some(refused) = &state.last_error else { return };
+        let renewed = match state.config.reread() {
+            Ok(config) if config.sources == state.config.sources => return,
+            Ok(config) => self.take_over(config),
+            Err(failure) => {
+                failure.lines().iter().for_each(|line| tracing::warn!("not read again: {line}"));
+                return;
+            }
+        };
+        match renewed {
+            Ok(version) => {
+                tracing::info!(
+                    version,
+                    "files were read again; what was not reloaded does not run"
+                );
+                self.reloaded.fetch_add(1, Ordering::Relaxed);
+                self.change(|state| state.last_error = Some(refused.clone()));
+            }
+            Err(lines) => {
+                lines.iter().for_each(|line| tracing::error!("not read again: {line}"));
+                self.refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
     fn take_over(&self, config: Config) -> Result<u64, Vec<String>> {
         let demo = self.demo.addresses(&config.file);
         let demo = demo.map_err(|error| vec![format!("the demo backends: {error}")])?;

@@ -37,18 +37,20 @@ struct Trace {
 impl Watch {
     pub(crate) fn new(scope: Scope, sources: &Sources) -> Self {
         let mut watch = Self { scope, paths: BTreeSet::new(), last: Vec::new() };
-        watch.files(sources);
+        watch.files([sources]);
         watch.last = watch.traces();
         watch
     }
 
     /// From now on these files are watched.
-    pub(crate) fn files(&mut self, sources: &Sources) {
-        let mut paths: BTreeSet<_> =
-            sources.attached.values().map(|attached| attached.path.clone()).collect();
-        if self.scope == Scope::Whole {
-            paths.extend(sources.files.iter().map(|source| source.path.clone()));
-            paths.extend(sources.folders.iter().cloned());
+    pub(crate) fn files<'a>(&mut self, all: impl IntoIterator<Item = &'a Sources>) {
+        let mut paths = BTreeSet::new();
+        for sources in all {
+            paths.extend(sources.attached.values().map(|attached| attached.path.clone()));
+            if self.scope == Scope::Whole {
+                paths.extend(sources.files.iter().map(|source| source.path.clone()));
+                paths.extend(sources.folders.iter().cloned());
+            }
         }
         if paths != self.paths {
             self.paths = paths;

@@ -128,6 +128,32 @@ fn certificates_are_read_again_at_a_reload_and_a_broken_one_changes_nothing() {
 }
 
 #[test]
+fn a_certificate_is_renewed_while_what_was_written_beside_it_is_refused() {
+    let upstream = Upstream::start(script::answers("hello"));
+    let authority = Authority::new();
+    let config = web(&upstream, &authority);
+    let locum = config.start();
+    let serial = || {
+        let verbose = ["-o", "/dev/null", "-w", "%{certs}"];
+        let (told, _) = authority.curl(&locum, &verbose, &["/"]);
+        told.lines().find_map(|line| line.strip_prefix("Serial Number:")).map(str::to_owned)
+    };
+    let last_error = || locum.admin("/api/v1/status").json()["last_reload_error"].clone();
+    // It does not even name the certificate.
+    for broken in ["this is no TOML".to_owned(), format!("{config}\n[routs]\n")] {
+        locum.reload(&broken);
+        let (first, refused) = (serial(), last_error());
+        assert!(first.is_some() && refused.is_string(), "{refused}");
+        authority.sign("web", &["web.test"]);
+        eventually("the new certificate is shown", || serial() != first);
+        assert_eq!(last_error(), refused, "that still stands");
+    }
+    locum.write_config(&config.to_string());
+    authority.sign("web", &["web.test"]);
+    eventually("it is made up for", || last_error().is_null());
+}
+
+#[test]
 fn a_certificate_of_a_client_says_who_calls() {
     let upstream = Upstream::start(script::answers("hello"));
     let authority = Authority::new();
