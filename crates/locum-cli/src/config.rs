@@ -18,6 +18,7 @@ mod auth;
 mod check;
 mod decode;
 pub(crate) mod file;
+mod health;
 mod json;
 mod keys;
 mod later;

@@ -7,11 +7,13 @@ use locum_policy::text;
 use locum_proxy::plan::Plan;
 use locum_proxy::route::{Action, HeaderEdits, Host, Rewrite};
 use locum_proxy::tls::Version;
+use locum_proxy::upstream::health::{self, Probe};
 use locum_proxy::upstream::{MethodTypes, TypeSettings};
 use locum_proxy::{auth, listener, plan, route, upstream};
 use serde_json::{Value, json};
 
 use crate::config::file::File;
+use crate::config::value::Statuses;
 use crate::config::{Config, EMBEDDED};
 use crate::{Failure, demo};
 
@@ -139,6 +141,7 @@ pub(crate) fn upstream(settings: &upstream::Settings) -> Value {
         "endpoints": settings.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
         "balance": settings.balance.to_string(),
         "max_ejected": settings.max_ejected,
+        "health": settings.health.as_ref().map(health),
         "pool": {
             kept: connections,
             "idle": duration(pool.idle),
@@ -147,6 +150,25 @@ pub(crate) fn upstream(settings: &upstream::Settings) -> Value {
         },
         "endpoint_policy": settings.endpoint_policy,
     })
+}
+
+fn health(settings: &health::Settings) -> Value {
+    let mut json = json!({
+        "every": duration(settings.every),
+        "timeout": duration(settings.timeout),
+        "healthy": settings.healthy,
+        "unhealthy": settings.unhealthy,
+    });
+    match &settings.probe {
+        Probe::Tcp => json["kind"] = "tcp".into(),
+        Probe::Http { path, host, status } => {
+            json["kind"] = "http".into();
+            json["path"] = path.as_str().into();
+            json["host"] = host.as_deref().into();
+            json["status"] = Statuses(status.clone()).to_string().into();
+        }
+    }
+    json
 }
 
 /// What is said of methods, in the long form.

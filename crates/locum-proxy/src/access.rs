@@ -83,7 +83,7 @@ fn attempts(record: &Record) -> Vec<Value> {
     let attempts = record.attempts.borrow();
     let told = attempts.iter().map(|attempt| {
         json!({
-            "endpoint": attempt.endpoint.settings.name,
+            "endpoint": attempt.endpoint.name,
             "kind": kind_name(attempt.kind),
             "start": millis(attempt.began.since(began)),
             "deadline": attempt.left.map(millis),

@@ -94,7 +94,7 @@ impl run::Exchange for Exchange<'_, '_> {
         let random = of_pick(self.seed, self.picks.replace(self.picks.get() + 1));
         let ask = Ask { tried, key, random, now };
         let id = self.upstream.pick(self.watches, &ask)?;
-        let name = &self.upstream.endpoints[id as usize].settings.name;
+        let name = &self.upstream.endpoints[id as usize].name;
         Some(Endpoint { id, name, policy: self.upstream.guard(id) })
     }
 

@@ -7,16 +7,17 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use socket2::Socket;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 
 use crate::clock::{self, now};
+use crate::keeper;
 use crate::listener::{self, Bind};
 use crate::log::{self, Log};
 use crate::metrics::{self, Exposition, Shard};
 use crate::plan::{self, Plan};
 use crate::shift::{self, Command};
+use crate::stage::Stage;
 use crate::worker::{Outfit, Worker};
 
 /// How a proxy is run, beside its plan.
@@ -34,8 +35,7 @@ pub struct Options {
 
 /// A running proxy. Dropping it leaves its workers running until the process ends; drain it first.
 pub struct Proxy {
-    plan: ArcSwap<Plan>,
-    workers: Vec<UnboundedSender<Command>>,
+    stage: Arc<Stage>,
     shards: Vec<Arc<Shard>>,
     /// Where each listener really listens, by name.
     bound: Mutex<HashMap<String, Bind>>,
@@ -130,9 +130,10 @@ impl Proxy {
                 })
                 .map_err(StartError::Io)?;
         }
+        let stage = Stage::new(plan, workers);
+        keeper::start(Arc::clone(&stage)).map_err(StartError::Io)?;
         let proxy = Self {
-            plan: ArcSwap::new(plan),
-            workers,
+            stage,
             shards,
             bound: Mutex::default(),
             access,
@@ -146,12 +147,12 @@ impl Proxy {
 
     /// The plan that runs.
     pub fn plan(&self) -> Arc<Plan> {
-        self.plan.load_full()
+        self.stage.plan()
     }
 
     /// How many workers run it.
     pub fn workers(&self) -> usize {
-        self.workers.len()
+        self.stage.workers().len()
     }
 
     /// Where each listener really listens, by name.
@@ -167,20 +168,20 @@ impl Proxy {
     ///
     /// As for [`start`](Self::start); the old plan stays.
     pub fn reload(&self, settings: plan::Settings) -> Result<(), StartError> {
+        let change = self.stage.change();
         let old = self.plan();
         let new = Arc::new(Plan::build(settings, Some(&old)).map_err(StartError::Plan)?);
         let changed = |wanted: &listener::Settings| {
             old.listener(&wanted.name).is_none_or(|kept| kept.settings.bind != wanted.bind)
         };
-        let opened = open(&new, self.workers.len(), changed)?;
+        let opened = open(&new, self.workers(), changed)?;
 
-        self.plan.store(Arc::clone(&new));
-        self.command(|| Command::Plan(Arc::clone(&new)));
+        change.take_over(&new);
         self.listen(opened);
         for listener in &old.listeners {
             let name = &listener.settings.name;
             if new.listener(name).is_none() {
-                self.command(|| Command::Unlisten(name.clone()));
+                self.stage.command(|| Command::Unlisten(name.clone()));
                 self.bound.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
             }
         }
@@ -194,14 +195,15 @@ impl Proxy {
 
     /// Stops accepting; what is in flight is answered, with `Connection: close`.
     pub fn drain(&self) {
-        self.command(|| Command::Drain);
+        self.stage.command(|| Command::Drain);
+        self.stage.close();
     }
 
     /// Waits until every worker has ended, at most for `timeout`. True if they have.
     pub fn wait(&self, timeout: Duration) -> bool {
         let until = now() + timeout;
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        (0..self.workers.len()).all(|_| match ended.recv_timeout(now().until(until)) {
+        (0..self.workers()).all(|_| match ended.recv_timeout(now().until(until)) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
             Err(RecvTimeoutError::Timeout) => false,
         })
@@ -217,17 +219,10 @@ impl Proxy {
     fn listen(&self, opened: Vec<Opened>) {
         for Opened { name, bind, sockets } in opened {
             self.bound.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), bind);
-            for (worker, socket) in self.workers.iter().zip(sockets) {
+            for (worker, socket) in self.stage.workers().iter().zip(sockets) {
                 // A worker that has ended listens to nobody.
                 let _ = worker.send(Command::Listen(name.clone(), socket));
             }
-        }
-    }
-
-    fn command(&self, command: impl Fn() -> Command) {
-        for worker in &self.workers {
-            // A worker that has ended needs no command.
-            let _ = worker.send(command());
         }
     }
 }

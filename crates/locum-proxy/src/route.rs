@@ -222,9 +222,8 @@ impl Route {
         let label = settings.policy.as_deref().map_or(Label::NONE, Label::of);
         let choice = |name: &str, weight: u32| {
             let (upstream, policy) = bind(name)?;
-            let watch = |endpoint: &Arc<Endpoint>| {
-                policy.policy()?.watch(&endpoint.settings.name, &[Per::Endpoint])
-            };
+            let watch =
+                |endpoint: &Arc<Endpoint>| policy.policy()?.watch(&endpoint.name, &[Per::Endpoint]);
             let watches = upstream.endpoints.iter().filter_map(watch).collect();
             Ok(Choice { upstream, policy, watches, label, weight })
         };

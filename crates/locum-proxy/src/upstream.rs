@@ -22,6 +22,7 @@ pub use settings::{EndpointSettings, MethodTypes, PoolSettings, Protocol, Settin
 use view::View;
 
 mod endpoint;
+pub mod health;
 pub(crate) mod pool;
 mod settings;
 pub(crate) mod sticky;
@@ -41,6 +42,8 @@ pub struct Upstream {
     watches: Vec<Watch>,
     balancer: Balancer,
     ejection: Ejection,
+    /// Whether anything could eject an endpoint, whatever the route.
+    ejects: bool,
     /// How often an endpoint was chosen as if none were ejected. Counted on over reloads.
     panics: Arc<AtomicU64>,
     /// What is known of its methods. Kept over reloads.
@@ -72,21 +75,23 @@ impl Upstream {
         };
         let endpoint = |wanted: &EndpointSettings| {
             let kept = alike.and_then(|previous| {
-                previous.endpoints.iter().find(|endpoint| endpoint.settings == *wanted)
+                previous.endpoints.iter().find(|endpoint| endpoint.is(wanted))
             });
             if let Some(kept) = kept {
                 return Ok(Arc::clone(kept));
             }
             let connector = settings.tls.as_ref().zip(tls.as_ref());
+            let host = wanted.host.as_deref().unwrap_or(&wanted.name);
             let connector =
-                connector.map(|(settings, config)| settings.connector(config, &wanted.name, &path));
+                connector.map(|(settings, config)| settings.connector(config, host, &path));
             Ok(Arc::new(Endpoint::new(wanted, connector.transpose()?)))
         };
-        let endpoints = settings.endpoints.iter().map(endpoint).collect::<Result<_, Error>>()?;
+        let endpoints: Vec<_> =
+            settings.endpoints.iter().map(endpoint).collect::<Result<_, Error>>()?;
         let guards = guard.map_or_else(Vec::new, |policy| {
             settings.endpoints.iter().map(|endpoint| policy.bind(&endpoint.name)).collect()
         });
-        let watches = guard.map_or_else(Vec::new, |policy| {
+        let watches: Vec<_> = guard.map_or_else(Vec::new, |policy| {
             let of = |endpoint: &EndpointSettings| {
                 policy.watch(&endpoint.name, &[Per::Upstream, Per::Endpoint])
             };
@@ -107,6 +112,7 @@ impl Upstream {
             label: Label::of(&settings.name),
             endpoints,
             tls,
+            ejects: settings.health.is_some() || !watches.is_empty(),
             guards,
             watches,
             balancer,

@@ -10,9 +10,11 @@ use hyper::header::{
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
+use locum_policy::Time;
 use locum_policy::gates::breaker::Watch;
 use locum_proxy::metrics::{Exposition, Format};
 use locum_proxy::now;
+use locum_proxy::upstream::health::Health;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -177,14 +179,18 @@ fn upstreams(running: &Running) -> Value {
         let mut json = print::upstream(&upstream.settings);
         json["panics"] = upstream.panicked().into();
         for (index, endpoint) in (0_u32..).zip(&upstream.endpoints) {
-            let ejectors = plan.ejectors(&upstream.settings, &endpoint.settings.name);
+            let ejectors = plan.ejectors(&upstream.settings, &endpoint.name);
             let breaker = |(policy, watch): &(&str, Watch)| {
                 let state = watch.snapshot(now).met().name();
                 json!({ "policy": policy, "state": state, "ejects": watch.is_ejected(now) })
             };
             let expected = upstream.expected(index, now).map(|time| seconds(time) * 1e3);
             let json = &mut json["endpoints"][index as usize];
-            json["ejected"] = ejectors.iter().any(|(_, watch)| watch.is_ejected(now)).into();
+            let ejected = ejectors.iter().any(|(_, watch)| watch.is_ejected(now));
+            json["ejected"] = (ejected || endpoint.is_down()).into();
+            if upstream.settings.health.is_some() {
+                json["health"] = health(&endpoint.health(), now);
+            }
             json["breakers"] = ejectors.iter().map(breaker).collect();
             json["in_flight"] = endpoint.in_flight().into();
             json["ewma_ms"] = expected.into();
@@ -193,6 +199,20 @@ fn upstreams(running: &Running) -> Value {
         json
     });
     upstreams.collect()
+}
+
+/// What the checks of an endpoint have shown.
+fn health(health: &Health, now: Time) -> Value {
+    let last = health.last.as_ref().map(|(at, ended)| {
+        json!({ "ok": ended.is_ok(), "reason": ended.as_ref().err(), "ago": seconds(now.since(*at)) })
+    });
+    json!({
+        "up": !health.down,
+        "for": health.since.map(|since| seconds(now.since(since))),
+        "passed": health.counts[0],
+        "failed": health.counts[1],
+        "last": last,
+    })
 }
 
 /// Judges the configuration in the body; nothing is changed.

@@ -127,7 +127,7 @@ fn targets(policy: &Policy, per: Per, plan: &Plan) -> Option<BTreeSet<String>> {
     let endpoints =
         upstreams.clone().filter(|upstream| per == Per::Endpoint || of_endpoints(upstream));
     let endpoints = endpoints.flat_map(|upstream| &upstream.endpoints);
-    let endpoints = endpoints.map(|endpoint| endpoint.settings.name.clone());
+    let endpoints = endpoints.map(|endpoint| endpoint.name.clone());
     match per {
         Per::Method => None,
         Per::Endpoint => Some(endpoints.collect()),

@@ -38,7 +38,6 @@ const KEYS: &[&str] = &[
     "listeners.*.proxy_protocol",
     "listeners.*.transparent",
     "upstreams.*.discover",
-    "upstreams.*.health",
     "policies.*.rate_limit.shared",
     "policies.*.rate_limit.*.shared",
     "routes.*.cors",
@@ -48,5 +47,6 @@ const KEYS: &[&str] = &[
 const VALUES: &[(&str, &[&str])] = &[
     ("listeners.*.protocol", &["tcp", "forward"]),
     ("upstreams.*.protocol", &["h2", "auto", "grpc", "tcp"]),
+    ("upstreams.*.health.kind", &["grpc"]),
     ("auth.*.kind", &["basic", "jwt", "forward"]),
 ];

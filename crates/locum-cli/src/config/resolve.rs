@@ -11,7 +11,7 @@ use locum_proxy::{listener, route};
 use super::attached::Attachments;
 use super::file::{self, File, ListenerProtocol};
 use super::value::{Address, Bind, Endpoint};
-use super::{auth, tls, types};
+use super::{auth, health, tls, types};
 use crate::demo;
 
 /// What a plan is built from; the demo backends are at `demo`.
@@ -125,6 +125,7 @@ fn endpoints(
             Ok(address) => endpoints.push(EndpointSettings {
                 name: endpoint.address.name().into_owned(),
                 address,
+                host: None,
                 weight: endpoint.weight,
                 zone: endpoint.zone.clone(),
             }),
@@ -188,6 +189,7 @@ fn upstream(
         types: types::resolve(&wanted.types),
         balance: wanted.balance.clone(),
         max_ejected: wanted.max_ejected.unwrap_or(MAX_EJECTED),
+        health: wanted.health.as_ref().map(|health| health::resolve(health, wanted.speaks())),
         pool: PoolSettings {
             idle_per_worker: pool.idle_per_worker.unwrap_or(defaults.idle_per_worker),
             connections_per_worker: pool

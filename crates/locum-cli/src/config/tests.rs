@@ -197,6 +197,7 @@ endpoints = ["127.0.0.1:1", { address = "http://127.0.0.1:2/", weight = 3, zone 
 protocol = "http1"
 balance = "weighted"
 max_ejected = 0.25
+health = { path = "/h", host = "h.x", status = "200, 300-303", every = "5s", timeout = "6s", healthy = 7, unhealthy = 8 }
 pool = { idle_per_worker = 1, idle = "2s", connect_timeout = "3s", read_idle = "4s" }
 endpoint_policy = "e"
 [upstreams.b]
@@ -246,6 +247,10 @@ rewrite = { prefix = "/v2" }
         "upstreams": [
             {
                 "name": "a", "protocol": "http1", "tls": null, "types": {}, "balance": "weighted", "endpoint_policy": "e", "max_ejected": 0.25,
+                "health": {
+                    "kind": "http", "path": "/h", "host": "h.x", "status": "200, 300-303",
+                    "every": "5s", "timeout": "6s", "healthy": 7, "unhealthy": 8,
+                },
                 "endpoints": [
                     { "name": "127.0.0.1:1", "address": "127.0.0.1:1", "weight": 1, "zone": null },
                     { "name": "127.0.0.1:2", "address": "127.0.0.1:2", "weight": 3, "zone": "z" },
@@ -256,6 +261,7 @@ rewrite = { prefix = "/v2" }
             },
             {
                 "name": "b", "protocol": "http1", "tls": null, "types": {}, "balance": "round-robin", "endpoint_policy": null, "max_ejected": 0.5,
+                "health": null,
                 "endpoints": [{ "name": "[::1]:1", "address": "[::1]:1", "weight": 1, "zone": null }],
                 "pool": { "idle_per_worker": 64,  "idle": "50s", "connect_timeout": "1s", "read_idle": "30s" },
             },

@@ -4,8 +4,8 @@ use locum_policy::balance::{Balance, Ejection};
 
 use super::check::{Findings, check_name};
 use super::file::{File, Pool, Upstream, UpstreamTls};
-use super::types;
 use super::value::host_and_port;
+use super::{health, types};
 
 pub(super) fn check(file: &File, findings: &mut Findings<'_>) {
     for (name, upstream) in &file.upstreams {
@@ -33,6 +33,9 @@ fn check_upstream(name: &str, upstream: &Upstream, file: &File, findings: &mut F
         }
     }
     check_protocol(&path, upstream, findings);
+    if let Some(health) = &upstream.health {
+        health::check(&format!("{path}.health"), health, upstream, findings);
+    }
     if let Some(tls) = &upstream.tls {
         check_tls(&format!("{path}.tls"), tls, findings);
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -38,6 +39,10 @@ pub(crate) enum Bind {
 /// A network: `10.0.0.0/8`, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Net(pub(crate) IpNet);
+
+/// Statuses of HTTP: `200`, `200-299, 404`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Statuses(pub(crate) Vec<RangeInclusive<u16>>);
 
 /// A text that is not shown; resolved by [`secret`](super::secret).
 #[derive(Clone, PartialEq, Eq)]
@@ -191,6 +196,52 @@ impl FromStr for Net {
     }
 }
 
+impl FromStr for Statuses {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let one =
+            |text: &str| text.trim().parse().ok().filter(|status| (100..=599).contains(status));
+        let range = |text: &str| {
+            let (first, last) = text.split_once('-').unwrap_or((text, text));
+            let range = one(first)?..=one(last)?;
+            (!range.is_empty()).then_some(range)
+        };
+        text.split(',').map(range).collect::<Option<_>>().map(Self).ok_or(STATUSES)
+    }
+}
+
+impl fmt::Display for Statuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, range) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            match (range.start(), range.end()) {
+                (first, last) if first == last => write!(f, "{first}")?,
+                (first, last) => write!(f, "{first}-{last}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for Statuses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = |word: Word<'_>| match word {
+            Word::Text(text) => text.parse().ok(),
+            Word::Number(number) => number.to_string().parse().ok(),
+        };
+        deserializer.deserialize_any(Words { expected: STATUSES, read })
+    }
+}
+
+impl Serialize for Statuses {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl<'de> Deserialize<'de> for Net {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         parsed(deserializer)
@@ -300,6 +351,7 @@ text_schema! {
     SizeLimit: "SizeLimit", { "type": ["string", "integer"], "examples": ["64KiB", "unlimited"] };
     Workers: "Workers", { "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1, "maximum": 1024 }] };
     Net: "Net", { "type": "string", "examples": ["10.0.0.0/8", "192.0.2.7"] };
+    Statuses: "Statuses", { "type": ["string", "integer"], "examples": ["200-399", "200, 404"] };
     Bind: "Bind", { "type": "string", "examples": ["127.0.0.1:8080", "unix:/run/locum.sock"] };
     Secret: "Secret", { "type": "string", "examples": ["${LOCUM_ADMIN_TOKEN}", "file:/run/secrets/token"] };
 }
@@ -309,3 +361,4 @@ const SIZE: &str = "a size such as \"64KiB\", \"10MB\" or 512";
 const SIZE_LIMIT: &str = "a size such as \"64KiB\", or \"unlimited\"";
 const WORKERS: &str = "\"auto\" or a number from 1 to 1024";
 const NET: &str = "a network such as \"10.0.0.0/8\", or an address";
+const STATUSES: &str = "statuses such as \"200-399\" or \"200, 404\"";

@@ -10,6 +10,7 @@ mod decisions;
 mod explain;
 mod fallback;
 mod faults;
+mod health;
 mod hedging;
 mod injected;
 mod lifecycle;

@@ -329,3 +329,28 @@ fn an_upstream_by_openssl_is_verified_and_shown_who_we_are() {
     assert!(answer.json()["detail"].as_str().unwrap().contains("other.test"), "{}", answer.text());
     assert_eq!(tls("up.test", "").get("/").status, 502);
 }
+
+#[test]
+fn checks_of_an_upstream_over_tls_are_made_under_tls() {
+    let plain = Upstream::start(script::answers("hello"));
+    let authority = Authority::new();
+    let behind = web(&plain, &authority).start();
+    let address = behind.address("web");
+    let ca = authority.path("ca.pem");
+    let checks = "every = \"50ms\", timeout = \"10s\", healthy = 1, unhealthy = 1";
+    for check in ["path = \"/\"", "kind = \"tcp\""] {
+        let locum = Config::to_addresses([address, plain.address()])
+            .upstream(&format!("tls = {{ server_name = \"web.test\", ca = {ca:?} }}"))
+            .upstream(&format!("health = {{ {check}, {checks} }}"))
+            .start();
+        let health = |index: usize| {
+            let upstreams = locum.admin("/api/v1/upstreams").json();
+            upstreams[0]["endpoints"][index]["health"].clone()
+        };
+        eventually("the one without TLS is down", || health(1)["up"] == false);
+        let reason = health(1)["last"]["reason"].clone();
+        assert!(reason.as_str().unwrap().starts_with("no TLS: "), "{reason}");
+        eventually("the other was checked", || health(0)["passed"].as_u64() > Some(0));
+        assert_eq!((&health(0)["up"], &health(0)["failed"]), (&true.into(), &0.into()));
+    }
+}

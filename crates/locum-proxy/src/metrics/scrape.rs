@@ -114,14 +114,31 @@ fn render_connections(out: &mut Exposition, plan: &Plan) {
 }
 
 fn render_endpoints(out: &mut Exposition, plan: &Plan, now: Time) {
-    out.gauge("locum_endpoint_up", "1 if an endpoint is used, 0 if its breaker ejects it.");
+    out.gauge(
+        "locum_endpoint_up",
+        "1 if an endpoint is used, 0 if its checks fail or its breaker is open.",
+    );
     for upstream in &plan.upstreams {
         for endpoint in &upstream.endpoints {
-            let name = &*endpoint.settings.name;
+            let name = &*endpoint.name;
             let ejectors = plan.ejectors(&upstream.settings, name);
-            let ejected = ejectors.iter().any(|(_, watch)| watch.is_ejected(now));
+            let ejected =
+                endpoint.is_down() || ejectors.iter().any(|(_, watch)| watch.is_ejected(now));
             let labels = [("upstream", &*upstream.settings.name), ("endpoint", name)];
             out.value(&labels, u8::from(!ejected));
+        }
+    }
+    out.counter("locum_health_checks", "Checks of endpoints by how they ended.");
+    for upstream in plan.upstreams.iter().filter(|upstream| upstream.settings.health.is_some()) {
+        for endpoint in &upstream.endpoints {
+            for (result, count) in ["pass", "fail"].iter().zip(endpoint.health().counts) {
+                let labels = [
+                    ("upstream", &*upstream.settings.name),
+                    ("endpoint", &*endpoint.name),
+                    ("result", result),
+                ];
+                out.count(&labels, count);
+            }
         }
     }
     out.counter(

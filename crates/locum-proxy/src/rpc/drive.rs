@@ -80,7 +80,7 @@ async fn connect(link: &Link, outfit: &Outfit, alarm: &Alarm) -> Result<Box<Conn
                 continue;
             }
         }
-        let name = &endpoint.settings.name;
+        let name = &endpoint.name;
         return Err(match error {
             ConnectError::TimedOut => {
                 let text = format!("connecting to {name} took too long").into();
@@ -99,7 +99,7 @@ async fn connect(link: &Link, outfit: &Outfit, alarm: &Alarm) -> Result<Box<Conn
     if outfit.protocol == Protocol::GobHttp {
         alarm.arm(until);
         ask(&mut connection, alarm).await.map_err(|why| {
-            let text = format!("{}: {why}", endpoint.settings.name).into();
+            let text = format!("{}: {why}", endpoint.name).into();
             Lost::Connect { text, timed_out: false }
         })?;
     }

@@ -60,7 +60,7 @@ impl run::Exchange for Exchange<'_> {
         };
         let random = of_pick(self.seed, self.picks.replace(self.picks.get() + 1));
         let id = self.upstream.pick(self.watches, &Ask { tried, key, random, now })?;
-        let name = &self.upstream.endpoints[id as usize].settings.name;
+        let name = &self.upstream.endpoints[id as usize].name;
         Some(Endpoint { id, name, policy: self.upstream.guard(id) })
     }
 

@@ -61,10 +61,11 @@ impl Links {
         Ok(link)
     }
 
-    /// Forgets links that are gone.
+    /// Forgets links that are gone, and ends those that lead to where no more calls go.
     pub(crate) fn sweep(&self) {
         self.by_endpoint.borrow_mut().retain(|_, links| {
             links.retain(|link| !link.is_closed());
+            links.iter().filter(|link| link.endpoint.is_retired()).for_each(|link| link.retire());
             !links.is_empty()
         });
     }

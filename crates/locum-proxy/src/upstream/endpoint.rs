@@ -1,16 +1,24 @@
 //! One address of an upstream, and how it stands.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use locum_policy::Time;
 
 use super::EndpointSettings;
+use super::health::{self, Health};
 use crate::label::Label;
 use crate::tls::Connector;
 
-/// One endpoint of a running plan; it outlives reloads that do not touch it.
+/// One endpoint of a running plan; it outlives every plan that does not touch it.
 pub struct Endpoint {
-    /// What it was built from.
-    pub settings: EndpointSettings,
+    /// As it is written, `host:port`.
+    pub name: String,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Whom it is believed to be, where that is not what its name says.
+    pub(super) host: Option<String>,
     pub(crate) label: Label,
     /// How it is spoken to under TLS, if it is.
     pub(crate) tls: Option<Connector>,
@@ -19,19 +27,34 @@ pub struct Endpoint {
     in_flight: AtomicU32,
     /// Connections held by all workers, in use or idle.
     pub(crate) open: AtomicU32,
+    /// Its checks say that it does not work.
+    down: AtomicBool,
+    /// It is to get no more calls: it was taken out, or is not there any more.
+    retired: AtomicBool,
+    health: Mutex<Health>,
 }
 
 impl Endpoint {
     pub(super) fn new(settings: &EndpointSettings, tls: Option<Connector>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         Self {
-            settings: settings.clone(),
+            name: settings.name.clone(),
+            address: settings.address,
+            host: settings.host.clone(),
             label: Label::of(&settings.name),
             tls,
             uid: NEXT.fetch_add(1, Ordering::Relaxed),
             in_flight: AtomicU32::new(0),
             open: AtomicU32::new(0),
+            down: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
+            health: Mutex::default(),
         }
+    }
+
+    /// Whether it is what is `wanted`, if perhaps of another weight or zone.
+    pub(super) fn is(&self, wanted: &EndpointSettings) -> bool {
+        self.name == wanted.name && self.address == wanted.address && self.host == wanted.host
     }
 
     /// Attempts under way.
@@ -44,10 +67,55 @@ impl Endpoint {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// Whether its checks say that it does not work.
+    pub fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+
+    /// What its checks have shown.
+    pub fn health(&self) -> Health {
+        self.lock().clone()
+    }
+
+    /// Takes note of a check that ended at `now`. Tells whether it is thought to work from now on, if that
+    /// has changed.
+    pub(crate) fn learn(
+        &self,
+        checked: Result<(), String>,
+        settings: &health::Settings,
+        now: Time,
+    ) -> Option<bool> {
+        let changed = self.lock().learn(checked, settings, now);
+        if let Some(up) = changed {
+            self.down.store(!up, Ordering::Relaxed);
+        }
+        changed
+    }
+
+    /// Forgets what checks have shown: there are none any more.
+    pub(crate) fn forget_health(&self) {
+        *self.lock() = Health::default();
+        self.down.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it gets no more calls.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    /// Says whether it gets calls, to those who still have it in a plan of before.
+    pub(crate) fn retire(&self, retired: bool) {
+        self.retired.store(retired, Ordering::Relaxed);
+    }
+
     /// Counts an attempt until the guard is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(self))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

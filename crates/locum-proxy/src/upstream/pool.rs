@@ -4,6 +4,7 @@
 //! is taken first: it is the one least likely to have been closed by the other side.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
@@ -80,10 +81,14 @@ impl Pool {
         kept.push(Idle { connection, expires: now + settings.idle });
     }
 
-    /// Closes what has been idle for too long, and what the other side has closed.
+    /// Closes what has been idle for too long, what the other side has closed, and what leads to where no
+    /// more calls go.
     pub(crate) fn sweep(&self, now: Time) {
         self.idle.borrow_mut().retain(|_, kept| {
-            kept.retain_mut(|idle| idle.expires > now && is_quiet(&mut idle.connection));
+            kept.retain_mut(|idle| {
+                let connection = &mut idle.connection;
+                idle.expires > now && !connection.endpoint.is_retired() && is_quiet(connection)
+            });
             !kept.is_empty()
         });
     }
@@ -104,6 +109,16 @@ pub(crate) enum ConnectError {
     Handshake(HandshakeError),
     /// It took longer than it may.
     TimedOut,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => write!(f, "cannot connect: {error}"),
+            Self::Handshake(error) => write!(f, "no TLS: {error}"),
+            Self::TimedOut => f.write_str("connecting took too long"),
+        }
+    }
 }
 
 /// Makes a connection to `endpoint`, for the pool.
@@ -140,7 +155,7 @@ pub(crate) async fn dial(
 ) -> Result<Stream, ConnectError> {
     let alarm = alarms.alarm();
     alarm.arm_in(timeout);
-    let mut connecting = pin!(TcpStream::connect(endpoint.settings.address));
+    let mut connecting = pin!(TcpStream::connect(endpoint.address));
     let stream = poll_fn(|cx| match connecting.as_mut().poll(cx) {
         Poll::Ready(connected) => Poll::Ready(connected.map_err(ConnectError::Failed)),
         Poll::Pending => alarm.poll(cx).map(|()| Err(ConnectError::TimedOut)),

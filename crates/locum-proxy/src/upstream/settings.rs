@@ -7,6 +7,7 @@ use locum_policy::balance::Balance;
 use locum_wire::gob::Declared as TypeSettings;
 use locum_wire::rpc;
 
+use super::health;
 use crate::tls::{self, Alpn};
 
 /// One upstream as configured.
@@ -29,6 +30,8 @@ pub struct Settings {
     pub balance: Balance,
     /// The share of its endpoints that may be ejected at once, from 0 to 1.
     pub max_ejected: f64,
+    /// How its endpoints are checked, if they are.
+    pub health: Option<health::Settings>,
     /// How connections are kept.
     pub pool: PoolSettings,
     /// A policy run for each endpoint, inside the retries.
@@ -100,6 +103,8 @@ pub struct EndpointSettings {
     pub name: String,
     /// Where it is.
     pub address: SocketAddr,
+    /// Whom it is believed to be over TLS, where that is not the host of its name.
+    pub host: Option<String>,
     /// How much of the load it takes beside the others, from 1 to 1000.
     pub weight: u32,
     /// Where it stands, for people to read.

@@ -18,7 +18,7 @@ pub(super) struct View<'a> {
 impl<'a> View<'a> {
     pub(super) fn new(upstream: &'a Upstream, watches: &'a [Watch], now: Time) -> Self {
         let mut view = Self { upstream, watches, now, panics: false };
-        if !(watches.is_empty() && upstream.watches.is_empty()) {
+        if upstream.ejects || !watches.is_empty() {
             let count = upstream.endpoints.len();
             let ejected = (0..count).filter(|index| view.is_ejected(*index)).count();
             view.panics = upstream.ejection.panics(ejected, count);
@@ -31,10 +31,13 @@ impl<'a> View<'a> {
         self.panics
     }
 
+    /// Whether it is left out: its checks say that it does not work, or a breaker is open.
     fn is_ejected(&self, index: usize) -> bool {
         let ejects =
             |watches: &[Watch]| watches.get(index).is_some_and(|watch| watch.is_ejected(self.now));
-        ejects(&self.upstream.watches) || ejects(self.watches)
+        self.upstream.endpoints[index].is_down()
+            || ejects(&self.upstream.watches)
+            || ejects(self.watches)
     }
 }
 
@@ -48,9 +51,15 @@ impl Endpoints for View<'_> {
     }
 
     fn standing(&self, index: u32) -> Standing {
-        match !self.panics && self.is_ejected(index as usize) {
-            true => Standing::Ejected,
-            false => Standing::Usable,
+        let endpoint = &self.upstream.endpoints[index as usize];
+        if endpoint.is_retired() {
+            return Standing::Ejected;
+        }
+        match self.panics || !self.is_ejected(index as usize) {
+            true => Standing::Usable,
+            // A breaker lets probes through; who is down has checks for that.
+            false if endpoint.is_down() => Standing::Out,
+            false => Standing::Ejected,
         }
     }
 }

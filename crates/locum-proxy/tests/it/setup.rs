@@ -41,6 +41,7 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
             endpoints: vec![EndpointSettings {
                 name: upstream.to_string(),
                 address: upstream,
+                host: None,
                 weight: 1,
                 zone: None,
             }],
@@ -50,6 +51,7 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
             types: Vec::new(),
             balance: Balance::RoundRobin,
             max_ejected: 0.0,
+            health: None,
             pool: PoolSettings::default(),
             endpoint_policy: None,
         }],

@@ -7,6 +7,7 @@ use locum_proxy::upstream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::health::Health;
 use super::types::Types;
 use crate::config::value::{Duration, Endpoint, Scheme};
 
@@ -33,6 +34,9 @@ pub(crate) struct Upstream {
     /// 0.5: the rest would have to carry twice their load.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_ejected: Option<f64>,
+    /// How endpoints are checked; absent: they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) health: Option<Health>,
     /// How connections are kept.
     #[serde(default)]
     pub(crate) pool: Pool,

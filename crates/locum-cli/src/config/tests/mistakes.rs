@@ -80,6 +80,36 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "max_ejected = 1.5\nendpoints",
             "6:15: error: upstreams.users.max_ejected: 1.5 is not a share; write a share from 0 (eject none) to 1 (all may be ejected)",
         ),
+        (
+            "endpoints",
+            "health = {}\nendpoints",
+            "6:1: error: upstreams.users.health: what to ask for is missing; add `path = \"/healthz\"`, or `kind = \"tcp\"`",
+        ),
+        (
+            "endpoints",
+            "health = { path = \"healthz\" }\nendpoints",
+            "6:19: error: upstreams.users.health.path: `healthz` cannot be asked for; write a path such as \"/healthz\"",
+        ),
+        (
+            "endpoints",
+            "health = { path = \"/\", status = \"2xx\" }\nendpoints",
+            "6:33: error: upstreams.users.health.status: found the text \"2xx\"; write statuses such as \"200-399\" or \"200, 404\"",
+        ),
+        (
+            "endpoints",
+            "health = { path = \"/\", unhealthy = 0 }\nendpoints",
+            "6:36: error: upstreams.users.health.unhealthy: 0 checks would say nothing; write 1 or more, or leave it out",
+        ),
+        (
+            "endpoints",
+            "health = { kind = \"grpc\" }\nendpoints",
+            "6:19: error: upstreams.users.health.kind: `grpc` is not available in this version; choose another",
+        ),
+        (
+            "endpoints",
+            "health = { kind = \"tcp\", path = \"/\" }\nendpoints",
+            "6:26: warning: upstreams.users.health.path: it has no effect on a check by tcp; remove it, or write `kind = \"http\"`",
+        ),
         // Values.
         (
             "\"2s\"",
@@ -185,7 +215,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "endpoints = [\"127.0.0.1:7001\", {",
             "endpoints = []\nunused = [{",
-            "7:1: error: upstreams.users.unused: there is no key `unused` here; write one of `endpoints`, `protocol`, `tls`, `balance`, `max_ejected`, `pool`, `endpoint_policy`, `cancel`, `types`",
+            "7:1: error: upstreams.users.unused: there is no key `unused` here; write one of `endpoints`, `protocol`, `tls`, `balance`, `max_ejected`, `health`, `pool`, `endpoint_policy`, `cancel`, `types`",
         ),
         // Names.
         (

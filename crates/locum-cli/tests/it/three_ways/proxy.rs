@@ -366,6 +366,7 @@ fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
             endpoints: vec![EndpointSettings {
                 name: "a".to_owned(),
                 address: endpoint,
+                host: None,
                 weight: 1,
                 zone: None,
             }],
@@ -375,6 +376,7 @@ fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
             types: Vec::new(),
             balance: upstream::Balance::RoundRobin,
             max_ejected: 0.5,
+            health: None,
             pool: PoolSettings::default(),
             endpoint_policy: None,
         }],

@@ -41,6 +41,7 @@ fn plan(protocol: Protocol, server: SocketAddr) -> plan::Settings {
             endpoints: vec![EndpointSettings {
                 name: server.to_string(),
                 address: server,
+                host: None,
                 weight: 1,
                 zone: None,
             }],
@@ -50,6 +51,7 @@ fn plan(protocol: Protocol, server: SocketAddr) -> plan::Settings {
             types: Vec::new(),
             balance: upstream::Balance::RoundRobin,
             max_ejected: 0.5,
+            health: None,
             pool: PoolSettings::default(),
             endpoint_policy: None,
         }],

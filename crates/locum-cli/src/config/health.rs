@@ -1,0 +1,96 @@
+//! How endpoints are checked: what that has to hold, and its defaults.
+
+use std::time::Duration;
+
+use locum_proxy::upstream::health::{Probe, Settings};
+
+use super::check::{Findings, is_field_value};
+use super::file::{Health, HealthKind, Upstream, UpstreamProtocol};
+use super::value::Statuses;
+
+pub(super) fn check(path: &str, health: &Health, upstream: &Upstream, findings: &mut Findings<'_>) {
+    let speaks = upstream.speaks();
+    let kind = kind(health, speaks);
+    // Go's `rpc.HandleHTTP` stands beside whatever else its server answers.
+    if kind == HealthKind::Http && speaks.is_rpc() && speaks != UpstreamProtocol::GobHttp {
+        let reason = format!("an upstream that speaks {} answers no GET", speaks.name());
+        findings.error(&format!("{path}.kind"), reason, "write \"tcp\", or leave it out");
+    }
+    match (&health.path, kind) {
+        (None, HealthKind::Http) => {
+            let reason = "what to ask for is missing";
+            findings.error_in_key(path, reason, "add `path = \"/healthz\"`, or `kind = \"tcp\"`");
+        }
+        (Some(asked), HealthKind::Http) if !is_target(asked) => {
+            let reason = format!("`{}` cannot be asked for", asked.escape_debug());
+            findings.error(&format!("{path}.path"), reason, "write a path such as \"/healthz\"");
+        }
+        _ => {}
+    }
+    if health.host.as_deref().is_some_and(|host| host.is_empty() || !is_field_value(host)) {
+        let reason = "it is no value of a Host field";
+        findings.error(&format!("{path}.host"), reason, "write a name such as \"users.internal\"");
+    }
+    if kind == HealthKind::Tcp {
+        let given = [
+            ("path", health.path.is_some()),
+            ("host", health.host.is_some()),
+            ("status", health.status.is_some()),
+        ];
+        for (key, _) in given.iter().filter(|(_, given)| *given) {
+            let remedy = "remove it, or write `kind = \"http\"`";
+            findings.warning(
+                &format!("{path}.{key}"),
+                "it has no effect on a check by tcp",
+                remedy,
+            );
+        }
+    }
+    for (key, time) in [("every", health.every), ("timeout", health.timeout)] {
+        findings.positive(&format!("{path}.{key}"), time);
+    }
+    for (key, count) in [("healthy", health.healthy), ("unhealthy", health.unhealthy)] {
+        if count == Some(0) {
+            let reason = "0 checks would say nothing";
+            findings.error(&format!("{path}.{key}"), reason, "write 1 or more, or leave it out");
+        }
+    }
+}
+
+/// With its defaults.
+pub(super) fn resolve(health: &Health, speaks: UpstreamProtocol) -> Settings {
+    let probe = match kind(health, speaks) {
+        HealthKind::Tcp => Probe::Tcp,
+        HealthKind::Http => Probe::Http {
+            path: health.path.clone().unwrap_or_default(),
+            host: health.host.clone(),
+            status: match &health.status {
+                Some(Statuses(ranges)) => ranges.clone(),
+                None => vec![200..=399],
+            },
+        },
+    };
+    Settings {
+        probe,
+        every: health.every.map_or(EVERY, |time| time.0),
+        timeout: health.timeout.map_or(TIMEOUT, |time| time.0),
+        healthy: health.healthy.unwrap_or(HEALTHY),
+        unhealthy: health.unhealthy.unwrap_or(UNHEALTHY),
+    }
+}
+
+fn kind(health: &Health, speaks: UpstreamProtocol) -> HealthKind {
+    let usual = if speaks.is_rpc() { HealthKind::Tcp } else { HealthKind::Http };
+    health.kind.unwrap_or(usual)
+}
+
+/// A path, and perhaps a query (RFC 9112 §3.2.1).
+fn is_target(text: &str) -> bool {
+    text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+}
+
+/// An endpoint that has died is out after four to six seconds, and one that has stumbled once is not.
+const EVERY: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_millis(500);
+const HEALTHY: u32 = 2;
+const UNHEALTHY: u32 = 3;

@@ -1,0 +1,109 @@
+//! Beside the workers: endpoints are checked.
+//!
+//! One thread does it for the process, so that an endpoint is asked once however many workers use it, and
+//! no call waits for that.
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::task::{AbortHandle, LocalSet, spawn_local};
+
+use crate::buffer::Buffers;
+use crate::clock::{Alarms, Source};
+use crate::plan::Plan;
+use crate::random::{self, Random};
+use crate::stage::Stage;
+use crate::upstream::health;
+
+mod check;
+
+/// What everything that is kept shares.
+struct Keeper {
+    buffers: Rc<Buffers>,
+    alarms: Rc<Alarms>,
+    random: Cell<Random>,
+}
+
+/// Starts the thread. It ends with `stage`.
+///
+/// # Errors
+///
+/// The system refuses a thread or its descriptors.
+pub(crate) fn start(stage: Arc<Stage>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new()
+        .name("locum-keeper".to_owned())
+        .spawn(move || LocalSet::new().block_on(&runtime, keep(stage)))?;
+    Ok(())
+}
+
+async fn keep(stage: Arc<Stage>) {
+    let keeper = Rc::new(Keeper {
+        buffers: Buffers::new(),
+        alarms: Alarms::new(Source::System),
+        random: Cell::new(Random::new(random::seed())),
+    });
+    let alarms = Rc::clone(&keeper.alarms);
+    spawn_local(async move { alarms.drive().await });
+    let mut checks = Checks::default();
+    loop {
+        checks.follow(&stage.plan(), &keeper);
+        if !stage.changed().await {
+            return;
+        }
+    }
+}
+
+impl Keeper {
+    fn random(&self) -> u64 {
+        let mut random = self.random.take();
+        let number = random.next();
+        self.random.set(random);
+        number
+    }
+}
+
+/// The checks that go on, by the endpoint's number, each with what it was begun with.
+#[derive(Default)]
+struct Checks(FxHashMap<u32, (health::Settings, AbortHandle)>);
+
+impl Checks {
+    /// Begins and ends checks as `plan` wants them; those of which it says nothing new go on.
+    fn follow(&mut self, plan: &Plan, keeper: &Rc<Keeper>) {
+        let mut wanted = FxHashSet::default();
+        for upstream in &plan.upstreams {
+            let Some(settings) = &upstream.settings.health else { continue };
+            for endpoint in &upstream.endpoints {
+                wanted.insert(endpoint.uid);
+                if self.0.get(&endpoint.uid).is_some_and(|(begun, _)| begun == settings) {
+                    continue;
+                }
+                let check = check::Check {
+                    upstream: upstream.settings.name.as_str().into(),
+                    endpoint: Arc::clone(endpoint),
+                    settings: settings.clone(),
+                };
+                let checking = Box::pin(check.go_on(Rc::clone(keeper)));
+                let alarms = Rc::clone(&keeper.alarms);
+                let task = spawn_local(alarms.turns(checking)).abort_handle();
+                if let Some((_, old)) = self.0.insert(endpoint.uid, (settings.clone(), task)) {
+                    old.abort();
+                }
+            }
+        }
+        self.0.retain(|uid, (_, task)| {
+            let stays = wanted.contains(uid);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for upstream in plan.upstreams.iter().filter(|upstream| upstream.settings.health.is_none())
+        {
+            upstream.endpoints.iter().for_each(|endpoint| endpoint.forget_health());
+        }
+    }
+}

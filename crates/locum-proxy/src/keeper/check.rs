@@ -1,0 +1,122 @@
+//! Asks one endpoint now and then whether it works.
+
+use std::future::poll_fn;
+use std::ops::RangeInclusive;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use locum_wire::http1::{Head, Limits};
+
+use super::Keeper;
+use crate::buffer::Buffer;
+use crate::clock::now;
+use crate::stream::Stream;
+use crate::upstream::health::{Probe, Settings};
+use crate::upstream::{Endpoint, pool};
+
+/// The checks of one endpoint.
+pub(super) struct Check {
+    pub(super) upstream: Box<str>,
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) settings: Settings,
+}
+
+/// An answer's head may be this large.
+const LIMITS: Limits = Limits { head_bytes: 16 * 1024, fields: 100, target_bytes: 0 };
+
+impl Check {
+    /// Checks, until aborted.
+    pub(super) async fn go_on(self, keeper: Rc<Keeper>) {
+        let alarm = keeper.alarms.alarm();
+        let mut due = self.settings.first(now(), keeper.random());
+        loop {
+            alarm.arm(due);
+            poll_fn(|cx| alarm.poll(cx)).await;
+            let began = now();
+            let checked = self.once(&keeper).await;
+            self.note(checked);
+            due = self.settings.next(began, keeper.random());
+        }
+    }
+
+    /// Asks once.
+    ///
+    /// # Errors
+    ///
+    /// Why the endpoint does not work, in words.
+    async fn once(&self, keeper: &Keeper) -> Result<(), String> {
+        let alarm = keeper.alarms.alarm();
+        alarm.arm(now() + self.settings.timeout);
+        let mut asking = pin!(self.ask(keeper));
+        poll_fn(|cx| match asking.as_mut().poll(cx) {
+            Poll::Pending => alarm.poll(cx).map(|()| Err("it took too long".to_owned())),
+            ready => ready,
+        })
+        .await
+    }
+
+    async fn ask(&self, keeper: &Keeper) -> Result<(), String> {
+        let Settings { probe, timeout, .. } = &self.settings;
+        let dialled = pool::dial(&self.endpoint, *timeout, &keeper.buffers, &keeper.alarms).await;
+        let mut stream = dialled.map_err(|error| error.to_string())?;
+        match probe {
+            Probe::Tcp => Ok(()),
+            Probe::Http { path, host, status } => {
+                let host = host.as_deref().unwrap_or(&self.endpoint.name);
+                let answer = get(&mut stream, path, host, keeper).await?;
+                let is_good = |good: &RangeInclusive<u16>| good.contains(&answer);
+                match status.iter().any(is_good) {
+                    true => Ok(()),
+                    false => Err(format!("it answered {answer}")),
+                }
+            }
+        }
+    }
+
+    fn note(&self, checked: Result<(), String>) {
+        let Self { upstream, endpoint, settings } = self;
+        let why = checked.clone().err();
+        match endpoint.learn(checked, settings, now()) {
+            None => {}
+            Some(true) => {
+                tracing::info!(upstream, endpoint = endpoint.name, "an endpoint is up again")
+            }
+            Some(false) => {
+                tracing::warn!(upstream, endpoint = endpoint.name, why, "an endpoint is down");
+            }
+        }
+    }
+}
+
+/// The status of the answer to a `GET`. The rest of the answer is not read.
+async fn get(stream: &mut Stream, path: &str, host: &str, keeper: &Keeper) -> Result<u16, String> {
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: locum-health\r\nConnection: close\r\n\r\n"
+    );
+    let mut unsent = request.as_bytes();
+    while !unsent.is_empty() {
+        let sent = poll_fn(|cx| stream.poll_send(cx, unsent)).await;
+        unsent = &unsent[sent.map_err(|error| format!("it takes no request: {error}"))?..];
+    }
+    let mut buffer = Buffer::new(&keeper.buffers);
+    let mut head = Head::new();
+    loop {
+        let filled = poll_fn(|cx| buffer.poll_fill(cx, stream)).await;
+        if filled.map_err(|error| format!("it did not answer: {error}"))? == 0 {
+            return Err("it closed the connection unanswered".to_owned());
+        }
+        while head
+            .parse_response(buffer.filled(), &LIMITS)
+            .map_err(|error| format!("it answered malformed HTTP: {error}"))?
+        {
+            let status = head.response(buffer.filled()).status();
+            if status >= 200 {
+                return Ok(status);
+            }
+            buffer.consume(head.len());
+            head.clear();
+        }
+    }
+}

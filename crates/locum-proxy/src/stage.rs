@@ -1,0 +1,95 @@
+//! The plan that runs, and how another takes its place.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::plan::Plan;
+use crate::shift::Command;
+
+/// What the workers run, shared with whoever changes it.
+pub(crate) struct Stage {
+    plan: ArcSwap<Plan>,
+    workers: Vec<UnboundedSender<Command>>,
+    changing: Mutex<()>,
+    /// Told when the plan has changed or the play is over.
+    changed: Notify,
+    over: AtomicBool,
+}
+
+impl Stage {
+    pub(crate) fn new(plan: Arc<Plan>, workers: Vec<UnboundedSender<Command>>) -> Arc<Self> {
+        Arc::new(Self {
+            plan: ArcSwap::new(plan),
+            workers,
+            changing: Mutex::default(),
+            changed: Notify::new(),
+            over: AtomicBool::new(false),
+        })
+    }
+
+    /// The plan that runs.
+    pub(crate) fn plan(&self) -> Arc<Plan> {
+        self.plan.load_full()
+    }
+
+    pub(crate) fn workers(&self) -> &[UnboundedSender<Command>] {
+        &self.workers
+    }
+
+    /// Nobody else changes the plan meanwhile.
+    pub(crate) fn change(&self) -> Change<'_> {
+        Change { stage: self, _alone: self.changing.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// Tells every worker.
+    pub(crate) fn command(&self, command: impl Fn() -> Command) {
+        for worker in &self.workers {
+            // A worker that has ended needs no command.
+            let _ = worker.send(command());
+        }
+    }
+
+    /// From now on nothing changes.
+    pub(crate) fn close(&self) {
+        self.over.store(true, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    /// Waits for another plan; false: there will be none. One keeper waits at a time.
+    ///
+    /// # Cancel safety
+    ///
+    /// No change is lost.
+    pub(crate) async fn changed(&self) -> bool {
+        if !self.over.load(Ordering::Relaxed) {
+            self.changed.notified().await;
+        }
+        !self.over.load(Ordering::Relaxed)
+    }
+}
+
+/// The right to put another plan in the place of the one that runs.
+pub(crate) struct Change<'a> {
+    stage: &'a Stage,
+    _alone: MutexGuard<'a, ()>,
+}
+
+impl Change<'_> {
+    /// Workers run `new` from now on. Calls in flight end under the plan that they began with; of its
+    /// endpoints they take none any more that `new` does not use.
+    pub(crate) fn take_over(&self, new: &Arc<Plan>) {
+        let old = self.stage.plan.swap(Arc::clone(new));
+        for endpoint in old.upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
+            endpoint.retire(true);
+        }
+        for endpoint in new.upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
+            endpoint.retire(false);
+        }
+        self.stage.command(|| Command::Plan(Arc::clone(new)));
+        self.stage.changed.notify_one();
+    }
+}
