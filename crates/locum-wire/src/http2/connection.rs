@@ -151,6 +151,10 @@ struct Counts {
     heads: usize,
 }
 
+/// How many streams a server is trusted to take before it has said how many it does (RFC 9113 §6.5.2
+/// asks for no fewer).
+const UNTOLD: u32 = 100;
+
 /// How many streams are remembered that were reset.
 const RESET: usize = 128;
 
@@ -252,7 +256,8 @@ impl Connection {
         if !is_client || is_used_up || self.going != Going::Not || self.failed.is_some() {
             return 0;
         }
-        (self.peer.streams as usize).saturating_sub(self.streams.len())
+        let most = if self.has_peer_settings { self.peer.streams } else { UNTOLD };
+        (most as usize).saturating_sub(self.streams.len())
     }
 
     /// Tells the peer that so much of a stream's content was passed on, and it may send as much again.

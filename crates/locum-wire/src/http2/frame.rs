@@ -80,6 +80,10 @@ impl Header {
     }
 }
 
+fn only_if(condition: bool, flag: u8) -> u8 {
+    if condition { flag } else { 0 }
+}
+
 /// Appends the head of a frame whose length is set [later](set_len); gives where it is.
 fn begin(out: &mut Vec<u8>, kind: u8, flags: u8, stream: StreamId) -> usize {
     let at = out.len();
@@ -100,11 +104,11 @@ pub(super) fn begin_data(out: &mut Vec<u8>, stream: StreamId) -> usize {
 
 pub(super) fn end_data(out: &mut [u8], at: usize, end_stream: bool) {
     set_len(out, at);
-    out[at + 4] |= u8::from(end_stream) * END_STREAM;
+    out[at + 4] |= only_if(end_stream, END_STREAM);
 }
 
 pub(super) fn begin_headers(out: &mut Vec<u8>, stream: StreamId, end_stream: bool) -> usize {
-    begin(out, HEADERS, END_HEADERS | u8::from(end_stream) * END_STREAM, stream)
+    begin(out, HEADERS, END_HEADERS | only_if(end_stream, END_STREAM), stream)
 }
 
 /// Ends the block that began at `at`; what is larger than a frame of the peer's goes into more.
@@ -138,7 +142,7 @@ pub(super) fn settings_ack(out: &mut Vec<u8>) {
 }
 
 pub(super) fn ping(out: &mut Vec<u8>, is_ack: bool, payload: [u8; 8]) {
-    let at = begin(out, PING, u8::from(is_ack) * ACK, StreamId::CONNECTION);
+    let at = begin(out, PING, only_if(is_ack, ACK), StreamId::CONNECTION);
     out.extend_from_slice(&payload);
     set_len(out, at);
 }

@@ -5,6 +5,8 @@
 
 mod decoder;
 mod encoder;
+#[cfg(test)]
+mod examples;
 mod fields;
 mod huffman;
 mod integer;

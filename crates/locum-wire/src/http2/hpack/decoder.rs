@@ -6,7 +6,7 @@ use super::{Fields, Malformed, TABLE_SIZE, huffman, integer, predefined};
 /// Reads the blocks of one direction of a connection, every one of them and in order.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    table: Table,
+    pub(super) table: Table,
     /// How large the peer may make the table.
     most: usize,
 }

@@ -14,7 +14,7 @@ use super::{TABLE_SIZE, huffman, integer, predefined};
 /// slots; when two fields share one, some compression is lost and nothing else.
 #[derive(Debug)]
 pub(crate) struct Encoder {
-    table: Table,
+    pub(super) table: Table,
     /// How many fields were inserted so far.
     inserted: u32,
     slots: Option<Box<Slots>>,

@@ -25,9 +25,7 @@ pub(in crate::http2) fn answer(
     let is_grpc = has_content && !ended && is_grpc(fields);
     for (name, value) in fields.iter().skip(1) {
         if field::check(name, value)? == Name::ContentLength {
-            if length.replace(field::length(value)?).is_some() {
-                return Err(Reason::ContentLength);
-            }
+            field::read_length(&mut length, value)?;
             // Trailers must have a place, and without a length they do.
             if is_grpc {
                 continue;

@@ -44,16 +44,16 @@ pub(super) fn write(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(encode::CRLF);
 }
 
-/// RFC 9110 §8.6.
-pub(super) fn length(value: &[u8]) -> Result<u64, Reason> {
-    if value.is_empty() || (value[0] == b'0' && value.len() > 1) {
-        return Err(Reason::ContentLength);
-    }
-    let length = value.iter().try_fold(0u64, |length, digit| {
+/// Takes in a Content-Length, of which there is one (RFC 9110 §8.6).
+pub(super) fn read_length(length: &mut Option<u64>, value: &[u8]) -> Result<(), Reason> {
+    let is_plain = !matches!(value, [] | [b'0', _, ..]);
+    let number = value.iter().try_fold(0u64, |length, digit| {
         let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
         length.checked_mul(10)?.checked_add(digit)
     });
-    length.ok_or(Reason::ContentLength)
+    let number = number.filter(|_| is_plain && length.is_none());
+    *length = Some(number.ok_or(Reason::ContentLength)?);
+    Ok(())
 }
 
 /// RFC 9113 §8.2: a token without upper case. One that begins with a colon comes too late.

@@ -153,11 +153,7 @@ impl Rest {
                     }
                     continue;
                 }
-                Name::ContentLength => {
-                    if rest.length.replace(field::length(value)?).is_some() {
-                        return Err(Reason::ContentLength);
-                    }
-                }
+                Name::ContentLength => field::read_length(&mut rest.length, value)?,
                 Name::Cookie => {
                     has_cookie = true;
                     continue;
