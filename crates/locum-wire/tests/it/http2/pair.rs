@@ -19,19 +19,19 @@ impl Pair {
             client: Connection::client(client, Scheme::Https),
             server: Connection::server(server, 7),
         };
-        assert_eq!(pair.to_server(), [] as [Seen; 0]);
-        assert_eq!(pair.to_client(), [] as [Seen; 0]);
-        assert_eq!(pair.to_server(), [] as [Seen; 0]);
+        assert_eq!(pair.server_reads(), [] as [Seen; 0]);
+        assert_eq!(pair.client_reads(), [] as [Seen; 0]);
+        assert_eq!(pair.server_reads(), [] as [Seen; 0]);
         pair
     }
 
     /// Delivers what the client has to say; gives what the server makes of it.
-    pub(crate) fn to_server(&mut self) -> Vec<Seen> {
+    pub(crate) fn server_reads(&mut self) -> Vec<Seen> {
         let output = std::mem::take(self.client.output());
         deliver(&mut self.server, &output).expect("a client of ours keeps to the rules")
     }
 
-    pub(crate) fn to_client(&mut self) -> Vec<Seen> {
+    pub(crate) fn client_reads(&mut self) -> Vec<Seen> {
         let output = std::mem::take(self.server.output());
         deliver(&mut self.client, &output).expect("a server of ours keeps to the rules")
     }

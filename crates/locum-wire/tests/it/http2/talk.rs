@@ -10,10 +10,10 @@ fn a_request_and_its_answer_arrive_as_they_were_sent() {
     for _ in 0..3 {
         let stream = pair.ask("GET /a?b=c HTTP/1.1\r\nHost: a.test\r\nAccept: */*\r\n\r\n");
         let request = "GET /a?b=c HTTP/1.1\r\nHost: a.test\r\naccept: */*\r\n\r\n";
-        assert_eq!(pair.to_server(), [text(stream, request, true)]);
+        assert_eq!(pair.server_reads(), [text(stream, request, true)]);
         pair.answer(stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\r\n\r\nhi");
         let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-a: b\r\n\r\nhi";
-        assert_eq!(pair.to_client(), [text(stream, answer, true)]);
+        assert_eq!(pair.client_reads(), [text(stream, answer, true)]);
         assert_eq!((pair.client.streams(), pair.server.streams()), (0, 0));
     }
 }
@@ -24,20 +24,20 @@ fn content_without_a_length_comes_in_chunks_with_trailers() {
     let post = "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     let stream = pair.ask(&format!("{post}3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 1\r\n\r\n"));
     let request = format!("{post}5\r\nabcde\r\n0\r\nx-sum: 1\r\n\r\n");
-    assert_eq!(pair.to_server(), [text(stream, &request, true)]);
+    assert_eq!(pair.server_reads(), [text(stream, &request, true)]);
 
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     pair.answer(stream, &format!("{head}3\r\nabc\r\n"));
-    assert_eq!(pair.to_client(), [text(stream, &format!("{head}3\r\nabc\r\n"), false)]);
+    assert_eq!(pair.client_reads(), [text(stream, &format!("{head}3\r\nabc\r\n"), false)]);
     pair.answer(stream, "1\r\nd\r\n0\r\nGrpc-Status: 0\r\n\r\n");
-    assert_eq!(pair.to_client(), [text(stream, "1\r\nd\r\n0\r\ngrpc-status: 0\r\n\r\n", true)]);
+    assert_eq!(pair.client_reads(), [text(stream, "1\r\nd\r\n0\r\ngrpc-status: 0\r\n\r\n", true)]);
 }
 
 #[test]
 fn content_is_sent_as_far_as_the_windows_allow() {
     let mut pair = Pair::new();
     let stream = pair.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    pair.to_server();
+    pair.server_reads();
     let answer =
         format!("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n{}", "x".repeat(200_000));
     let mut rest = answer.as_bytes();
@@ -46,11 +46,11 @@ fn content_is_sent_as_far_as_the_windows_allow() {
     while !rest.is_empty() {
         rest = &rest[pair.server.send(stream, rest).unwrap()..];
         assert!(pair.server.output().len() <= 70_000, "a window of content");
-        for seen in pair.to_client() {
+        for seen in pair.client_reads() {
             let Seen::Text(_, text, _) = seen else { panic!("{seen:?}") };
             got.push_str(&text);
         }
-        pair.to_server();
+        pair.server_reads();
         turns += 1;
     }
     assert!(turns >= 3, "{turns}");
@@ -62,9 +62,9 @@ fn content_is_sent_as_far_as_the_windows_allow() {
 fn an_answer_that_is_complete_stops_the_request() {
     let mut pair = Pair::new();
     let stream = pair.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab");
-    pair.to_server();
+    pair.server_reads();
     pair.answer(stream, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n");
-    let seen = pair.to_client();
+    let seen = pair.client_reads();
     let answer = "HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n";
     let reset = Event::Reset { stream, code: ErrorCode::NO_ERROR };
     assert_eq!(seen, [text(stream, answer, true), Seen::Other(reset)]);
@@ -76,19 +76,19 @@ fn an_answer_that_is_complete_stops_the_request() {
 fn an_answer_that_is_broken_off_is_not_taken_for_whole() {
     let mut pair = Pair::new();
     let stream = pair.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    pair.to_server();
+    pair.server_reads();
     pair.answer(stream, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab");
     pair.server.finish(stream);
-    let seen = pair.to_client();
+    let seen = pair.client_reads();
     let reset = Event::Reset { stream, code: ErrorCode::INTERNAL_ERROR };
     assert_eq!(seen.last(), Some(&Seen::Other(reset)));
 
     let stream = pair.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    pair.to_server();
+    pair.server_reads();
     pair.answer(stream, "HTTP/1.1 200 OK\r\n\r\nab");
     pair.server.finish(stream);
     let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";
-    assert_eq!(pair.to_client(), [text(stream, answer, true)], "this one has no other end");
+    assert_eq!(pair.client_reads(), [text(stream, answer, true)], "this one has no other end");
 }
 
 #[test]
@@ -98,14 +98,14 @@ fn a_server_goes_in_two_steps() {
     let last = Limits::default();
     assert_eq!(last.streams, 100);
     let stream = pair.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    let seen = pair.to_client();
+    let seen = pair.client_reads();
     assert!(matches!(&seen[..], [Seen::Other(Event::GoAway { last, .. })] if last.get() > 1000));
     assert_eq!(pair.client.open(), None);
-    assert_eq!(pair.to_server().len(), 1, "it was on its way");
+    assert_eq!(pair.server_reads().len(), 1, "it was on its way");
     pair.server.shutdown();
-    let seen = pair.to_client();
+    let seen = pair.client_reads();
     let going = Event::GoAway { last: stream, code: ErrorCode::NO_ERROR };
     assert_eq!(seen, [Seen::Other(going)]);
     pair.answer(stream, "HTTP/1.1 204 No Content\r\n\r\n");
-    assert_eq!(pair.to_client(), [text(stream, "HTTP/1.1 204 No Content\r\n\r\n", true)]);
+    assert_eq!(pair.client_reads(), [text(stream, "HTTP/1.1 204 No Content\r\n\r\n", true)]);
 }
