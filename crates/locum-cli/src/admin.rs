@@ -29,6 +29,7 @@ mod api;
 mod guard;
 mod policies;
 mod process;
+mod upstreams;
 
 /// An admin API that listens and does not answer yet.
 pub(crate) struct Listener {

@@ -115,14 +115,6 @@ pub(crate) fn listener(settings: &listener::Settings) -> Value {
 }
 
 pub(crate) fn upstream(settings: &upstream::Settings) -> Value {
-    let endpoint = |endpoint: &upstream::EndpointSettings| {
-        json!({
-            "name": endpoint.name,
-            "address": endpoint.address.to_string(),
-            "weight": endpoint.weight,
-            "zone": endpoint.zone,
-        })
-    };
     let pool = &settings.pool;
     // Calls share connections, requests of HTTP take turns on them.
     let (kept, connections) = match settings.protocol.rpc() {
@@ -169,6 +161,15 @@ fn health(settings: &health::Settings) -> Value {
         }
     }
     json
+}
+
+pub(crate) fn endpoint(settings: &upstream::EndpointSettings) -> Value {
+    json!({
+        "name": settings.name,
+        "address": settings.address.to_string(),
+        "weight": settings.weight,
+        "zone": settings.zone,
+    })
 }
 
 /// What is said of methods, in the long form.

@@ -76,7 +76,7 @@ impl Checks {
         let mut wanted = FxHashSet::default();
         for upstream in &plan.upstreams {
             let Some(settings) = &upstream.settings.health else { continue };
-            for endpoint in &upstream.endpoints {
+            for endpoint in upstream.listed.iter().map(|listed| &listed.endpoint) {
                 wanted.insert(endpoint.uid);
                 if self.0.get(&endpoint.uid).is_some_and(|(begun, _)| begun == settings) {
                     continue;
@@ -103,7 +103,7 @@ impl Checks {
         });
         for upstream in plan.upstreams.iter().filter(|upstream| upstream.settings.health.is_none())
         {
-            upstream.endpoints.iter().for_each(|endpoint| endpoint.forget_health());
+            upstream.listed.iter().for_each(|listed| listed.endpoint.forget_health());
         }
     }
 }

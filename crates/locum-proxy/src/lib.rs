@@ -32,6 +32,7 @@ mod random;
 mod record;
 mod refusal;
 mod relay;
+mod roster;
 pub mod route;
 mod rpc;
 mod shift;
@@ -45,4 +46,4 @@ mod worker;
 
 pub use clock::{Hand, Source as ClockSource, now};
 pub use log::Target as LogTarget;
-pub use proxy::{Options, Proxy, StartError};
+pub use proxy::{Options, Proxy, StartError, Unknown};

@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 use crate::auth::{self, Check};
 use crate::label::Label;
 use crate::listener::{self, Listener};
+use crate::roster::Roster;
 use crate::route::{self, Route, Router, Subject};
 use crate::upstream::{self, Upstream};
 
@@ -52,6 +53,8 @@ pub struct Plan {
     auth: Vec<Arc<Check>>,
     /// By listener.
     routers: FxHashMap<Label, Router>,
+    /// What is known of endpoints beside the settings.
+    roster: Roster,
 }
 
 /// Why settings make no plan.
@@ -90,6 +93,27 @@ impl Plan {
     ///
     /// The first reference or value that does not hold.
     pub fn build(settings: Settings, previous: Option<&Self>) -> Result<Self, Error> {
+        let mut roster = previous.map(|plan| plan.roster.clone()).unwrap_or_default();
+        roster.follow(&settings);
+        Self::build_with(settings, roster, previous)
+    }
+
+    /// The same plan, but for what is known of endpoints beside the settings.
+    ///
+    /// # Errors
+    ///
+    /// None that building it has not met before.
+    pub(crate) fn with(&self, change: impl FnOnce(&mut Roster)) -> Result<Self, Error> {
+        let mut roster = self.roster.clone();
+        change(&mut roster);
+        Self::build_with(self.settings.clone(), roster, Some(self))
+    }
+
+    fn build_with(
+        settings: Settings,
+        roster: Roster,
+        previous: Option<&Self>,
+    ) -> Result<Self, Error> {
         let policies = build_policies(&settings, previous)?;
         let auth = build_auth(&settings, previous)?;
         let policy_named = |name: &str| policies.iter().find(|policy| policy.name() == name);
@@ -111,7 +135,7 @@ impl Plan {
                     Some(policy)
                 }
             };
-            upstreams.push(Upstream::build(wanted, guard, kept)?);
+            upstreams.push(Upstream::build(wanted, &roster, guard, kept)?);
         }
 
         let listeners = settings.listeners.iter().map(|wanted| {
@@ -159,7 +183,7 @@ impl Plan {
             })
             .collect();
 
-        Ok(Self { settings, listeners, upstreams, policies, auth, routers })
+        Ok(Self { settings, listeners, upstreams, policies, auth, routers, roster })
     }
 
     /// The listener of that name.
@@ -215,6 +239,10 @@ fn build_policies(settings: &Settings, previous: Option<&Plan>) -> Result<Vec<Ar
     for (name, wanted) in &settings.policies {
         let kept =
             previous.and_then(|plan| plan.policies.iter().find(|policy| policy.name() == name));
+        if let Some(kept) = kept.filter(|kept| kept.settings() == wanted) {
+            policies.push(Arc::clone(kept));
+            continue;
+        }
         let seed = settings.seed.unwrap_or_else(crate::random::seed);
         let policy = Policy::build(name, wanted, seed, kept.map(Arc::as_ref)).map_err(|error| {
             Error::new(format!("policies.{name}.{}", error.path), error.reason, error.remedy)

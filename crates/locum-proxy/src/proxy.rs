@@ -16,6 +16,7 @@ use crate::listener::{self, Bind};
 use crate::log::{self, Log};
 use crate::metrics::{self, Exposition, Shard};
 use crate::plan::{self, Plan};
+use crate::roster::Roster;
 use crate::shift::{self, Command};
 use crate::stage::Stage;
 use crate::worker::{Outfit, Worker};
@@ -44,6 +45,17 @@ pub struct Proxy {
     clock: clock::Source,
     /// A worker that has ended says so.
     ended: Mutex<Receiver<()>>,
+}
+
+/// Why an endpoint could not be taken out, or back in. Nothing has changed then.
+#[derive(Debug)]
+pub enum Unknown {
+    /// There is no upstream of that name.
+    Upstream,
+    /// The upstream has no endpoint of that name.
+    Endpoint,
+    /// The plan cannot be built anew.
+    Plan(plan::Error),
 }
 
 /// Why a proxy could not start, or a plan could not be taken over. Nothing has changed then.
@@ -186,6 +198,40 @@ impl Proxy {
             }
         }
         Ok(())
+    }
+
+    /// Takes an endpoint out: it gets no more calls, and those in flight end. That holds over reloads for as
+    /// long as the upstream lists it.
+    ///
+    /// # Errors
+    ///
+    /// There is no such endpoint.
+    pub fn drain_endpoint(&self, upstream: &str, endpoint: &str) -> Result<(), Unknown> {
+        self.know(upstream, endpoint, |roster| roster.drain(upstream, endpoint))
+    }
+
+    /// Takes an endpoint back in.
+    ///
+    /// # Errors
+    ///
+    /// There is no such endpoint.
+    pub fn enable_endpoint(&self, upstream: &str, endpoint: &str) -> Result<(), Unknown> {
+        self.know(upstream, endpoint, |roster| roster.enable(upstream, endpoint))
+    }
+
+    fn know(
+        &self,
+        upstream: &str,
+        endpoint: &str,
+        change: impl FnOnce(&mut Roster),
+    ) -> Result<(), Unknown> {
+        let right = self.stage.change();
+        let plan = self.plan();
+        let upstream = plan.upstream(upstream).ok_or(Unknown::Upstream)?;
+        if !upstream.listed.iter().any(|listed| listed.settings.name == endpoint) {
+            return Err(Unknown::Endpoint);
+        }
+        right.know(change).map_err(Unknown::Plan)
     }
 
     /// Opens the logs anew, for whoever rotates them.

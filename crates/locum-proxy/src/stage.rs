@@ -7,7 +7,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
+use crate::roster::Roster;
 use crate::shift::Command;
 
 /// What the workers run, shared with whoever changes it.
@@ -79,15 +80,26 @@ pub(crate) struct Change<'a> {
 }
 
 impl Change<'_> {
+    /// Runs the same plan with what `change` knows of endpoints.
+    ///
+    /// # Errors
+    ///
+    /// None that the plan has not met before; it runs on as it is.
+    pub(crate) fn know(&self, change: impl FnOnce(&mut Roster)) -> Result<(), plan::Error> {
+        let new = self.stage.plan().with(change)?;
+        self.take_over(&Arc::new(new));
+        Ok(())
+    }
+
     /// Workers run `new` from now on. Calls in flight end under the plan that they began with; of its
     /// endpoints they take none any more that `new` does not use.
     pub(crate) fn take_over(&self, new: &Arc<Plan>) {
         let old = self.stage.plan.swap(Arc::clone(new));
-        for endpoint in old.upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
-            endpoint.retire(true);
+        for listed in old.upstreams.iter().flat_map(|upstream| &upstream.listed) {
+            listed.endpoint.retire(true);
         }
-        for endpoint in new.upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
-            endpoint.retire(false);
+        for listed in new.upstreams.iter().flat_map(|upstream| &upstream.listed) {
+            listed.endpoint.retire(listed.place.is_none());
         }
         self.stage.command(|| Command::Plan(Arc::clone(new)));
         self.stage.changed.notify_one();

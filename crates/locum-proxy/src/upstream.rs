@@ -11,6 +11,7 @@ use rustls::ClientConfig;
 
 use crate::label::Label;
 use crate::plan::Error;
+use crate::roster::Roster;
 use crate::rpc::methods::Methods;
 
 pub use locum_policy::balance::Balance;
@@ -32,8 +33,10 @@ mod view;
 pub struct Upstream {
     /// What it was built from.
     pub settings: Settings,
-    /// Its endpoints, in the order of the file.
+    /// Those of its endpoints that are used, in the order of the list.
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// All of them.
+    pub listed: Vec<Listed>,
     pub(crate) label: Label,
     tls: Option<Arc<ClientConfig>>,
     /// The policy of each endpoint, in the same order; empty without one.
@@ -50,9 +53,20 @@ pub struct Upstream {
     pub(crate) methods: Arc<Methods>,
 }
 
+/// An endpoint in the list of its upstream.
+pub struct Listed {
+    /// What the list says of it.
+    pub settings: EndpointSettings,
+    /// The endpoint.
+    pub endpoint: Arc<Endpoint>,
+    /// Its place among those that are used; `None`: it was taken out.
+    pub place: Option<u32>,
+}
+
 impl Upstream {
     pub(crate) fn build(
         settings: &Settings,
+        roster: &Roster,
         guard: Option<&Arc<Policy>>,
         previous: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, Error> {
@@ -75,10 +89,10 @@ impl Upstream {
         };
         let endpoint = |wanted: &EndpointSettings| {
             let kept = alike.and_then(|previous| {
-                previous.endpoints.iter().find(|endpoint| endpoint.is(wanted))
+                previous.listed.iter().find(|listed| listed.endpoint.is(wanted))
             });
             if let Some(kept) = kept {
-                return Ok(Arc::clone(kept));
+                return Ok(Arc::clone(&kept.endpoint));
             }
             let connector = settings.tls.as_ref().zip(tls.as_ref());
             let host = wanted.host.as_deref().unwrap_or(&wanted.name);
@@ -86,23 +100,34 @@ impl Upstream {
                 connector.map(|(settings, config)| settings.connector(config, host, &path));
             Ok(Arc::new(Endpoint::new(wanted, connector.transpose()?)))
         };
-        let endpoints: Vec<_> =
-            settings.endpoints.iter().map(endpoint).collect::<Result<_, Error>>()?;
+        let mut endpoints = Vec::with_capacity(settings.endpoints.len());
+        let mut listed = Vec::with_capacity(settings.endpoints.len());
+        for wanted in &settings.endpoints {
+            let endpoint = endpoint(wanted)?;
+            let place = match roster.is_drained(&settings.name, &wanted.name) {
+                true => None,
+                false => u32::try_from(endpoints.len()).ok(),
+            };
+            endpoints.extend(place.map(|_| Arc::clone(&endpoint)));
+            listed.push(Listed { settings: wanted.clone(), endpoint, place });
+        }
+        let used =
+            || listed.iter().filter(|listed| listed.place.is_some()).map(|listed| &listed.settings);
         let guards = guard.map_or_else(Vec::new, |policy| {
-            settings.endpoints.iter().map(|endpoint| policy.bind(&endpoint.name)).collect()
+            used().map(|endpoint| policy.bind(&endpoint.name)).collect()
         });
         let watches: Vec<_> = guard.map_or_else(Vec::new, |policy| {
             let of = |endpoint: &EndpointSettings| {
                 policy.watch(&endpoint.name, &[Per::Upstream, Per::Endpoint])
             };
-            settings.endpoints.iter().filter_map(of).collect()
+            used().filter_map(of).collect()
         });
         let ejection = Ejection::new(settings.max_ejected).map_err(|error| {
             let path = format!("upstreams.{}.{}", settings.name, error.path);
             Error::new(path, error.reason, error.remedy)
         })?;
         let (names, weights): (Vec<_>, Vec<_>) =
-            settings.endpoints.iter().map(|endpoint| (&endpoint.name, endpoint.weight)).unzip();
+            used().map(|endpoint| (&endpoint.name, endpoint.weight)).unzip();
         let balancer = Balancer::new(&settings.balance, &names, &weights);
         if let Some(previous) = previous {
             balancer.inherit(&previous.balancer);
@@ -111,6 +136,7 @@ impl Upstream {
             settings: settings.clone(),
             label: Label::of(&settings.name),
             endpoints,
+            listed,
             tls,
             ejects: settings.health.is_some() || !watches.is_empty(),
             guards,

@@ -10,16 +10,13 @@ use hyper::header::{
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
-use locum_policy::Time;
-use locum_policy::gates::breaker::Watch;
 use locum_proxy::metrics::{Exposition, Format};
 use locum_proxy::now;
-use locum_proxy::upstream::health::Health;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::guard::{Guard, Refusal};
-use super::{policies, process};
+use super::{policies, process, upstreams};
 use crate::config::Config;
 use crate::print;
 use crate::running::Running;
@@ -68,7 +65,7 @@ async fn dispatch(request: Request<Incoming>, running: &Running, config: &Config
         },
         ("/api/v1/listeners", true) => json(StatusCode::OK, &listeners(running)),
         ("/api/v1/routes", true) => json(StatusCode::OK, &routes(running)),
-        ("/api/v1/upstreams", true) => json(StatusCode::OK, &upstreams(running)),
+        ("/api/v1/upstreams", true) => json(StatusCode::OK, &upstreams::all(running)),
         ("/api/v1/policies", true) => json(StatusCode::OK, &policies::all(running)),
         ("/api/v1/config/check", false) if request.method() == Method::POST => check(request).await,
         ("/api/v1/drain", false) if request.method() == Method::POST => {
@@ -78,6 +75,9 @@ async fn dispatch(request: Request<Incoming>, running: &Running, config: &Config
         ("/api/v1/config/check" | "/api/v1/drain", _) => wrong_method("POST"),
         (path, _) if let Some(below) = path.strip_prefix("/api/v1/policies/") => {
             policies::below(below, request, running).await
+        }
+        (path, _) if let Some(below) = path.strip_prefix("/api/v1/upstreams/") => {
+            upstreams::below(below, request.method(), running)
         }
         (path, _) if PAGES.iter().any(|(known, _)| *known == path) => wrong_method("GET, HEAD"),
         _ => problem(StatusCode::NOT_FOUND, "there is nothing at this path"),
@@ -93,7 +93,10 @@ const PAGES: &[(&str, &str)] = &[
     ("/api/v1/config", "the running configuration, as JSON"),
     ("/api/v1/listeners", "listeners with their connections"),
     ("/api/v1/routes", "routes in the order of the file"),
-    ("/api/v1/upstreams", "upstreams and endpoints with what is in flight"),
+    (
+        "/api/v1/upstreams",
+        "upstreams and endpoints with health, breakers and what is in flight; one by its name below",
+    ),
     (
         "/api/v1/policies",
         "policies with breakers, limits and budgets as they stand; one by its name below",
@@ -171,48 +174,6 @@ fn listeners(running: &Running) -> Value {
 
 fn routes(running: &Running) -> Value {
     running.proxy.plan().settings.routes.iter().map(print::route).collect()
-}
-
-fn upstreams(running: &Running) -> Value {
-    let (plan, now) = (running.proxy.plan(), now());
-    let upstreams = plan.upstreams.iter().map(|upstream| {
-        let mut json = print::upstream(&upstream.settings);
-        json["panics"] = upstream.panicked().into();
-        for (index, endpoint) in (0_u32..).zip(&upstream.endpoints) {
-            let ejectors = plan.ejectors(&upstream.settings, &endpoint.name);
-            let breaker = |(policy, watch): &(&str, Watch)| {
-                let state = watch.snapshot(now).met().name();
-                json!({ "policy": policy, "state": state, "ejects": watch.is_ejected(now) })
-            };
-            let expected = upstream.expected(index, now).map(|time| seconds(time) * 1e3);
-            let json = &mut json["endpoints"][index as usize];
-            let ejected = ejectors.iter().any(|(_, watch)| watch.is_ejected(now));
-            json["ejected"] = (ejected || endpoint.is_down()).into();
-            if upstream.settings.health.is_some() {
-                json["health"] = health(&endpoint.health(), now);
-            }
-            json["breakers"] = ejectors.iter().map(breaker).collect();
-            json["in_flight"] = endpoint.in_flight().into();
-            json["ewma_ms"] = expected.into();
-            json["connections"] = endpoint.connections().into();
-        }
-        json
-    });
-    upstreams.collect()
-}
-
-/// What the checks of an endpoint have shown.
-fn health(health: &Health, now: Time) -> Value {
-    let last = health.last.as_ref().map(|(at, ended)| {
-        json!({ "ok": ended.is_ok(), "reason": ended.as_ref().err(), "ago": seconds(now.since(*at)) })
-    });
-    json!({
-        "up": !health.down,
-        "for": health.since.map(|since| seconds(now.since(since))),
-        "passed": health.counts[0],
-        "failed": health.counts[1],
-        "last": last,
-    })
 }
 
 /// Judges the configuration in the body; nothing is changed.

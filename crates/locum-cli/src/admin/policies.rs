@@ -126,8 +126,8 @@ fn targets(policy: &Policy, per: Per, plan: &Plan) -> Option<BTreeSet<String>> {
     };
     let endpoints =
         upstreams.clone().filter(|upstream| per == Per::Endpoint || of_endpoints(upstream));
-    let endpoints = endpoints.flat_map(|upstream| &upstream.endpoints);
-    let endpoints = endpoints.map(|endpoint| endpoint.name.clone());
+    let endpoints = endpoints.flat_map(|upstream| &upstream.listed);
+    let endpoints = endpoints.map(|listed| listed.settings.name.clone());
     match per {
         Per::Method => None,
         Per::Endpoint => Some(endpoints.collect()),
@@ -196,7 +196,7 @@ fn shown_breaker(breaker: &breaker::Snapshot, now: Time) -> Value {
     })
 }
 
-fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
     match names.is_empty() {
         true => "there is none".to_owned(),
@@ -205,7 +205,7 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// A path's segment as it was meant: `%20` is a space (RFC 3986 §2.1). What is no UTF-8 is no name.
-fn decoded(segment: &str) -> String {
+pub(super) fn decoded(segment: &str) -> String {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let [first, tail @ ..] = rest {

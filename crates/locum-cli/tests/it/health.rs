@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use locum_testkit::{Load, Locum, Upstream, eventually, refused, script};
 use serde_json::Value;
 
-use crate::setup::{Config, locum};
+use crate::setup::{Config, demo, locum};
 
 /// An upstream that answers calls with its name, and checks as it is told.
 struct Checked {
@@ -202,7 +202,7 @@ fn a_reload_that_leaves_an_endpoint_alone_leaves_its_health_alone() {
 
 #[test]
 fn upstreams_of_remote_calls_are_asked_for_a_connection() {
-    let backend = locum().start();
+    let backend = demo();
     let (rpc, nobody) = (backend.address("rpc"), refused());
     let locum = Config::calls_to("gob", [nobody, rpc])
         .upstream("health = { every = \"50ms\", timeout = \"10s\", unhealthy = 1, healthy = 1 }")

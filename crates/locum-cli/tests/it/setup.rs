@@ -17,6 +17,12 @@ pub(crate) fn locum() -> Launch {
     Locum::at(binary())
 }
 
+/// The program without a file, somewhere.
+pub(crate) fn demo() -> Locum {
+    let anywhere = ["--http", "127.0.0.1:0", "--rpc", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    locum().arguments(&anywhere).start()
+}
+
 /// A configuration: the listener `web` (or `rpc`), the upstream `up`, the route `all`, and what a test
 /// adds to each of them.
 #[derive(Clone)]

@@ -9,6 +9,7 @@ use locum_policy::policy::Snapshot;
 
 use super::{Counts, Direction, Exposition, Shard};
 use crate::plan::Plan;
+use crate::upstream::Listed;
 
 /// Writes the counts of all `shards` and the state of `plan`.
 pub(crate) fn render(out: &mut Exposition, plan: &Plan, shards: &[Arc<Shard>], now: Time) {
@@ -105,8 +106,9 @@ fn render_connections(out: &mut Exposition, plan: &Plan) {
     }
     out.gauge("locum_upstream_connections", "Connections to upstreams, in use and idle.");
     for upstream in &plan.upstreams {
-        let open: u32 = upstream.endpoints.iter().map(|endpoint| endpoint.connections()).sum();
-        let busy: u32 = upstream.endpoints.iter().map(|endpoint| endpoint.in_flight()).sum();
+        let endpoints = || upstream.listed.iter().map(|listed| &listed.endpoint);
+        let open: u32 = endpoints().map(|endpoint| endpoint.connections()).sum();
+        let busy: u32 = endpoints().map(|endpoint| endpoint.in_flight()).sum();
         let name = &*upstream.settings.name;
         out.value(&[("upstream", name), ("state", "active")], busy.min(open));
         out.value(&[("upstream", name), ("state", "idle")], open.saturating_sub(busy));
@@ -116,21 +118,22 @@ fn render_connections(out: &mut Exposition, plan: &Plan) {
 fn render_endpoints(out: &mut Exposition, plan: &Plan, now: Time) {
     out.gauge(
         "locum_endpoint_up",
-        "1 if an endpoint is used, 0 if its checks fail or its breaker is open.",
+        "1 if an endpoint is used; 0 if its checks fail, its breaker is open, or it was taken out.",
     );
     for upstream in &plan.upstreams {
-        for endpoint in &upstream.endpoints {
+        for Listed { endpoint, place, .. } in &upstream.listed {
             let name = &*endpoint.name;
             let ejectors = plan.ejectors(&upstream.settings, name);
-            let ejected =
-                endpoint.is_down() || ejectors.iter().any(|(_, watch)| watch.is_ejected(now));
+            let ejected = place.is_none()
+                || endpoint.is_down()
+                || ejectors.iter().any(|(_, watch)| watch.is_ejected(now));
             let labels = [("upstream", &*upstream.settings.name), ("endpoint", name)];
             out.value(&labels, u8::from(!ejected));
         }
     }
     out.counter("locum_health_checks", "Checks of endpoints by how they ended.");
     for upstream in plan.upstreams.iter().filter(|upstream| upstream.settings.health.is_some()) {
-        for endpoint in &upstream.endpoints {
+        for Listed { endpoint, .. } in &upstream.listed {
             for (result, count) in ["pass", "fail"].iter().zip(endpoint.health().counts) {
                 let labels = [
                     ("upstream", &*upstream.settings.name),
