@@ -193,16 +193,23 @@ fn types(types: &[(String, MethodTypes)]) -> Value {
 /// One way to show who one is. Of keys only the names are told.
 pub(crate) fn auth(settings: &auth::Settings) -> Value {
     let texts = |nets: &[ipnet::IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>();
-    match settings {
-        auth::Settings::ApiKey { header, keys } => {
-            let names: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
-            json!({ "kind": "api-key", "header": header, "keys": names })
+    let names = |of: &[auth::Credential]| of.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
+    let mut json = match &settings.kind {
+        auth::Kind::ApiKey { header, keys } => {
+            json!({ "kind": "api-key", "header": header, "keys": names(keys) })
         }
-        auth::Settings::Mtls { allow } => json!({ "kind": "mtls", "allow": allow }),
-        auth::Settings::Ip { allow, deny } => {
+        auth::Kind::Basic { realm, people } => {
+            json!({ "kind": "basic", "realm": realm, "people": names(people) })
+        }
+        auth::Kind::Mtls { allow } => json!({ "kind": "mtls", "allow": allow }),
+        auth::Kind::Ip { allow, deny } => {
             json!({ "kind": "ip", "allow": texts(allow), "deny": texts(deny) })
         }
+    };
+    if let Some(header) = &settings.identity_header {
+        json["identity_header"] = header.as_str().into();
     }
+    json
 }
 
 pub(crate) fn route(settings: &route::Settings) -> Value {

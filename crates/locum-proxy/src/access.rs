@@ -26,7 +26,7 @@ pub(crate) fn line(
         "id": format!("{id:016x}"),
         "traceparent": caller.request.get_other(b"traceparent").map(text),
         "client": caller.client_address().map(|address| address.to_string()),
-        "identity": caller.identity.get(),
+        "identity": caller.identity(),
         "listener": caller.listener.settings.name,
         "route": &*ended.route.name(),
         "upstream": &*ended.upstream.name(),

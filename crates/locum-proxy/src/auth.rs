@@ -3,27 +3,53 @@
 //! A check is built once, with the plan. It is asked after a route was found and before any policy, so
 //! that a limit can tell callers apart by who they are, and what is turned away here costs none of it.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use crate::plan::Error;
+use crate::worker::Worker;
 
+use basic::People;
+pub(crate) use denied::{Denied, Why};
 use keys::Keys;
+pub(crate) use refused::Refusals;
 
+mod basic;
+mod denied;
 mod keys;
+mod refused;
+mod slow;
 
 /// One way to show who one is.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Settings {
+pub struct Settings {
+    /// What is shown.
+    pub kind: Kind,
+    /// The field of the request, or name of a native call's metadata, that tells the upstream who calls. What
+    /// a client sends by that name never reaches an upstream, by whatever route.
+    pub identity_header: Option<String>,
+}
+
+/// What is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
     /// A secret in a field of the request, or in the metadata of a native call. The field goes on to the
     /// upstream, as it does with other proxies; a route's `request_headers` can remove it.
     ApiKey {
         /// The field, in lower case.
         header: String,
         /// Whose keys are taken.
-        keys: Vec<ApiKey>,
+        keys: Vec<Credential>,
+    },
+    /// A name and a password (RFC 7617). They go on to the upstream likewise.
+    Basic {
+        /// What a person is told that they are for.
+        realm: String,
+        /// Whose passwords are taken.
+        people: Vec<Credential>,
     },
     /// A certificate that the listener has verified.
     Mtls {
@@ -39,19 +65,32 @@ pub enum Settings {
     },
 }
 
-/// Somebody's key, of which only a hash is known.
+impl From<Kind> for Settings {
+    fn from(kind: Kind) -> Self {
+        Self { kind, identity_header: None }
+    }
+}
+
+impl Settings {
+    /// The names of fields that only this proxy may write to an upstream.
+    pub(crate) fn owned(&self) -> impl Iterator<Item = &str> {
+        self.identity_header.as_deref().into_iter()
+    }
+}
+
+/// Somebody's secret, of which only a hash is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiKey {
+pub struct Credential {
     /// Whose it is: the identity of who brings it.
     pub name: String,
-    /// Of the key.
+    /// Of the secret.
     pub hash: Hash,
 }
 
-/// How a key is kept.
+/// How a secret is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hash {
-    /// Its SHA-256: enough for keys that were drawn at random.
+    /// Its SHA-256: enough for what was drawn at random.
     Sha256([u8; 32]),
     /// A PHC string of argon2, for what a person made up.
     Argon2(String),
@@ -61,55 +100,46 @@ pub enum Hash {
 pub(crate) struct Claims<'a, 'f> {
     /// The client's address, as far as those are trusted who tell it; `None` on a unix socket.
     pub(crate) address: Option<IpAddr>,
-    /// What the call says under a name in lower case: a field of its head, or metadata.
+    /// What the call says under a name in lower case: a field of its head, or metadata. What it says twice
+    /// could be read two ways, so it says nothing.
     pub(crate) field: &'f dyn Fn(&str) -> Option<&'f [u8]>,
     /// Whom the client's verified certificate names; empty if it names nobody, `None` if there is none.
     pub(crate) certificate: Option<&'a str>,
 }
 
-/// A caller may not call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Denied {
-    /// The check that says so.
-    pub(crate) by: Box<str>,
-    pub(crate) why: Why,
+/// Whoever may call, and what there is to tell the upstream of them.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Admitted<'a> {
+    /// Who it is, if that was shown.
+    pub(crate) identity: Option<Cow<'a, str>>,
+    /// Fields that tell the upstream.
+    pub(crate) passed: Vec<(&'a str, Cow<'a, [u8]>)>,
 }
 
-/// Why a caller may not call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
-    /// It brought no key that is known. The text is the field where one is looked for.
-    Key(Box<str>),
-    /// It showed no certificate, or that of somebody who may not call.
-    Certificate,
-    /// It is where nobody may call from.
-    Address,
-    /// Too many unknown keys are being looked at to look at another.
-    Busy,
-}
-
-impl Denied {
-    /// One stable word, for metrics and programs.
-    pub(crate) fn reason(&self) -> &'static str {
-        match self.why {
-            Why::Key(_) | Why::Certificate | Why::Address => "unauthorized",
-            Why::Busy => "busy",
-        }
+impl<'a> Admitted<'a> {
+    fn nobody() -> Self {
+        Self::default()
     }
 
-    /// When to come back, where that helps.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        (self.why == Why::Busy).then_some(Duration::from_secs(1))
+    fn named(name: impl Into<Cow<'a, str>>) -> Self {
+        Self { identity: Some(name.into()), passed: Vec::new() }
     }
 
-    /// What a person is told. It is the same for a key that is wrong and for none.
-    pub(crate) fn text(&self) -> &'static str {
-        match self.why {
-            Why::Key(_) => "a key that is known is needed here",
-            Why::Certificate => "the certificate of a client who may call is needed here",
-            Why::Address => "nobody may call from this address",
-            Why::Busy => "too many keys are being verified; try again",
+    /// Tells the upstream. What cannot be said in one line is not said in two.
+    fn pass(&mut self, name: &'a str, value: Cow<'a, [u8]>) -> Result<(), Why> {
+        let sayable = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f);
+        if !value.iter().all(sayable) {
+            return Err(Why::Unsayable);
         }
+        self.passed.push((name, value));
+        Ok(())
+    }
+
+    /// The same of one that another check has let in as well: who it is, the last one tells that can.
+    pub(crate) fn and(self, later: Self) -> Self {
+        let mut passed = self.passed;
+        passed.extend(later.passed);
+        Self { identity: later.identity.or(self.identity), passed }
     }
 }
 
@@ -117,57 +147,110 @@ impl Denied {
 pub(crate) struct Check {
     name: Box<str>,
     way: Way,
+    identity_header: Option<String>,
+    /// Kept over reloads.
+    pub(crate) refusals: Arc<Refusals>,
 }
 
 enum Way {
     ApiKey { header: String, keys: Box<Keys> },
+    Basic { realm: String, people: Box<People> },
     Mtls { allow: Vec<String> },
     Ip { allow: Vec<IpNet>, deny: Vec<IpNet> },
 }
 
 impl Check {
-    pub(crate) fn build(name: &str, settings: &Settings) -> Result<Self, Error> {
-        let way = match settings {
-            Settings::ApiKey { header, keys } => Way::ApiKey {
+    /// `previous` is the check of that name in the plan before.
+    pub(crate) fn build(
+        name: &str,
+        settings: &Settings,
+        previous: Option<&Self>,
+    ) -> Result<Self, Error> {
+        let path = |key: &str| format!("auth.{name}.{key}");
+        let way = match &settings.kind {
+            Kind::ApiKey { header, keys } => Way::ApiKey {
                 header: header.to_ascii_lowercase(),
-                keys: Box::new(Keys::build(keys, &format!("auth.{name}.file"))?),
+                keys: Box::new(Keys::build(keys, &path("file"))?),
             },
-            Settings::Mtls { allow } => Way::Mtls { allow: allow.clone() },
-            Settings::Ip { allow, deny } => Way::Ip { allow: allow.clone(), deny: deny.clone() },
+            Kind::Basic { realm, people } => Way::Basic {
+                realm: realm.clone(),
+                people: Box::new(People::build(people, &path("file"))?),
+            },
+            Kind::Mtls { allow } => Way::Mtls { allow: allow.clone() },
+            Kind::Ip { allow, deny } => Way::Ip { allow: allow.clone(), deny: deny.clone() },
         };
-        Ok(Self { name: name.into(), way })
+        Ok(Self {
+            name: name.into(),
+            way,
+            identity_header: settings.identity_header.clone(),
+            refusals: previous.map(|it| Arc::clone(&it.refusals)).unwrap_or_default(),
+        })
     }
 
-    /// Who calls, if this way tells; or why they may not.
+    /// Its name in the configuration.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Who calls, as far as this way tells; or why they may not.
     ///
     /// # Cancel safety
     ///
-    /// What has begun of verifying a key goes on, and is known the next time.
+    /// What has begun of verifying a secret goes on, and is known the next time.
     pub(crate) async fn check<'a>(
         &'a self,
         claims: &Claims<'a, '_>,
-    ) -> Result<Option<&'a str>, Denied> {
-        let denied = |why| Denied { by: self.name.clone(), why };
-        self.way.check(claims).await.map_err(denied)
+        worker: &Worker,
+    ) -> Result<Admitted<'a>, Denied> {
+        let admitted = self.way.check(claims, worker).await;
+        admitted.and_then(|admitted| self.tell(admitted)).map_err(|why| {
+            self.refusals.count(why.word());
+            Denied { by: self.name.clone(), why }
+        })
+    }
+
+    /// Adds what the upstream is told of who calls.
+    fn tell<'a>(&'a self, mut admitted: Admitted<'a>) -> Result<Admitted<'a>, Why> {
+        if let Some(header) = &self.identity_header
+            && let Some(identity) = admitted.identity.clone()
+        {
+            let value = match identity {
+                Cow::Borrowed(identity) => Cow::Borrowed(identity.as_bytes()),
+                Cow::Owned(identity) => Cow::Owned(identity.into_bytes()),
+            };
+            admitted.pass(header, value)?;
+        }
+        Ok(admitted)
     }
 }
 
 impl Way {
-    async fn check<'a>(&'a self, claims: &Claims<'a, '_>) -> Result<Option<&'a str>, Why> {
+    async fn check<'a>(
+        &'a self,
+        claims: &Claims<'a, '_>,
+        _worker: &Worker,
+    ) -> Result<Admitted<'a>, Why> {
         match self {
             Self::ApiKey { header, keys } => {
                 let owner = match (claims.field)(header) {
                     Some(key) => keys.owner(key).await?,
                     None => None,
                 };
-                owner.map(Some).ok_or_else(|| Why::Key(header.as_str().into()))
+                owner.map(Admitted::named).ok_or_else(|| Why::Key(header.as_str().into()))
+            }
+            Self::Basic { realm, people } => {
+                let who = match (claims.field)("authorization").and_then(basic::credentials) {
+                    Some((name, password)) => people.verified(&name, &password).await?,
+                    None => None,
+                };
+                who.map(Admitted::named).ok_or_else(|| Why::Password(realm.as_str().into()))
             }
             Self::Mtls { allow } => {
                 let name = claims.certificate.ok_or(Why::Certificate)?;
                 if !allow.is_empty() && !allow.iter().any(|allowed| allowed == name) {
                     return Err(Why::Certificate);
                 }
-                Ok(Some(name).filter(|name| !name.is_empty()))
+                Ok(if name.is_empty() { Admitted::nobody() } else { Admitted::named(name) })
             }
             Self::Ip { allow, deny } => {
                 let within = |nets: &[IpNet]| {
@@ -175,7 +258,7 @@ impl Way {
                     address.is_some_and(|address| nets.iter().any(|net| net.contains(&address)))
                 };
                 let allowed = allow.is_empty() || within(allow);
-                if allowed && !within(deny) { Ok(None) } else { Err(Why::Address) }
+                if allowed && !within(deny) { Ok(Admitted::nobody()) } else { Err(Why::Address) }
             }
         }
     }
@@ -192,6 +275,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_is_kept_out_before_it_is_let_in() {
         let nets = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let worker = Worker::idle();
         let ip = Way::Ip { allow: nets(&["10.0.0.0/8", "::1/128"]), deny: nets(&["10.9.0.0/16"]) };
         for (address, may) in [
             ("10.1.2.3", true),
@@ -202,46 +286,66 @@ mod tests {
             ("::2", false),
         ] {
             let claims = Claims { address: Some(address.parse().unwrap()), ..nobody() };
-            assert_eq!(ip.check(&claims).await.is_ok(), may, "{address}");
+            assert_eq!(ip.check(&claims, &worker).await.is_ok(), may, "{address}");
         }
         // Whoever has no address is not among those who are let in by theirs.
-        assert_eq!(ip.check(&nobody()).await, Err(Why::Address));
+        assert_eq!(ip.check(&nobody(), &worker).await, Err(Why::Address));
         let open = Way::Ip { allow: Vec::new(), deny: nets(&["10.0.0.0/8"]) };
-        assert_eq!(open.check(&nobody()).await, Ok(None));
+        assert_eq!(open.check(&nobody(), &worker).await, Ok(Admitted::nobody()));
     }
 
     #[tokio::test]
     async fn a_certificate_says_who_calls() {
+        let worker = Worker::idle();
         let anybody = Way::Mtls { allow: Vec::new() };
         let alice = Way::Mtls { allow: vec!["alice".to_owned()] };
         let named = |name| Claims { certificate: Some(name), ..nobody() };
-        assert_eq!(anybody.check(&named("bob")).await, Ok(Some("bob")));
-        assert_eq!(anybody.check(&named("")).await, Ok(None), "it is valid, but names nobody");
-        assert_eq!(anybody.check(&nobody()).await, Err(Why::Certificate));
-        assert_eq!(alice.check(&named("alice")).await, Ok(Some("alice")));
+        assert_eq!(anybody.check(&named("bob"), &worker).await, Ok(Admitted::named("bob")));
+        let unnamed = anybody.check(&named(""), &worker).await;
+        assert_eq!(unnamed, Ok(Admitted::nobody()), "it is valid, but names nobody");
+        assert_eq!(anybody.check(&nobody(), &worker).await, Err(Why::Certificate));
+        assert_eq!(alice.check(&named("alice"), &worker).await, Ok(Admitted::named("alice")));
         for name in ["bob", "", "alice.test"] {
-            assert_eq!(alice.check(&named(name)).await, Err(Why::Certificate), "{name:?}");
+            assert_eq!(alice.check(&named(name), &worker).await, Err(Why::Certificate), "{name:?}");
         }
     }
 
     #[tokio::test]
     async fn a_key_says_who_calls_and_a_wrong_one_what_none_says() {
         let sha256 = |key: &str| Hash::Sha256(keys::sha256(key.as_bytes()));
-        let settings = Settings::ApiKey {
+        let kind = Kind::ApiKey {
             header: "X-Api-Key".to_owned(),
             keys: vec![
-                ApiKey { name: "alice".to_owned(), hash: sha256("correct") },
-                ApiKey { name: "bob".to_owned(), hash: sha256("horse") },
+                Credential { name: "alice".to_owned(), hash: sha256("correct") },
+                Credential { name: "bob".to_owned(), hash: sha256("horse") },
             ],
         };
-        let keys = Check::build("keys", &settings).unwrap();
+        let identity_header = Some("x-user".to_owned());
+        let settings = Settings { kind, identity_header };
+        let keys = Check::build("keys", &settings, None).unwrap();
+        let worker = Worker::idle();
         let bring = |name: &str| (name == "x-api-key").then_some(&b"horse"[..]);
         let claims = Claims { field: &bring, ..nobody() };
-        assert_eq!(keys.check(&claims).await, Ok(Some("bob")));
+        let bob = Admitted {
+            identity: Some("bob".into()),
+            passed: vec![("x-user", Cow::Borrowed(b"bob"))],
+        };
+        assert_eq!(keys.check(&claims, &worker).await, Ok(bob));
         let wrong = |_: &str| Some(&b"battery"[..]);
-        let refused = keys.check(&Claims { field: &wrong, ..nobody() }).await;
+        let refused = keys.check(&Claims { field: &wrong, ..nobody() }, &worker).await;
         let by = "keys".into();
         assert_eq!(refused, Err(Denied { by, why: Why::Key("x-api-key".into()) }));
-        assert_eq!(keys.check(&nobody()).await, refused);
+        assert_eq!(keys.check(&nobody(), &worker).await, refused);
+        assert_eq!(keys.refusals.all().into_iter().collect::<Vec<_>>(), [("key", 2)]);
+    }
+
+    #[test]
+    fn what_is_more_than_a_line_is_not_passed_on() {
+        let mut admitted = Admitted::named("eve");
+        for value in ["eve\r\nx-admin: yes", "eve\n", "\0", "\u{7f}"] {
+            assert_eq!(admitted.pass("x-user", value.as_bytes().into()), Err(Why::Unsayable));
+        }
+        assert_eq!(admitted.passed, []);
+        admitted.pass("x-user", "Ève, with\ttab".as_bytes().into()).unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! The client's side of one call: what it asks, what we know of it, how it is answered.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::pin;
@@ -10,7 +10,7 @@ use locum_policy::{Call, Key, Keys, Time};
 use locum_wire::http1::encode::{self, field};
 use locum_wire::http1::{Name, Request, Version};
 
-use crate::auth::Claims;
+use crate::auth::{Admitted, Claims};
 use crate::body::{BodyError, Upload};
 use crate::client::{self, Next};
 use crate::clock::Alarm;
@@ -35,7 +35,7 @@ pub(crate) struct Caller<'a> {
     /// Whom its certificate names; empty if it names nobody, `None` if it has shown none.
     certificate: Option<&'a str>,
     /// Who it is, as far as the route wanted to know.
-    pub(crate) identity: Cell<Option<&'a str>>,
+    admitted: OnceCell<Box<Admitted<'a>>>,
     pub(crate) stream: RefCell<&'a mut Stream>,
     pub(crate) upload: RefCell<Upload<'a>>,
     /// Watches over the client's pace.
@@ -77,7 +77,7 @@ impl<'a> Caller<'a> {
             peer,
             secure: stream.is_secure(),
             certificate,
-            identity: Cell::new(None),
+            admitted: OnceCell::new(),
             stream: RefCell::new(stream),
             upload: RefCell::new(upload),
             alarm,
@@ -118,26 +118,40 @@ impl<'a> Caller<'a> {
         fields.any(|field| field.name.eq_ignore_ascii_case(name) && field.value == value)
     }
 
-    /// The first field of that name.
-    pub(crate) fn field(&self, name: &str) -> Option<&'a [u8]> {
-        let mut fields = self.request.fields();
-        let found = fields.find(|field| field.name.eq_ignore_ascii_case(name.as_bytes()));
-        found.map(|field| field.value)
+    /// The field of that name, if there is one and no other.
+    fn only_field(&self, name: &str) -> Option<&'a [u8]> {
+        let fields = self.request.fields();
+        let mut found = fields.filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes()));
+        let only = found.next()?;
+        found.next().is_none().then_some(only.value)
+    }
+
+    /// Who calls, as far as the route wanted to know.
+    pub(crate) fn identity(&self) -> Option<&str> {
+        self.admitted.get()?.identity.as_deref()
+    }
+
+    /// Fields that tell the upstream of who calls.
+    pub(crate) fn passed(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let admitted = self.admitted.get();
+        let passed = admitted.into_iter().flat_map(|admitted| &admitted.passed);
+        passed.map(|(name, value)| (*name, &**value))
     }
 
     /// Finds out who calls, if the route wants to know, or refuses.
-    pub(crate) async fn identify(&self, route: &'a Route) -> Result<(), Refusal> {
+    pub(crate) async fn identify(&self, route: &'a Route, worker: &Worker) -> Result<(), Refusal> {
         if route.is_open() {
             return Ok(());
         }
         let claims = Claims {
             address: self.client_address(),
-            field: &|name| self.field(name),
+            field: &|name| self.only_field(name),
             certificate: self.certificate,
         };
         // In a box: few routes ask.
-        let identity = Box::pin(route.admit(&claims)).await;
-        self.identity.set(identity.map_err(|denied| Refusal::denied(&denied))?);
+        let admitted = Box::pin(route.admit(&claims, worker)).await;
+        let admitted = admitted.map_err(|denied| Refusal::denied(&denied))?;
+        self.admitted.get_or_init(|| Box::new(admitted));
         Ok(())
     }
 
@@ -358,7 +372,7 @@ impl<'a> CallKeys<'a> {
                 16
             }
         };
-        let identity = caller.identity.get();
+        let identity = caller.identity();
         Self { request: caller.request, route, identity, address, length }
     }
 }

@@ -61,7 +61,7 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
 
     let ended = match route(&plan, &caller) {
         Err(refusal) => refuse(&caller, &refusal, worker).await,
-        Ok((route, path)) => match (caller.identify(route).await, &route.target) {
+        Ok((route, path)) => match (caller.identify(route, worker).await, &route.target) {
             (Err(refusal), _) => refuse(&caller, &refusal, worker).await.by(route),
             (Ok(()), Target::Redirect { status, to }) => {
                 Box::pin(redirect(&caller, route, &path, (*status, to), worker)).await

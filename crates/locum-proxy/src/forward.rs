@@ -60,6 +60,11 @@ impl Prepared {
         }
         write_forwarded(&mut head, caller, &route.request_edits);
         head.extend_from_slice(b"Via: 1.1 locum\r\n");
+        for (name, value) in caller.passed() {
+            if !route.request_edits.drops(name.as_bytes()) {
+                field(&mut head, name.as_bytes(), value);
+            }
+        }
         head.extend_from_slice(&route.request_edits.lines);
         Self {
             head,
@@ -157,7 +162,7 @@ pub(crate) fn expand(
 fn copy_fields(out: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits) {
     let mut run = 0..0;
     for field in caller.request.fields() {
-        let stays = goes_on(&field) && !edits.drops(field.name);
+        let stays = goes_on(&field) && !edits.strips(field.name);
         extend_run(out, caller.head, &mut run, &field.line, stays);
     }
     out.extend_from_slice(&caller.head[run]);

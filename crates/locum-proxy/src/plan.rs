@@ -50,7 +50,7 @@ pub struct Plan {
     /// How they are tried.
     pub policies: Vec<Arc<Policy>>,
     /// How callers show who they are, in the order of the settings.
-    auth: Vec<Arc<Check>>,
+    pub(crate) auth: Vec<Arc<Check>>,
     /// By listener.
     routers: FxHashMap<Label, Router>,
     /// What is known of endpoints beside the settings.
@@ -144,6 +144,9 @@ impl Plan {
         });
         let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
 
+        // What tells an upstream who calls is nobody else's to write, on any route.
+        let owned: Arc<[Box<str>]> =
+            settings.auth.iter().flat_map(|(_, auth)| auth.owned()).map(Box::from).collect();
         let mut routes = Vec::with_capacity(settings.routes.len());
         for (index, wanted) in settings.routes.iter().enumerate() {
             let path = |key: &str| format!("routes.{index}.{key}");
@@ -173,7 +176,7 @@ impl Plan {
                 Ok(Arc::clone(&auth[at]))
             });
             let checks = checks.collect::<Result<_, _>>()?;
-            routes.push(Arc::new(Route::build(wanted, index, checks, bind)?));
+            routes.push(Arc::new(Route::build(wanted, index, checks, &owned, bind)?));
         }
         let routers = listeners
             .iter()
@@ -261,7 +264,11 @@ fn build_auth(settings: &Settings, previous: Option<&Plan>) -> Result<Vec<Arc<Ch
     };
     let build = |wanted: &(String, auth::Settings)| match kept(wanted) {
         Some(kept) => Ok(kept),
-        None => Check::build(&wanted.0, &wanted.1).map(Arc::new),
+        None => {
+            let named = |check: &&Arc<Check>| check.name() == wanted.0;
+            let before = previous.and_then(|plan| plan.auth.iter().find(named));
+            Check::build(&wanted.0, &wanted.1, before.map(Arc::as_ref)).map(Arc::new)
+        }
     };
     settings.auth.iter().map(build).collect()
 }

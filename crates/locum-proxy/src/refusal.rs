@@ -143,7 +143,15 @@ impl Refusal {
                 instead: Some(("WWW-Authenticate", format!("ApiKey header=\"{header}\"").into())),
                 ..refusal(401)
             },
-            Why::Certificate | Why::Address => refusal(403),
+            Why::Password(realm) => Self {
+                // RFC 7617 §2.
+                instead: Some((
+                    "WWW-Authenticate",
+                    format!("Basic realm={}, charset=\"UTF-8\"", quoted(realm)).into(),
+                )),
+                ..refusal(401)
+            },
+            Why::Certificate | Why::Address | Why::Unsayable => refusal(403),
             Why::Busy => {
                 let seconds = denied.retry_after().map(ceiling);
                 let instead = seconds.map(|seconds| ("Retry-After", seconds.to_string().into()));

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use locum_policy::Bound;
 use locum_policy::gates::breaker::{Per, Watch};
 
-use crate::auth::{Check, Claims, Denied};
+use crate::auth::{Admitted, Check, Claims, Denied};
 use crate::label::Label;
 use crate::listener;
 use crate::plan::Error;
 use crate::rpc::methods::Methods;
 use crate::rpc::transcode::listing::Listing;
 use crate::upstream::{Endpoint, MethodTypes, Upstream};
+use crate::worker::Worker;
 
 pub use explain::{Candidate, Question};
 pub(crate) use matcher::Subject;
@@ -191,6 +192,8 @@ impl Split {
 #[derive(Debug, Default)]
 pub(crate) struct Edits {
     pub(crate) dropped: Vec<Box<[u8]>>,
+    /// What only the proxy may say of a request, however a client spells it.
+    owned: Arc<[Box<str>]>,
     pub(crate) lines: Box<[u8]>,
 }
 
@@ -201,6 +204,7 @@ impl Edits {
         let lines = edits.set.iter().chain(&edits.add);
         Self {
             dropped: dropped.map(lower).collect(),
+            owned: Arc::default(),
             lines: lines
                 .flat_map(|(name, value)| format!("{name}: {value}\r\n").into_bytes())
                 .collect(),
@@ -210,6 +214,27 @@ impl Edits {
     pub(crate) fn drops(&self, name: &[u8]) -> bool {
         self.dropped.iter().any(|dropped| dropped.eq_ignore_ascii_case(name))
     }
+
+    /// Whether a client's field of that name stays behind.
+    pub(crate) fn strips(&self, name: &[u8]) -> bool {
+        self.drops(name) || self.owns(name)
+    }
+
+    /// Whether any field is the proxy's to write.
+    pub(crate) fn owns_any(&self) -> bool {
+        !self.owned.is_empty()
+    }
+
+    /// Whether the field is the proxy's to write. Some servers read an underscore as a hyphen.
+    pub(crate) fn owns(&self, name: &[u8]) -> bool {
+        let same = |(one, other): (&u8, &u8)| match (one, other) {
+            (b'-' | b'_', b'-' | b'_') => true,
+            (one, other) => one.eq_ignore_ascii_case(other),
+        };
+        let is =
+            |owned: &str| owned.len() == name.len() && owned.as_bytes().iter().zip(name).all(same);
+        self.owned.iter().any(|owned| is(owned))
+    }
 }
 
 impl Route {
@@ -217,6 +242,7 @@ impl Route {
         settings: &Settings,
         index: usize,
         checks: Box<[Arc<Check>]>,
+        owned: &Arc<[Box<str>]>,
         bind: impl Fn(&str) -> Result<(Arc<Upstream>, Bound), Error>,
     ) -> Result<Self, Error> {
         let label = settings.policy.as_deref().map_or(Label::NONE, Label::of);
@@ -262,7 +288,10 @@ impl Route {
             )?,
             checks,
             target,
-            request_edits: Edits::build(&settings.request_headers),
+            request_edits: Edits {
+                owned: Arc::clone(owned),
+                ..Edits::build(&settings.request_headers)
+            },
             response_edits: Edits::build(&settings.response_headers),
         })
     }
@@ -272,8 +301,8 @@ impl Route {
         self.checks.is_empty()
     }
 
-    /// Who calls, as the last check has it that tells; or why they may not, as the first has it that
-    /// refuses.
+    /// Who calls, as the last check has it that tells, and what they all tell the upstream; or why they may
+    /// not, as the first has it that refuses.
     ///
     /// # Cancel safety
     ///
@@ -281,12 +310,13 @@ impl Route {
     pub(crate) async fn admit<'a>(
         &'a self,
         claims: &Claims<'a, '_>,
-    ) -> Result<Option<&'a str>, Denied> {
-        let mut identity = None;
+        worker: &Worker,
+    ) -> Result<Admitted<'a>, Denied> {
+        let mut admitted = Admitted::default();
         for check in &self.checks {
-            identity = check.check(claims).await?.or(identity);
+            admitted = admitted.and(check.check(claims, worker).await?);
         }
-        Ok(identity)
+        Ok(admitted)
     }
 
     /// Whether it is a route of `listener`, which it names or not: one that cannot carry what the route is

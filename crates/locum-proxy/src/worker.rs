@@ -274,15 +274,10 @@ impl Drop for Guest {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    use super::*;
-    use crate::metrics::{Exposition, Format, render};
-    use crate::plan::Settings;
-
-    fn worker() -> Rc<Worker> {
-        let nothing = Settings {
+impl Worker {
+    /// One with nothing to do.
+    pub(crate) fn idle() -> Rc<Self> {
+        let nothing = crate::plan::Settings {
             listeners: Vec::new(),
             upstreams: Vec::new(),
             policies: Vec::new(),
@@ -291,9 +286,17 @@ mod tests {
             drain: Duration::ZERO,
             seed: None,
         };
-        let plan = Plan::build(nothing, None).unwrap();
-        Worker::new(Arc::new(plan), Arc::default(), Outfit::default())
+        let plan = Plan::build(nothing, None).expect("nothing can be built");
+        Self::new(Arc::new(plan), Arc::default(), Outfit::default())
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::metrics::{Exposition, Format, render};
 
     fn metrics(worker: &Worker) -> String {
         let mut text = Exposition::new(Format::Prometheus);
@@ -303,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_one_connection_is_counted_and_leaves_no_guest_behind() {
-        let worker = worker();
+        let worker = Worker::idle();
         let (bystander, doomed) = (worker.guest(), worker.guest());
         let fault = catch_unwind(AssertUnwindSafe(|| {
             let _doomed = doomed;
@@ -318,7 +321,7 @@ mod tests {
 
     #[test]
     fn what_is_spare_fades_away() {
-        let worker = worker();
+        let worker = Worker::idle();
         (0..8).for_each(|_| worker.give_scratch(Vec::with_capacity(SCRATCH)));
         (0..4).for_each(|_| worker.halve_spares());
         assert!(worker.spare.scratch.borrow().is_empty());

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use locum_proxy::auth;
+use locum_proxy::auth::{self, Credential};
 
 use super::attached::Attachments;
-use super::check::{Findings, check_name, is_token};
+use super::check::{Findings, check_name, is_field_value, is_ours, is_token};
 use super::file::{Auth, AuthKind, File};
 use super::keys;
 use super::value::Net;
@@ -15,8 +15,12 @@ pub(super) fn check(file: &File, attached: &Attachments, findings: &mut Findings
         let path = format!("auth.{name}");
         check_name(&path, name, findings);
         check_keys(&path, auth, findings);
+        check_headers(&path, auth, findings);
         match auth.kind {
-            AuthKind::ApiKey => check_api_key(&path, auth, attached, findings),
+            AuthKind::ApiKey => {
+                check_file(&path, "key", attached, findings);
+            }
+            AuthKind::Basic => check_basic(&path, auth, attached, findings),
             AuthKind::Mtls => {}
             AuthKind::Ip => check_ip(&path, auth, findings),
         }
@@ -25,10 +29,12 @@ pub(super) fn check(file: &File, attached: &Attachments, findings: &mut Findings
 
 /// Each kind has keys of its own.
 fn check_keys(path: &str, auth: &Auth, findings: &mut Findings<'_>) {
-    let Auth { kind, header, file, allow, deny } = auth;
+    let Auth { kind, header, file, realm, identity_header, allow, deny } = auth;
     let given = [
         ("header", header.is_some(), &[AuthKind::ApiKey][..]),
-        ("file", file.is_some(), &[AuthKind::ApiKey]),
+        ("file", file.is_some(), &[AuthKind::ApiKey, AuthKind::Basic]),
+        ("realm", realm.is_some(), &[AuthKind::Basic]),
+        ("identity_header", identity_header.is_some(), NAMING),
         ("allow", !allow.is_empty(), &[AuthKind::Mtls, AuthKind::Ip]),
         ("deny", !deny.is_empty(), &[AuthKind::Ip]),
     ];
@@ -42,32 +48,62 @@ fn check_keys(path: &str, auth: &Auth, findings: &mut Findings<'_>) {
     }
 }
 
-fn check_api_key(path: &str, auth: &Auth, attached: &Attachments, findings: &mut Findings<'_>) {
-    if let Some(header) = auth.header.as_deref().filter(|header| !is_token(header)) {
-        let reason = format!("`{}` is no header name", header.escape_debug());
-        findings.error(&format!("{path}.header"), reason, "use letters, digits and `-`");
+/// What is to be a field has to be called like one.
+fn check_headers(path: &str, auth: &Auth, findings: &mut Findings<'_>) {
+    for (key, header) in [("header", &auth.header), ("identity_header", &auth.identity_header)] {
+        let Some(header) = header else { continue };
+        check_header(&format!("{path}.{key}"), header, key != "header", findings);
     }
+}
+
+fn check_header(path: &str, header: &str, written: bool, findings: &mut Findings<'_>) {
+    if !is_token(header) {
+        let reason = format!("`{}` is no header name", header.escape_debug());
+        findings.error(path, reason, "use letters, digits and `-`");
+    } else if written && is_ours(header) {
+        let reason = format!("`{header}` frames the message, and is the proxy's own");
+        findings.error(path, reason, "choose another name, such as \"x-user\"");
+    }
+}
+
+fn check_basic(path: &str, auth: &Auth, attached: &Attachments, findings: &mut Findings<'_>) {
+    if auth.realm.as_deref().is_some_and(|realm| !is_field_value(realm)) {
+        let reason = "the value holds a control character, or space around it";
+        findings.error(&format!("{path}.realm"), reason, "write what a person can read");
+    }
+    let people = check_file(path, "name", attached, findings);
+    for person in people.iter().filter(|person| person.name.contains(':')) {
+        let reason = format!("the name `{}` holds a colon", person.name);
+        findings.error(&format!("{path}.file"), reason, "choose a name without");
+    }
+}
+
+/// What the file holds; it has to be something, of which there is to be `what`.
+fn check_file(
+    path: &str,
+    what: &str,
+    attached: &Attachments,
+    findings: &mut Findings<'_>,
+) -> Vec<Credential> {
     let path = format!("{path}.file");
     let Some(file) = attached.get(&path) else {
-        return findings.error_in_key(
-            &path,
-            "it is missing",
-            "add `file = …`, with a `name:hash` a line",
-        );
+        findings.error_in_key(&path, "it is missing", "add `file = …`, with a `name:hash` a line");
+        return Vec::new();
     };
-    let Ok(contents) = file.contents() else { return };
-    let remedy = "write `name:hash` a line, in which the hash is the key's SHA-256 in hex, or argon2's PHC string";
+    let Ok(contents) = file.contents() else { return Vec::new() };
+    let remedy = "write `name:hash` a line, in which the hash is the secret's SHA-256 in hex, or argon2's PHC string";
     match keys::parse(contents) {
         Ok(keys) if keys.is_empty() => {
-            let reason = format!("`{}` holds no key, so nobody could call", file.path.display());
+            let reason = format!("`{}` holds no {what}, so nobody could call", file.path.display());
             findings.error(&path, reason, remedy);
         }
-        Ok(_) => {}
+        Ok(keys) => return keys,
         Err((line, why)) => {
             let reason = format!("`{}`, line {line}: {why}", file.path.display());
             findings.error(&path, reason, remedy);
         }
     }
+    Vec::new()
 }
 
 fn check_ip(path: &str, auth: &Auth, findings: &mut Findings<'_>) {
@@ -94,21 +130,29 @@ pub(super) fn resolve(
     let nets =
         |nets: &[String]| nets.iter().filter_map(|net| Some(net.parse::<Net>().ok()?.0)).collect();
     let one = |(name, auth): (&String, &Auth)| {
-        let settings = match auth.kind {
-            AuthKind::ApiKey => {
-                let file = attached.get(&format!("auth.{name}.file"));
-                let contents = file.and_then(|file| file.contents().ok()).unwrap_or_default();
-                auth::Settings::ApiKey {
-                    header: auth.header.as_deref().unwrap_or(HEADER).to_ascii_lowercase(),
-                    keys: keys::parse(contents).unwrap_or_default(),
-                }
-            }
-            AuthKind::Mtls => auth::Settings::Mtls { allow: auth.allow.clone() },
-            AuthKind::Ip => auth::Settings::Ip { allow: nets(&auth.allow), deny: nets(&auth.deny) },
+        let contents = |key: &str| {
+            let file = attached.get(&format!("auth.{name}.{key}"));
+            file.and_then(|file| file.contents().ok()).unwrap_or_default()
         };
-        (name.clone(), settings)
+        let credentials = || keys::parse(contents("file")).unwrap_or_default();
+        let kind = match auth.kind {
+            AuthKind::ApiKey => auth::Kind::ApiKey {
+                header: auth.header.as_deref().unwrap_or(HEADER).to_ascii_lowercase(),
+                keys: credentials(),
+            },
+            AuthKind::Basic => auth::Kind::Basic {
+                realm: auth.realm.as_ref().unwrap_or(name).clone(),
+                people: credentials(),
+            },
+            AuthKind::Mtls => auth::Kind::Mtls { allow: auth.allow.clone() },
+            AuthKind::Ip => auth::Kind::Ip { allow: nets(&auth.allow), deny: nets(&auth.deny) },
+        };
+        let identity_header = auth.identity_header.clone();
+        (name.clone(), auth::Settings { kind, identity_header })
     };
     auth.iter().map(one).collect()
 }
 
 const HEADER: &str = "x-api-key";
+/// Kinds that say who calls.
+const NAMING: &[AuthKind] = &[AuthKind::ApiKey, AuthKind::Basic, AuthKind::Mtls];

@@ -170,7 +170,7 @@ pub(super) fn check_edits(path: &str, edits: &HeaderEdits, findings: &mut Findin
         if !is_token(name) {
             let reason = format!("`{}` is no header name", name.escape_debug());
             findings.error_in_key(&path, reason, "use letters, digits and `-`");
-        } else if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+        } else if is_ours(name) {
             let reason = format!("`{name}` frames the message, and is the proxy's own");
             findings.error_in_key(&path, reason, "remove it");
         }
@@ -179,6 +179,11 @@ pub(super) fn check_edits(path: &str, edits: &HeaderEdits, findings: &mut Findin
             findings.error(&path, reason, "write it in one line, without space around it");
         }
     }
+}
+
+/// Whether the proxy writes it itself.
+pub(super) fn is_ours(name: &str) -> bool {
+    OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours))
 }
 
 /// RFC 9110 §5.6.2.

@@ -1,6 +1,6 @@
-//! The file of an `api-key`: whose keys are taken, a line each.
+//! The file of an `api-key` or of `basic`: whose secrets are taken, a line each.
 
-use locum_proxy::auth::{ApiKey, Hash};
+use locum_proxy::auth::{Credential, Hash};
 
 /// Reads `name:hash` from every line that is neither empty nor a comment after `#`.
 ///
@@ -8,7 +8,7 @@ use locum_proxy::auth::{ApiKey, Hash};
 ///
 /// The first line that is neither, counted from 1, and what is wrong with it. The text never holds what is in
 /// the line.
-pub(super) fn parse(text: &[u8]) -> Result<Vec<ApiKey>, (usize, &'static str)> {
+pub(super) fn parse(text: &[u8]) -> Result<Vec<Credential>, (usize, &'static str)> {
     let mut keys = Vec::new();
     for (line, number) in text.split(|byte| *byte == b'\n').zip(1..) {
         let line = str::from_utf8(line).map_err(|_| (number, "it is not UTF-8 text"))?.trim();
@@ -20,7 +20,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<ApiKey>, (usize, &'static str)> {
     Ok(keys)
 }
 
-fn key(line: &str) -> Result<ApiKey, &'static str> {
+fn key(line: &str) -> Result<Credential, &'static str> {
     let (name, hash) = line.split_once(':').ok_or("it is not `name:hash`")?;
     let (name, hash) = (name.trim(), hash.trim());
     if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
@@ -33,7 +33,7 @@ fn key(line: &str) -> Result<ApiKey, &'static str> {
         let digest = sha256(hex).ok_or("the hash is neither SHA-256 in hex nor argon2")?;
         Hash::Sha256(digest)
     };
-    Ok(ApiKey { name: name.to_owned(), hash })
+    Ok(Credential { name: name.to_owned(), hash })
 }
 
 /// Whether `text` has the form `$argon2id$v=19$m=…,t=…,p=…$salt$hash`.

@@ -48,5 +48,5 @@ const VALUES: &[(&str, &[&str])] = &[
     ("listeners.*.protocol", &["tcp", "forward"]),
     ("upstreams.*.protocol", &["h2", "auto", "grpc", "tcp"]),
     ("upstreams.*.health.kind", &["grpc"]),
-    ("auth.*.kind", &["basic", "jwt", "forward"]),
+    ("auth.*.kind", &["jwt", "forward"]),
 ];

@@ -114,6 +114,18 @@ fn what_is_no_certificate_is_found_where_it_is_named() {
 }
 
 #[test]
+fn a_way_to_show_who_one_is_has_what_it_needs_and_nothing_else() {
+    let auth = |lines: &str| format!("{GOOD}\n[auth.who]\n{lines}\n");
+    let basic = "kind = \"basic\"\n";
+    assert_told(&auth(basic), "20:7", &["auth.who.file", "missing"]);
+    assert_told(&auth(&format!("{basic}allow = [\"a\"]")), "22:1", &["`basic`", "`mtls`"]);
+    let host = "identity_header = \"Host\"";
+    assert_told(&auth(&format!("{basic}{host}")), "22:19", &["the proxy's own"]);
+    let ip = "kind = \"ip\"\ndeny = [\"10.0.0.0/8\"]\nidentity_header = \"x-user\"";
+    assert_told(&auth(ip), "23:1", &["not for the kind `ip`"]);
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let checked = run_to_end(binary(), &["check", "-c", "/nowhere/locum.toml"]);
     assert_eq!(checked.code, Some(1));

@@ -18,6 +18,7 @@ mod lifecycle;
 mod limits;
 mod overriding;
 mod pages;
+mod passwords;
 mod policies;
 mod priorities;
 mod pushback;

@@ -1,17 +1,14 @@
 //! Keys, of which only hashes are known.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use argon2::password_hash::PasswordVerifier as _;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Argon2, Params};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::{digest, hmac};
 use rustc_hash::FxHashMap;
-use tokio::sync::Semaphore;
 
-use super::{ApiKey, Hash, Why};
+use super::slow::{self, Mark, Verifying};
+use super::{Credential, Hash, Why};
 use crate::plan::Error;
 
 /// Whose keys are taken.
@@ -24,41 +21,17 @@ pub(crate) struct Keys {
     made_up: Option<MadeUp>,
 }
 
-/// What a key's SHA-256 becomes under a secret of this process. Nothing that is found out of a mark, by how
-/// long a comparison takes or otherwise, says anything of the key or its hash.
-type Mark = [u8; 32];
-
-/// Keys that a person made up. To verify one takes milliseconds, and it takes as many of these as there
-/// are keys to say that one is unknown. So it is done on a thread beside the workers, one key at a time, and
-/// what came of it is remembered: who has been let in once comes in while others guess.
+/// Keys that a person made up. It takes as many verifications as there are of these to say that a key is
+/// unknown.
 struct MadeUp {
     hashes: Arc<[(PasswordHash, usize)]>,
-    seen: Arc<Mutex<Seen>>,
-    turn: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    verifying: Verifying,
 }
-
-/// What came of the keys that were verified.
-#[derive(Default)]
-struct Seen {
-    known: FxHashMap<Mark, usize>,
-    unknown: FxHashMap<Mark, ()>,
-}
-
-/// Keys that may wait to be verified.
-const WAITING: usize = 32;
-/// Unknown keys that are remembered as such.
-const UNKNOWN: usize = 1024;
-const REMEDY: &str = "give a hash as `argon2` writes it: `$argon2id$v=19$m=19456,t=2,p=1$…`";
-/// What verifying a key may take: argon2's memory in KiB, and its passes over that.
-const MEMORY: u32 = 256 * 1024;
-const PASSES: u32 = 64;
 
 impl Keys {
     /// `path` is where they come from.
-    pub(crate) fn build(keys: &[ApiKey], path: &str) -> Result<Self, Error> {
-        let secret = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
-            .map_err(|_| Error::new(path, "the system has no random numbers", "try again"))?;
+    pub(crate) fn build(keys: &[Credential], path: &str) -> Result<Self, Error> {
+        let secret = secret(path)?;
         let mut drawn = FxHashMap::default();
         let mut hashes = Vec::new();
         for (at, key) in keys.iter().enumerate() {
@@ -67,20 +40,16 @@ impl Keys {
                     drawn.entry(mark(&secret, hash)).or_insert(at);
                 }
                 Hash::Argon2(text) => {
-                    let hash = parse(text).map_err(|reason| {
+                    let hash = slow::parse(text).map_err(|reason| {
                         let reason = format!("the hash of `{}` {reason}", key.name);
-                        Error::new(path, reason, REMEDY)
+                        Error::new(path, reason, slow::REMEDY)
                     })?;
                     hashes.push((hash, at));
                 }
             }
         }
-        let made_up = (!hashes.is_empty()).then(|| MadeUp {
-            hashes: hashes.into(),
-            seen: Arc::default(),
-            turn: Arc::new(Semaphore::new(1)),
-            waiting: AtomicUsize::new(0),
-        });
+        let made_up = (!hashes.is_empty())
+            .then(|| MadeUp { hashes: hashes.into(), verifying: Verifying::default() });
         let names = keys.iter().map(|key| key.name.clone()).collect();
         Ok(Self { names, secret, drawn, made_up })
     }
@@ -103,71 +72,19 @@ impl Keys {
 
 impl MadeUp {
     async fn place(&self, key: &[u8], mark: Mark) -> Result<Option<usize>, Why> {
-        if let Some(place) = lock(&self.seen).get(&mark) {
-            return Ok(place);
-        }
-        let Some(_waiting) = Waiting::begin(&self.waiting) else { return Err(Why::Busy) };
-        let turn = Arc::clone(&self.turn).acquire_owned().await;
-        // Somebody else may have brought it meanwhile.
-        if let Some(place) = lock(&self.seen).get(&mark) {
-            return Ok(place);
-        }
-        let (hashes, seen) = (Arc::clone(&self.hashes), Arc::clone(&self.seen));
-        let key = key.to_vec();
-        let verified = tokio::task::spawn_blocking(move || {
-            let fits = |hash: &PasswordHash| Argon2::default().verify_password(&key, hash).is_ok();
-            let place = hashes.iter().find(|(hash, _)| fits(hash)).map(|(_, place)| *place);
-            lock(&seen).put(mark, place);
-            // Whoever asked may be gone; the turn ends with the work.
-            drop(turn);
-            place
-        });
-        // It fails where the worker ends, and whoever asked with it.
-        verified.await.map_err(|_| Why::Busy)
+        let (hashes, key) = (Arc::clone(&self.hashes), key.to_vec());
+        let find = move || {
+            let found = hashes.iter().find(|(hash, _)| slow::fits(hash, &key));
+            found.map(|(_, place)| *place)
+        };
+        self.verifying.place(mark, find).await
     }
 }
 
-impl Seen {
-    /// What came of this key, if it was verified.
-    fn get(&self, mark: &Mark) -> Option<Option<usize>> {
-        let unknown = || self.unknown.contains_key(mark).then_some(None);
-        self.known.get(mark).map(|place| Some(*place)).or_else(unknown)
-    }
-
-    fn put(&mut self, mark: Mark, place: Option<usize>) {
-        match place {
-            Some(place) => {
-                self.known.insert(mark, place);
-            }
-            None => {
-                if self.unknown.len() >= UNKNOWN {
-                    self.unknown.clear();
-                }
-                self.unknown.insert(mark, ());
-            }
-        }
-    }
-}
-
-/// One of those who wait.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn begin(waiting: &'a AtomicUsize) -> Option<Self> {
-        let before = waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Self(waiting);
-        (before < WAITING).then_some(place)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
+/// A secret of this process.
+pub(super) fn secret(path: &str) -> Result<hmac::Key, Error> {
+    hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
+        .map_err(|_| Error::new(path, "the system has no random numbers", "try again"))
 }
 
 pub(super) fn sha256(key: &[u8]) -> [u8; 32] {
@@ -182,39 +99,21 @@ fn bytes(hash: &[u8]) -> [u8; 32] {
     hash.try_into().expect("invariant: SHA-256 has 32 bytes")
 }
 
-/// A hash that can be verified, within bounds; or why not.
-fn parse(text: &str) -> Result<PasswordHash, String> {
-    let hash = PasswordHash::new(text).map_err(|error| format!("is no hash: {error}"))?;
-    if argon2::Algorithm::try_from(hash.algorithm.as_str()).is_err() {
-        return Err(format!("`{}` is not known", hash.algorithm));
-    }
-    if hash.salt.is_none() || hash.hash.is_none() {
-        return Err("is no whole hash".to_owned());
-    }
-    let params = Params::try_from(&hash).map_err(|error| format!("is no hash: {error}"))?;
-    if params.m_cost() > MEMORY || params.t_cost() > PASSES {
-        return Err(format!(
-            "takes {} KiB and {} passes for each key that comes; more than {MEMORY} and {PASSES} are not spent",
-            params.m_cost(),
-            params.t_cost()
-        ));
-    }
-    Ok(hash)
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::future::poll_fn;
     use std::pin::pin;
+    use std::sync::atomic::Ordering;
     use std::task::Poll;
 
-    use argon2::Version;
     use argon2::password_hash::CustomizedPasswordHasher as _;
+    use argon2::{Argon2, Params, Version};
 
+    use super::slow::{WAITING, lock};
     use super::*;
 
     /// As cheap as argon2 gets.
-    fn argon2(key: &str) -> Hash {
+    pub(in crate::auth) fn argon2(key: &str) -> Hash {
         let params = Params::new(8, 1, 1, None).unwrap();
         let version = Version::V0x13.into();
         let hash = Argon2::default().hash_password_customized(
@@ -229,7 +128,7 @@ mod tests {
 
     fn keys(hashes: impl IntoIterator<Item = Hash>) -> Result<Keys, Error> {
         let keys = hashes.into_iter().enumerate();
-        let keys = keys.map(|(at, hash)| ApiKey { name: format!("owner-{at}"), hash });
+        let keys = keys.map(|(at, hash)| Credential { name: format!("owner-{at}"), hash });
         Keys::build(&keys.collect::<Vec<_>>(), "keys")
     }
 
@@ -248,7 +147,7 @@ mod tests {
                 assert_eq!(keys.owner(key.as_bytes()).await, Ok(owner), "{key}");
             }
         }
-        let seen = lock(&keys.made_up.as_ref().unwrap().seen);
+        let seen = lock(&keys.made_up.as_ref().unwrap().verifying.seen);
         assert_eq!((seen.known.len(), seen.unknown.len()), (2, 2), "drawn ones are not verified");
     }
 
@@ -257,8 +156,8 @@ mod tests {
         let keys = keys([argon2("made up")]).unwrap();
         assert_eq!(keys.owner(b"made up").await, Ok(Some("owner-0")));
 
-        let made_up = keys.made_up.as_ref().unwrap();
-        let turn = Arc::clone(&made_up.turn).acquire_owned().await.unwrap();
+        let made_up = &keys.made_up.as_ref().unwrap().verifying;
+        let turn = Arc::clone(&made_up.turn.0).acquire_owned().await.unwrap();
         let guesses: Vec<_> = (0..WAITING).map(|at| format!("guess {at}")).collect();
         let mut line: Vec<_> =
             guesses.iter().map(|guess| Box::pin(keys.owner(guess.as_bytes()))).collect();
@@ -285,19 +184,10 @@ mod tests {
             poll_fn(|cx| Poll::Ready(asking.as_mut().poll(cx).is_pending())).await;
         }
         // The turn is given back with the result.
-        let made_up = keys.made_up.as_ref().unwrap();
-        let _turn = Arc::clone(&made_up.turn).acquire_owned().await.unwrap();
+        let made_up = &keys.made_up.as_ref().unwrap().verifying;
+        let _turn = Arc::clone(&made_up.turn.0).acquire_owned().await.unwrap();
         assert_eq!(lock(&made_up.seen).known.len(), 1);
         assert_eq!(made_up.waiting.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn unknown_keys_are_forgotten_before_they_are_too_many() {
-        let mut seen = Seen::default();
-        for at in 0..2 * UNKNOWN {
-            seen.put(sha256(&at.to_be_bytes()), None);
-            assert!(seen.unknown.len() <= UNKNOWN);
-        }
     }
 
     #[test]

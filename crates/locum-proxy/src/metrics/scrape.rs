@@ -14,6 +14,7 @@ use crate::upstream::Listed;
 /// Writes the counts of all `shards` and the state of `plan`.
 pub(crate) fn render(out: &mut Exposition, plan: &Plan, shards: &[Arc<Shard>], now: Time) {
     render_counts(out, &Counts::sum(shards));
+    render_auth(out, plan);
     render_connections(out, plan);
     render_endpoints(out, plan, now);
     render_policies(out, plan, now);
@@ -96,6 +97,15 @@ fn render_counts(out: &mut Exposition, counts: &Counts) {
             Direction::Out => "out",
         };
         out.count(&[("listener", &*listener.name()), ("direction", direction)], count);
+    }
+}
+
+fn render_auth(out: &mut Exposition, plan: &Plan) {
+    out.counter("locum_auth_refused", "Callers that a check has refused, and why.");
+    for check in &plan.auth {
+        for (reason, count) in check.refusals.all() {
+            out.count(&[("auth", check.name()), ("reason", reason)], count);
+        }
     }
 }
 

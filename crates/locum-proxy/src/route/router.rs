@@ -201,7 +201,10 @@ mod tests {
             auth: Vec::new(),
         };
         Arc::new(
-            Route::build(&settings, index, [].into(), |_| unreachable!("no upstream")).unwrap(),
+            Route::build(&settings, index, [].into(), &Arc::default(), |_| {
+                unreachable!("no upstream")
+            })
+            .unwrap(),
         )
     }
 

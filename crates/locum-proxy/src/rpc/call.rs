@@ -6,7 +6,9 @@ use std::time::Duration;
 use locum_policy::{Key, Keys};
 use locum_wire::rpc::{Metadata, OwnedBody, TraceParent};
 
+use crate::auth::Admitted;
 use crate::listener::Listener;
+use crate::route::Edits;
 
 /// One call, as its client made it, whatever it came in.
 #[derive(Debug)]
@@ -42,6 +44,22 @@ impl Call {
     /// What the client gave.
     pub(crate) fn metadata(&self) -> Metadata<'_> {
         Metadata::parse(&self.metadata).unwrap_or_default()
+    }
+
+    /// Makes of the metadata what the upstream is given: nothing by names that are the proxy's to use, but what
+    /// it has to tell of the caller.
+    pub(crate) fn tell(&mut self, edits: &Edits, admitted: Option<&Admitted<'_>>) {
+        let passed = admitted.map_or(&[][..], |admitted| &admitted.passed);
+        if passed.is_empty() && !edits.owns_any() {
+            return;
+        }
+        let metadata = self.metadata();
+        let left = metadata.iter().filter(|(name, _)| !edits.owns(name.as_bytes()));
+        let ours =
+            passed.iter().filter_map(|(name, value)| Some((*name, str::from_utf8(value).ok()?)));
+        let mut edited = Vec::new();
+        Metadata::encode(&left.chain(ours).collect::<Vec<_>>(), &mut edited);
+        self.edited = Some(edited);
     }
 
     /// What the upstream is given.

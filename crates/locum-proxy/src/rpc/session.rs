@@ -1,6 +1,6 @@
 //! What the calls of one connection share, and how one of them is answered.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use super::call::{Call, Caller};
 use super::client::name;
 use super::flow::{Done, perform};
 use super::reply::{Refused, Reply, Told, code};
-use crate::auth::Claims;
+use crate::auth::{Admitted, Claims};
 use crate::label::Label;
 use crate::record::Record;
 use crate::route::{Choice, Route, Target};
@@ -230,7 +230,7 @@ pub(super) fn answer<'a>(
     attend_to(session, call, id, begun)
 }
 
-async fn attend_to(session: &Session<'_>, call: Call, id: CallId, begun: Begun<'_>) {
+async fn attend_to(session: &Session<'_>, mut call: Call, id: CallId, begun: Begun<'_>) {
     let worker = session.worker;
     let record = worker.record(worker.now());
     let plan = worker.plan();
@@ -239,14 +239,15 @@ async fn attend_to(session: &Session<'_>, call: Call, id: CallId, begun: Begun<'
         Target::Forward(split) => Some((&**route, split.choose(worker.random()))),
         Target::Redirect { .. } | Target::Transcode(_) => None,
     });
+    let admitted = OnceCell::new();
     let mut caller = Caller { protocol: spoken(&session.caller, &id), ..session.caller };
-    let caller_is_trusted = caller.trusted;
+    let patience = call.timeout.filter(|_| !caller.trusted);
     let done = match target {
         Some(target) => {
-            let attending = attend(session, &call, &mut caller, target, &record);
+            let attending = attend(session, &mut call, &mut caller, target, &admitted, &record);
             let cancel = begun.cancel.as_ref().map(|(_, cancel)| &**cancel);
             let attending = unless_cancelled(&session.gone, cancel, attending);
-            match call.timeout.filter(|_| !caller_is_trusted) {
+            match patience {
                 Some(patience) => Box::pin(within(patience, worker, attending)).await,
                 None => attending.await,
             }
@@ -277,15 +278,22 @@ fn refuse(refused: Refused) -> Done {
 /// Performs a call, if its caller may make it.
 async fn attend<'a>(
     session: &Session<'a>,
-    call: &Call,
+    call: &mut Call,
     caller: &mut Caller<'a>,
     (route, choice): (&'a Route, &Choice),
+    admitted: &'a OnceCell<Box<Admitted<'a>>>,
     record: &Record,
 ) -> Done {
-    match admit(session, call, route).await {
-        Ok(identity) => caller.identity = identity,
-        Err(refused) => return refuse(refused),
+    if !route.is_open() {
+        match Box::pin(admit(session, call, route)).await {
+            Ok(shown) => {
+                let admitted = admitted.get_or_init(|| Box::new(shown));
+                caller.identity = admitted.identity.as_deref();
+            }
+            Err(refused) => return refuse(refused),
+        }
     }
+    call.tell(&route.request_edits, admitted.get().map(|admitted| &**admitted));
     perform(call, caller, route, choice, None, session.worker, record).await
 }
 
@@ -328,24 +336,21 @@ async fn within(
     .await
 }
 
-/// Who makes a call, if the route asks for that.
+/// Who makes a call.
 async fn admit<'a>(
     session: &Session<'a>,
     call: &Call,
     route: &'a Route,
-) -> Result<Option<&'a str>, Refused> {
-    if route.is_open() {
-        return Ok(None);
-    }
+) -> Result<Admitted<'a>, Refused> {
     let metadata = call.metadata();
     let field = |name: &str| {
-        let mut pairs = metadata.iter();
-        let found = pairs.find(|(it, _)| it.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_bytes())
+        let mut found = metadata.iter().filter(|(it, _)| it.eq_ignore_ascii_case(name));
+        let (_, only) = found.next()?;
+        found.next().is_none().then_some(only.as_bytes())
     };
     let Caller { address, certificate, .. } = session.caller;
     let claims = Claims { address, field: &field, certificate };
-    Box::pin(route.admit(&claims)).await.map_err(Refused::Unauthorized)
+    route.admit(&claims, session.worker).await.map_err(Refused::Unauthorized)
 }
 
 /// Tells the client, the policy and the record how a call ended.

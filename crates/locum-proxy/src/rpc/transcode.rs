@@ -71,15 +71,15 @@ async fn make(
         attempt: caller.attempt_above,
         idempotent: caller.idempotent,
         trace: metadata::trace(&caller.request, &route.request_edits),
-        metadata: metadata::of(&caller.request),
-        edited: metadata::edited(&caller.request, &route.settings.request_headers),
+        metadata: metadata::of(&caller.request, &route.request_edits),
+        edited: metadata::edited(caller, route),
     };
     let from = call::Caller {
         listener: caller.listener,
         address: caller.client_address(),
         protocol: "http1",
         certificate: None,
-        identity: caller.identity.get(),
+        identity: caller.identity(),
         trusted: caller.trusted,
     };
     let Transcoded { choice, methods, .. } = transcoded;

@@ -1,6 +1,6 @@
 //! Who may call over HTTP.
 
-use locum_proxy::auth::{ApiKey, Hash, Settings};
+use locum_proxy::auth::{Credential, Hash, Kind};
 use locum_testkit::{Client, Upstream, script};
 use serde_json::json;
 
@@ -12,19 +12,19 @@ const SECRET: [u8; 32] = [
     0xbd, 0xe0, 0xea, 0xcd, 0x71, 0x62, 0xfe, 0xf6, 0xa2, 0x5f, 0xe9, 0x7b, 0xf5, 0x27, 0xa2, 0x5b,
 ];
 
-fn guarded(upstream: &Upstream, auth: Vec<Settings>) -> Running {
+fn guarded(upstream: &Upstream, auth: Vec<Kind>) -> Running {
     let mut settings = settings(upstream.address());
     for (at, auth) in auth.into_iter().enumerate() {
         settings.routes[0].auth.push(format!("auth-{at}"));
-        settings.auth.push((format!("auth-{at}"), auth));
+        settings.auth.push((format!("auth-{at}"), auth.into()));
     }
     Running::start(settings)
 }
 
-fn keys() -> Settings {
+fn keys() -> Kind {
     let hash = Hash::Sha256(SECRET);
-    let keys = vec![ApiKey { name: "alice".to_owned(), hash }];
-    Settings::ApiKey { header: "x-api-key".to_owned(), keys }
+    let keys = vec![Credential { name: "alice".to_owned(), hash }];
+    Kind::ApiKey { header: "x-api-key".to_owned(), keys }
 }
 
 fn bring(client: &mut Client, key: &str) -> locum_testkit::Response {
@@ -55,13 +55,13 @@ fn a_key_lets_in_and_none_or_a_wrong_one_is_told_the_same() {
 #[test]
 fn all_checks_have_to_agree() {
     let upstream = Upstream::start(script::answers("hello"));
-    let here = Settings::Ip { allow: vec!["127.0.0.0/8".parse().unwrap()], deny: Vec::new() };
+    let here = Kind::Ip { allow: vec!["127.0.0.0/8".parse().unwrap()], deny: Vec::new() };
     let proxy = guarded(&upstream, vec![here, keys()]);
     let mut client = Client::connect(proxy.address());
     assert_eq!(client.get("/").unwrap().status, 401);
     assert_eq!(bring(&mut client, "secret").status, 200);
 
-    let elsewhere = Settings::Ip { allow: vec!["10.0.0.0/8".parse().unwrap()], deny: Vec::new() };
+    let elsewhere = Kind::Ip { allow: vec!["10.0.0.0/8".parse().unwrap()], deny: Vec::new() };
     let proxy = guarded(&upstream, vec![keys(), elsewhere]);
     let refused = bring(&mut Client::connect(proxy.address()), "secret");
     assert_eq!(refused.status, 403);
@@ -72,9 +72,9 @@ fn all_checks_have_to_agree() {
 #[test]
 fn what_an_untrusted_peer_says_of_its_address_counts_for_nothing() {
     let upstream = Upstream::start(script::answers("hello"));
-    let elsewhere = Settings::Ip { allow: vec!["10.0.0.0/8".parse().unwrap()], deny: Vec::new() };
+    let elsewhere = Kind::Ip { allow: vec!["10.0.0.0/8".parse().unwrap()], deny: Vec::new() };
     let mut settings = settings(upstream.address());
-    settings.auth.push(("net".to_owned(), elsewhere));
+    settings.auth.push(("net".to_owned(), elsewhere.into()));
     settings.routes[0].auth.push("net".to_owned());
     let proxy = Running::start(settings.clone());
     let ask = || {

@@ -307,7 +307,7 @@ fn only_clients_with_a_certificate_are_let_in_where_one_is_required() {
     let mut settings = in_front(&upstream, &authority);
     settings.listeners[0].tls.as_mut().unwrap().client_ca = Some(clients.pem.clone());
     let allow = vec!["alice".to_owned(), "spiffe://test/carol".to_owned()];
-    settings.auth.push(("people".to_owned(), auth::Settings::Mtls { allow }));
+    settings.auth.push(("people".to_owned(), auth::Kind::Mtls { allow }.into()));
     let proxy = Running::start(settings.clone());
     let ask = |identity: Option<&Identity>| {
         let config = authority.client(identity);

@@ -13,10 +13,18 @@ pub(crate) struct Auth {
     /// `x-api-key`. The upstream is sent it too, unless a route removes it by `request_headers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) header: Option<String>,
-    /// Of `api-key`: a file of keys, one a line: `name:hash`, in which the hash is the key's SHA-256 in hex or
-    /// a PHC string of argon2. It is read again when it changes.
+    /// Of `api-key` and `basic`: a file of keys, or of names and passwords, one a line: `name:hash`, in which
+    /// the hash is the secret's SHA-256 in hex or a PHC string of argon2. It is read again when it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<String>,
+    /// Of `basic`: what a person who is asked for a password is told that it is for; default the name of this
+    /// table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) realm: Option<String>,
+    /// A field that tells the upstream who calls. A client's own field of that name is removed on every route,
+    /// whatever this admits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) identity_header: Option<String>,
     /// Of `mtls`: the names of certificates that are let in; default whoever has one that the listener's
     /// `client_ca` signed. A certificate has one name here: its first URI, else its first DNS name, else its
     /// common name. Of `ip`: the networks that are let in; default all that are not kept out.
@@ -33,6 +41,8 @@ pub(crate) struct Auth {
 pub(crate) enum AuthKind {
     /// A secret.
     ApiKey,
+    /// A name and a password.
+    Basic,
     /// A certificate.
     Mtls,
     /// Their address.
@@ -44,6 +54,7 @@ impl AuthKind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ApiKey => "api-key",
+            Self::Basic => "basic",
             Self::Mtls => "mtls",
             Self::Ip => "ip",
         }

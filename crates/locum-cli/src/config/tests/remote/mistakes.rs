@@ -150,7 +150,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "keys.txt",
             "a.key",
-            "13:8: error: auth.keys.file: `a.key`, line 1: it is not `name:hash`; write `name:hash` a line, in which the hash is the key's SHA-256 in hex, or argon2's PHC string",
+            "13:8: error: auth.keys.file: `a.key`, line 1: it is not `name:hash`; write `name:hash` a line, in which the hash is the secret's SHA-256 in hex, or argon2's PHC string",
         ),
         (
             "file = \"keys.txt\"",
