@@ -174,7 +174,13 @@ impl Session<'_> {
                     Err(error) => Refused::Result(error.0).failure(&call.method),
                 }
             }
-            Reply::Failed(failure) => failure,
+            Reply::Failed(mut failure) => {
+                let by = choice.and_then(|choice| choice.upstream.settings.protocol.rpc());
+                let is_native = |it| it == Some(Protocol::Native);
+                // An error as a value is by postcard there, and JSON elsewhere.
+                failure.detail.take_if(|_| is_native(by) != is_native(Some(self.protocol)));
+                failure
+            }
             Reply::Refused(refused) => refused.failure(&call.method),
         };
         replies.failure(out, id, &call.method, &failure);

@@ -1,8 +1,9 @@
 //! One protocol in, another out.
 
+use std::fmt;
 use std::net::SocketAddr;
 
-use locum::{CallError, Server};
+use locum::{AppError, CallError, Server};
 use locum_testkit::{Calls, GoServer, Mode, NetRpc, run_to_end};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -45,8 +46,11 @@ impl Arith for RealArith {
 
 /// A server of ours, which speaks everything, for as long as the runtime.
 async fn our_server() -> SocketAddr {
-    let server = Server::new().serve(ArithServer::new(RealArith)).listen("tcp://127.0.0.1:0");
-    let server = server.bind().await.expect("a free port");
+    serve(Server::new().serve(ArithServer::new(RealArith))).await
+}
+
+async fn serve(server: Server) -> SocketAddr {
+    let server = server.listen("tcp://127.0.0.1:0").bind().await.expect("a free port");
     let address = server.addresses().first().expect("one listener").to_string();
     tokio::spawn(server.run());
     address.trim_start_matches("tcp://").parse().expect("it is on TCP")
@@ -116,6 +120,63 @@ async fn json_and_gob_become_native() {
     assert_eq!(quotient.ok(), Some(Quotient { quo: 3, rem: 2 }));
     let failed = native.divide(Args { a: 1, b: 0 }).await.expect_err("of the service");
     assert_eq!(failed.to_string(), "divide by zero");
+}
+
+/// An error whose value looks like JSON, and is by postcard.
+#[derive(Debug)]
+struct Odd;
+
+impl fmt::Display for Odd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("odd")
+    }
+}
+
+impl AppError for Odd {
+    fn code(&self) -> Option<i64> {
+        Some(7)
+    }
+
+    fn to_bytes(&self) -> Option<Vec<u8>> {
+        Some(b"[1]".to_vec())
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        (bytes == b"[1]").then_some(Self)
+    }
+
+    fn from_text(text: String) -> Self {
+        panic!("{text:?} without its value")
+    }
+}
+
+#[locum::service]
+trait Strange {
+    async fn fail(&self, args: Args) -> Result<i64, CallError<Odd>>;
+}
+
+struct RealStrange;
+
+impl Strange for RealStrange {
+    async fn fail(&self, _: Args) -> Result<i64, CallError<Odd>> {
+        Err(CallError::App(Odd))
+    }
+}
+
+#[tokio::test]
+async fn an_error_as_a_value_stays_with_those_who_can_read_it() {
+    let address = serve(Server::new().serve(StrangeServer::new(RealStrange))).await;
+    let locum = Config::calls_to("native", [address]).start();
+    let address = locum.address("rpc");
+    let native = StrangeProxy::connect(format!("native://{address}")).build().expect("an address");
+    let failed = native.fail(Args { a: 1, b: 0 }).await;
+    assert!(matches!(failed, Err(CallError::App(Odd))), "{failed:?}");
+    beside(move || {
+        let call = r#"{"jsonrpc":"2.0","method":"Strange.Fail","params":{"A":1,"B":0},"id":1}"#;
+        let answer = JsonRpc::connect(address).call(call);
+        assert_eq!(answer["error"], json!({"code": 7, "message": "odd"}));
+    })
+    .await;
 }
 
 #[tokio::test]
