@@ -18,6 +18,7 @@ mod facts;
 mod fields;
 mod groups;
 mod magic;
+mod merge;
 pub(crate) mod num;
 mod opaque;
 mod plan;

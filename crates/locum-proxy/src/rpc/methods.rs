@@ -23,6 +23,8 @@ pub(crate) struct Methods {
 struct Known {
     args: Option<Described>,
     reply: Option<Described>,
+    /// How often that was found to be different.
+    changes: u32,
 }
 
 impl Methods {
@@ -45,7 +47,7 @@ impl Methods {
         let given = given.iter().map(|(method, said)| {
             let args = described(method, "args", &said.args)?;
             let reply = described(method, "reply", &said.reply)?;
-            Ok((Arc::from(method.as_str()), Known { args, reply }))
+            Ok((Arc::from(method.as_str()), Known { args, reply, changes: 0 }))
         });
         let learned = previous.map(|previous| Arc::clone(&previous.learned)).unwrap_or_default();
         Ok(Arc::new(Self { given: given.collect::<Result<_, Error>>()?, learned }))
@@ -74,8 +76,9 @@ impl Methods {
         Edition(self.learned.table.load_full())
     }
 
-    /// A call of `method` with this argument returned that: what looked different before is replaced. A value
-    /// that does not describe itself teaches nothing, nor does one beyond limits; what was given stays.
+    /// A call of `method` with this argument returned that. What is known only grows: a look that lacks fields takes
+    /// none away, and only where two contradict each other the newer is right. A value that does not describe itself
+    /// teaches nothing, nor does one beyond limits; what was given stays.
     pub(crate) fn learn(&self, method: &str, args: &Body<'_>, reply: &Body<'_>) {
         let given = self.given.get(method);
         let has =
@@ -126,13 +129,16 @@ impl Learned {
     fn change(&self, method: &str, args: Option<Seen<'_>>, reply: Option<Seen<'_>>) {
         let args = args.and_then(|seen| seen.copy());
         let reply = reply.and_then(|seen| seen.copy());
-        if args.is_none() && reply.is_none() {
+        let grown = |table: &Table| table.grown(method, args.as_ref(), reply.as_ref());
+        // What lacks fields is looked at for every connection.
+        if grown(&self.table.load()).is_none() {
             return;
         }
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut table = Table::clone(&self.table.load());
-        if table.has_room(method) {
-            table.change(method, args, reply);
+        let table = self.table.load();
+        if let Some(known) = grown(&table) {
+            let mut table = Table::clone(&table);
+            table.change(method, known);
             self.table.store(Arc::new(table));
         }
     }
@@ -142,23 +148,43 @@ impl Table {
     /// Whether something may be learned of `method`. What is learned then may be more than there was room
     /// for, but not by much.
     fn has_room(&self, method: &str) -> bool {
-        let counts = self.known.len() < MOST || self.known.contains_key(method);
+        let counts = match self.known.get(method) {
+            Some(known) => known.changes < MOST_CHANGES,
+            None => self.known.len() < MOST,
+        };
         counts && self.weight < WEIGHT && method.len() <= NAME
     }
 
-    fn change(&mut self, method: &str, args: Option<Described>, reply: Option<Described>) {
-        let old = self.known.remove_entry(method);
-        let (name, old) = match old {
-            Some((name, known)) => {
-                self.weight -= known.weight();
-                (name, Known::clone(&known))
+    /// What is known of `method` after this, if it is more, and there is room for it.
+    fn grown(
+        &self,
+        method: &str,
+        args: Option<&Described>,
+        reply: Option<&Described>,
+    ) -> Option<Known> {
+        if !self.has_room(method) {
+            return None;
+        }
+        let mut known = self.known.get(method).map(|known| Known::clone(known)).unwrap_or_default();
+        let grows = [
+            args.is_some_and(|args| grow(&mut known.args, args)),
+            reply.is_some_and(|reply| grow(&mut known.reply, reply)),
+        ];
+        known.changes += 1;
+        grows.contains(&true).then_some(known)
+    }
+
+    fn change(&mut self, method: &str, new: Known) {
+        let name = match self.known.remove_entry(method) {
+            Some((name, old)) => {
+                self.weight -= old.weight();
+                name
             }
             None => {
                 self.weight += method.len();
-                (Arc::from(method), Known::default())
+                Arc::from(method)
             }
         };
-        let new = Known { args: args.or(old.args), reply: reply.or(old.reply) };
         self.weight += new.weight();
         self.known.insert(name, Arc::new(new));
     }
@@ -169,6 +195,18 @@ impl Known {
         let parts = [&self.args, &self.reply].into_iter().flatten();
         parts.map(|it| weight(&it.types, it.id).unwrap_or(TYPE_WEIGHT)).sum()
     }
+}
+
+/// Adds what a later look of a type shows to what is known of it. Tells whether that changes anything.
+fn grow(known: &mut Option<Described>, seen: &Described) -> bool {
+    let merged = known.as_ref().and_then(|known| known.merged(seen));
+    let fits = |merged: &Described| weight(&merged.types, merged.id).is_some();
+    let grown = merged.filter(fits).unwrap_or_else(|| seen.clone());
+    if known.as_ref().is_some_and(|known| known.is(&grown.types, grown.id)) {
+        return false;
+    }
+    *known = Some(grown);
+    true
 }
 
 /// A type as a call has shown it.
@@ -223,6 +261,8 @@ fn weight(types: &Types, id: TypeId) -> Option<usize> {
 /// Methods of one upstream that are learned, and bytes of each one's name.
 const MOST: usize = 4096;
 const NAME: usize = 1024;
+/// How often what is known of a method changes: callers may contradict each other for ever.
+const MOST_CHANGES: u32 = 64;
 /// Bytes that one type may take, about, and all that is learned of one upstream.
 const TYPE_WEIGHT: usize = 64 * 1024;
 const WEIGHT: usize = 4 * 1024 * 1024;
@@ -285,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_look_of_a_type_counts_and_the_same_changes_nothing() {
+    fn what_is_known_grows_and_a_poorer_look_takes_nothing_away() {
         let methods = built(None);
         let old = structure("Args", &[("A", TypeId::INT)]);
         let new = structure("Args", &[("A", TypeId::INT), ("B", TypeId::INT)]);
@@ -296,10 +336,31 @@ mod tests {
         learn(&methods, "A.B", &new, &int());
         assert!(edition != methods.edition());
         assert!(is(methods.args("A.B"), &new));
-        let weight = methods.learned.table.load().weight;
+        let (edition, weight) = (methods.edition(), methods.learned.table.load().weight);
         learn(&methods, "A.B", &old, &int());
+        assert!(is(methods.args("A.B"), &new), "a client of old, beside newer ones");
         learn(&methods, "A.B", &new, &int());
+        assert!(edition == methods.edition());
         assert_eq!(methods.learned.table.load().weight, weight);
+        // They contradict each other: the newer is right.
+        let float = structure("Args", &[("A", TypeId::FLOAT), ("B", TypeId::INT)]);
+        learn(&methods, "A.B", &structure("Args", &[("A", TypeId::FLOAT)]), &int());
+        assert!(is(methods.args("A.B"), &float));
+    }
+
+    #[test]
+    fn who_contradict_each_other_do_so_in_vain_in_the_end() {
+        let methods = built(None);
+        let other = described(Type::Slice { name: "".into(), elem: TypeId::INT });
+        (0..MOST_CHANGES / 2).for_each(|_| {
+            learn(&methods, "A.B", &int(), &int());
+            learn(&methods, "A.B", &other, &int());
+        });
+        let edition = methods.edition();
+        learn(&methods, "A.B", &int(), &int());
+        assert!(edition == methods.edition());
+        learn(&methods, "A.C", &int(), &int());
+        assert!(is(methods.args("A.C"), &int()), "others go on to be learned");
     }
 
     #[test]
