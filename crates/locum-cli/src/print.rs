@@ -110,6 +110,19 @@ pub(crate) fn listener(settings: &listener::Settings) -> Value {
             "requests_per_connection": limits.requests_per_connection,
             "message_bytes": size(limits.message_bytes as u64),
             "calls_per_connection": limits.calls_per_connection,
+            "http2": {
+                "streams": limits.http2.streams,
+                "stream_window": size(limits.http2.stream_window.into()),
+                "connection_window": size(limits.http2.connection_window.into()),
+                "frame_bytes": size(limits.http2.frame_bytes.into()),
+                "header_table": size(limits.http2.header_table as u64),
+                "header_frames": limits.http2.header_frames,
+                "control_frames": limits.http2.control_frames,
+                "memory": size(limits.http2.memory as u64),
+                "empty_frames": limits.http2.empty_frames,
+                "mistakes": limits.http2.mistakes,
+                "resets": limits.http2.resets,
+            },
         },
     })
 }
@@ -117,9 +130,9 @@ pub(crate) fn listener(settings: &listener::Settings) -> Value {
 pub(crate) fn upstream(settings: &upstream::Settings) -> Value {
     let pool = &settings.pool;
     // Calls share connections, requests of HTTP take turns on them.
-    let (kept, connections) = match settings.protocol.rpc() {
-        Some(_) => ("connections_per_worker", pool.connections_per_worker),
-        None => ("idle_per_worker", pool.idle_per_worker),
+    let (kept, connections) = match settings.protocol.shares_connections() {
+        true => ("connections_per_worker", pool.connections_per_worker),
+        false => ("idle_per_worker", pool.idle_per_worker),
     };
     json!({
         "name": settings.name,

@@ -21,6 +21,7 @@ pub(crate) fn line(
 ) -> Value {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (attempts, verdicts) = (attempts(record), verdicts(record));
+    let grpc = caller.grpc.then(|| ended.grpc_status().name());
     json!({
         "time": unix_time() - took.as_secs_f64(),
         "id": format!("{id:016x}"),
@@ -30,11 +31,13 @@ pub(crate) fn line(
         "listener": caller.listener.settings.name,
         "route": &*ended.route.name(),
         "upstream": &*ended.upstream.name(),
+        "protocol": caller.protocol(),
         "method": text(caller.request.method()),
         "host": caller.request.host().map(text),
         "path": text(caller.request.path()),
         "call": Some(&**record.call.borrow()).filter(|call| !call.is_empty()),
         "status": ended.status,
+        "grpc_status": grpc,
         "outcome": ended.outcome,
         "reason": ended.reason,
         "took": millis(took),

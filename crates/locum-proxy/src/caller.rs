@@ -32,6 +32,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) peer: Option<IpAddr>,
     /// It spoke under TLS.
     pub(crate) secure: bool,
+    /// It spoke HTTP/2.
+    pub(crate) http2: bool,
     /// Whom its certificate names; empty if it names nobody, `None` if it has shown none.
     certificate: Option<&'a str>,
     /// Who it is, as far as the route wanted to know.
@@ -46,6 +48,8 @@ pub(crate) struct Caller<'a> {
     /// Sending it twice does no harm.
     pub(crate) idempotent: bool,
     pub(crate) websocket: bool,
+    /// It speaks gRPC, whose word for how a call went is none of HTTP's.
+    pub(crate) grpc: bool,
     /// The connection may carry another request, as far as the request and the limits go.
     pub(crate) keeps: bool,
     /// The client has sent more after this request, so watching it for a close is no use.
@@ -76,6 +80,7 @@ impl<'a> Caller<'a> {
             listener,
             peer,
             secure: stream.is_secure(),
+            http2: stream.is_http2(),
             certificate,
             admitted: OnceCell::new(),
             stream: RefCell::new(stream),
@@ -85,12 +90,22 @@ impl<'a> Caller<'a> {
             head_only: request.is_head(),
             idempotent: is_idempotent(&request),
             websocket: forward::is_websocket(&request),
+            grpc: timeout::is_grpc(&request),
             keeps: keeps && request.keep_alive(),
             pipelined: Cell::new(false),
             trusted,
             attempt_above: if trusted { attempt_above(&request) } else { 1 },
             told: if trusted { timeout::told(&request) } else { Told::default() },
             request,
+        }
+    }
+
+    /// What the client speaks, as metrics and logs have it.
+    pub(crate) fn protocol(&self) -> &'static str {
+        match (self.grpc, self.http2) {
+            (true, _) => "grpc",
+            (false, true) => "h2",
+            (false, false) => "http1",
         }
     }
 
@@ -260,6 +275,26 @@ impl<'a> Caller<'a> {
         .await
     }
 
+    /// Waits for `work`, unless the client gives up the stream that it asked on: then there is nothing left to be
+    /// done for it, whatever is waited for.
+    pub(crate) async fn unless_given_up<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending if self.http2 => self.poll_given_up(cx).map(|()| None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    fn poll_given_up(&self, cx: &Context<'_>) -> Poll<()> {
+        // Who has it in hand finds out by itself.
+        match self.stream.try_borrow().as_deref() {
+            Ok(Stream::Http2(stream)) => stream.poll_lost(cx),
+            _ => Poll::Pending,
+        }
+    }
+
     /// Whether and how the connection goes on after an answer whose body is delivered so.
     pub(crate) fn persistence(&self, delivery: Delivery, worker: &Worker) -> Persistence {
         // What is still to come of the request would be read as the next one.
@@ -282,7 +317,10 @@ impl<'a> Caller<'a> {
             self.persistence(Delivery::Nothing, worker)
         };
         let mut out = worker.scratch();
-        refusal.write(&mut out, self.head_only, persistence);
+        match self.grpc {
+            true => refusal.write_grpc(&mut out, persistence),
+            false => refusal.write(&mut out, self.head_only, persistence),
+        }
         self.send(out, persistence, worker).await
     }
 

@@ -4,17 +4,20 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use locum_wire::http1::{self, Head};
+use locum_wire::http2::PREFACE;
 use rustls::ServerConfig;
 
 use crate::buffer::Buffer;
 use crate::clock::Alarm;
 use crate::flow;
 use crate::forward::Persistence;
+use crate::http2;
 use crate::listener::{Listener, Protocol, Seat};
 use crate::refusal::Refusal;
 use crate::rpc::front::{self, Found};
@@ -32,10 +35,18 @@ pub(crate) struct Client {
     pub(crate) listener: Arc<Listener>,
     pub(crate) peer: Option<SocketAddr>,
     /// Whom its certificate names; empty if it names nobody, `None` if it has shown none.
-    pub(crate) certificate: Option<Box<str>>,
+    pub(crate) certificate: Option<Rc<str>>,
     pub(crate) alarm: Alarm,
     pub(crate) served: u64,
-    _seat: Seat,
+    /// Its place among the connections of its listener; streams of HTTP/2 share that of theirs.
+    _seat: Option<Seat>,
+}
+
+/// Whose streams the streams of one connection are.
+pub(crate) struct Origin {
+    listener: Arc<Listener>,
+    peer: Option<SocketAddr>,
+    certificate: Option<Rc<str>>,
 }
 
 /// Whether a connection goes on after a request.
@@ -53,6 +64,8 @@ pub(crate) enum Next {
 enum Arrival {
     /// A head is there.
     Head,
+    /// It speaks HTTP/2, by its preface.
+    Http2,
     /// The connection ended where it may end.
     End,
     /// What came is no request.
@@ -91,8 +104,42 @@ impl Client {
             certificate: None,
             alarm: worker.alarms.alarm(),
             served: 0,
-            _seat: seat,
+            _seat: Some(seat),
         })
+    }
+
+    /// What its streams have in common.
+    pub(crate) fn origin(&self) -> Origin {
+        let Self { listener, peer, certificate, .. } = self;
+        Origin { listener: Arc::clone(listener), peer: *peer, certificate: certificate.clone() }
+    }
+
+    /// One stream of a connection, as if it were one.
+    pub(crate) fn of_stream(stream: http2::Stream, origin: &Origin, worker: &Worker) -> Box<Self> {
+        Box::new(Self {
+            stream: Stream::Http2(stream),
+            buffer: Buffer::new(&worker.buffers),
+            head: None,
+            listener: Arc::clone(&origin.listener),
+            peer: origin.peer,
+            certificate: origin.certificate.clone(),
+            alarm: worker.alarms.alarm(),
+            served: 0,
+            _seat: None,
+        })
+    }
+
+    /// Serves the one request of a stream.
+    pub(crate) async fn serve_stream(mut self: Box<Self>, worker: &Worker) {
+        match self.next_request(worker).await {
+            Arrival::Head => {
+                // What is to become of the stream, how far it got says.
+                let _ = Box::pin(flow::serve(&mut self, worker)).await;
+                self.put_head_away(worker);
+            }
+            Arrival::Refused(refusal) => drop(self.refuse(&refusal, worker).await),
+            Arrival::End | Arrival::Http2 => {}
+        }
     }
 
     /// Serves what the client asks for until the connection ends.
@@ -134,20 +181,19 @@ impl Client {
 
     /// Serves requests of HTTP until the connection ends.
     async fn serve_http(mut self: Box<Self>, worker: &Worker) {
+        if self.stream.carries_http2() {
+            return Box::pin(http2::serve(&mut self, worker)).await;
+        }
         loop {
             match self.next_request(worker).await {
                 Arrival::Head => {}
+                Arrival::Http2 => return Box::pin(http2::serve(&mut self, worker)).await,
                 Arrival::End => {
                     self.stream.part();
                     return;
                 }
                 Arrival::Refused(refusal) => {
-                    worker.shard.count_refused(self.listener.label, refusal.counted_as());
-                    let mut out = worker.scratch();
-                    refusal.write(&mut out, false, Persistence::Closed);
-                    let sent = self.send(&out).await;
-                    worker.give_scratch(out);
-                    if sent.is_ok() {
+                    if self.refuse(&refusal, worker).await.is_ok() {
                         self.linger().await;
                     }
                     return;
@@ -157,10 +203,7 @@ impl Client {
             // so that an idle connection stays small.
             let next = Box::pin(flow::serve(&mut self, worker)).await;
             self.served += 1;
-            if let Some(mut head) = self.head.take() {
-                head.clear();
-                worker.give_head(head);
-            }
+            self.put_head_away(worker);
             match next {
                 Next::Request => {}
                 Next::Close => {
@@ -170,6 +213,23 @@ impl Client {
                 Next::Abort => return,
             }
         }
+    }
+
+    fn put_head_away(&mut self, worker: &Worker) {
+        if let Some(mut head) = self.head.take() {
+            head.clear();
+            worker.give_head(head);
+        }
+    }
+
+    /// Says why what came is no request.
+    async fn refuse(&mut self, refusal: &Refusal, worker: &Worker) -> io::Result<()> {
+        worker.shard.count_refused(self.listener.label, refusal.counted_as());
+        let mut out = worker.scratch();
+        refusal.write(&mut out, false, Persistence::Closed);
+        let sent = self.send(&out).await;
+        worker.give_scratch(out);
+        sent
     }
 
     /// Waits for a request's head and reads it.
@@ -229,10 +289,16 @@ impl Client {
     ) -> Poll<Arrival> {
         loop {
             if !self.buffer.is_empty() {
-                match head.parse_request(self.buffer.filled(), limits) {
-                    Ok(true) => return Poll::Ready(Arrival::Head),
-                    Ok(false) => {}
-                    Err(error) => return Poll::Ready(Arrival::Refused(Refusal::malformed(error))),
+                match self.begins_as_http2() {
+                    Some(true) => return Poll::Ready(Arrival::Http2),
+                    None => {}
+                    Some(false) => match head.parse_request(self.buffer.filled(), limits) {
+                        Ok(true) => return Poll::Ready(Arrival::Head),
+                        Ok(false) => {}
+                        Err(error) => {
+                            return Poll::Ready(Arrival::Refused(Refusal::malformed(error)));
+                        }
+                    },
                 }
             }
             match self.buffer.poll_fill(cx, &mut self.stream) {
@@ -262,6 +328,20 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Whether the connection begins with the preface of HTTP/2; `None`: so far it does. Under TLS it has to be
+    /// agreed on before (RFC 9113 §3.2).
+    fn begins_as_http2(&self) -> Option<bool> {
+        let filled = self.buffer.filled();
+        if filled[0] != PREFACE[0] || self.served > 0 {
+            return Some(false);
+        }
+        let so_far = filled.len().min(PREFACE.len());
+        if filled[..so_far] != PREFACE[..so_far] || self.stream.is_secure() {
+            return Some(false);
+        }
+        (so_far == PREFACE.len()).then_some(true)
     }
 
     /// Sends all of `bytes`, unless the client does not take them.

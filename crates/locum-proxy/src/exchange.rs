@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use crate::attempt::{Tally, UnderWay};
 use crate::body::BodyError;
 use crate::caller::{CallKeys, Caller};
 use crate::forward::{self, Prepared};
+use crate::grpc;
+use crate::http2::Way;
 use crate::record::Record;
 use crate::stream::Stream;
 use crate::timeout;
@@ -49,6 +52,8 @@ pub(crate) struct Answered {
     pub(crate) head: Box<Head>,
     pub(crate) framing: Framing,
     pub(crate) status: u16,
+    /// Which attempt of the call it answers.
+    pub(crate) number: u32,
     /// Whose it is, by its place among the upstream's endpoints.
     pub(crate) endpoint: u32,
     /// An interim answer before it was of a kind after which the connection cannot be trusted.
@@ -64,6 +69,8 @@ pub(crate) enum Failure {
     Connect(ConnectError),
     /// The upstream closed or reset the connection before it answered.
     Closed,
+    /// The upstream has said that it did not begin the call, so anybody may be asked instead.
+    Refused,
     /// The upstream did not speak HTTP/1.1.
     Protocol(http1::Error),
     /// The upstream switched protocols unasked, or never came to the point.
@@ -78,6 +85,8 @@ pub(crate) enum Failure {
 
 /// Interim answers of one attempt; more is abuse.
 const INTERIM: u32 = 32;
+/// How often one attempt is refused by connections that go away before it looks no further.
+const REFUSED: u32 = 3;
 /// Heads of answers may be larger than heads of requests: cookies and policies are set here.
 const ANSWER_LIMITS: http1::Limits =
     http1::Limits { head_bytes: 64 * 1024, fields: 200, target_bytes: 0 };
@@ -116,7 +125,7 @@ impl run::Exchange for Exchange<'_, '_> {
         let reply = self.send_once_or_again(attempt).await;
         under_way.end();
         let (cause, retry_after) = match &reply {
-            Ok(answered) => (Cause::Status(answered.status), answered.retry_after()),
+            Ok(answered) => answered.verdict(self.caller.grpc),
             Err(failure) => (failure.cause(), None),
         };
         let now = self.worker.now();
@@ -143,6 +152,7 @@ impl Exchange<'_, '_> {
             Some(connection) => Sending::new(self, attempt, connection),
             None => Sending::new(self, attempt, self.connect(attempt).await?),
         };
+        let mut refused = 0;
         loop {
             match poll_fn(|cx| sending.poll(self, cx)).await {
                 Ok((head, status, framing)) => {
@@ -151,6 +161,7 @@ impl Exchange<'_, '_> {
                         head,
                         framing,
                         status,
+                        number: attempt.number,
                         endpoint: attempt.endpoint.id,
                         tainted: sending.tainted,
                         outgoing: sending.outgoing,
@@ -165,6 +176,14 @@ impl Exchange<'_, '_> {
                         && (self.caller.idempotent || !sending.outgoing.wrote)
                         && self.caller.upload.borrow().is_replayable() =>
                 {
+                    let connection = self.connect(attempt).await?;
+                    sending = Sending::new(self, attempt, connection);
+                }
+                // Nothing was done for it, whatever it asks for (RFC 9113 §8.7).
+                Err(Failure::Refused)
+                    if refused < REFUSED && self.caller.upload.borrow().is_replayable() =>
+                {
+                    refused += 1;
                     let connection = self.connect(attempt).await?;
                     sending = Sending::new(self, attempt, connection);
                 }
@@ -188,9 +207,24 @@ impl Exchange<'_, '_> {
         let endpoint = &self.upstream.endpoints[attempt.endpoint.id as usize];
         let timeout = self.upstream.settings.pool.connect_timeout;
         let worker = self.worker;
-        pool::connect(endpoint, timeout, &worker.buffers, &worker.alarms)
+        if self.upstream.asks_for_http2(endpoint) {
+            // In a box: the common way needs no room for it.
+            let way = Box::pin(worker.http2.open(endpoint, self.upstream, worker)).await;
+            if let Way::Stream(stream, reused) = way.map_err(Failure::Connect)? {
+                if self.caller.websocket {
+                    return Err(Failure::Unexpected("it speaks HTTP/2, which carries no Upgrade"));
+                }
+                return Ok(Connection::of_stream(stream, endpoint, reused, &worker.buffers));
+            }
+        }
+        let connection = pool::connect(endpoint, timeout, &worker.buffers, &worker.alarms)
             .await
-            .map_err(Failure::Connect)
+            .map_err(Failure::Connect)?;
+        if connection.stream.carries_http2() {
+            endpoint.http1.store(false, Ordering::Relaxed);
+            return Err(Failure::Unexpected("it speaks HTTP/2 now"));
+        }
+        Ok(connection)
     }
 }
 
@@ -246,7 +280,12 @@ impl Sending {
             }
             let Connection { stream, buffer, .. } = &mut *self.connection;
             match ready!(buffer.poll_fill(cx, stream)) {
-                Ok(0) | Err(_) if buffer.is_empty() => return Poll::Ready(Err(Failure::Closed)),
+                Ok(0) | Err(_) if buffer.is_empty() => {
+                    return Poll::Ready(Err(match stream {
+                        Stream::Http2(stream) if stream.was_refused() => Failure::Refused,
+                        _ => Failure::Closed,
+                    }));
+                }
                 Ok(0) | Err(_) => {
                     return Poll::Ready(Err(Failure::Unexpected("closed within its head")));
                 }
@@ -344,12 +383,15 @@ impl Outgoing {
 }
 
 impl Answered {
-    /// What an answer that is an error says of when to come back.
-    fn retry_after(&self) -> Option<Duration> {
-        if self.status < 400 {
-            return None;
+    /// What its head says of how the attempt went and, where that is an error, of when to come back.
+    fn verdict(&self, grpc: bool) -> (Cause, Option<Duration>) {
+        let response = self.head.response(self.connection.buffer.filled());
+        if grpc && let Some(status) = grpc_status(&response) {
+            let after = if status.0 > 0 { timeout::retry_after(&response) } else { None };
+            return (Cause::Grpc(status.0), after);
         }
-        timeout::retry_after(&self.head.response(self.connection.buffer.filled()))
+        let after = if self.status < 400 { None } else { timeout::retry_after(&response) };
+        (Cause::Status(self.status), after)
     }
 
     /// Goes on sending the request while its answer is being delivered.
@@ -384,10 +426,16 @@ impl Answered {
         let sent_whole = self.outgoing.is_clear() && exchange.caller.upload.borrow().is_done();
         exchange.worker.give_scratch(self.outgoing.out);
         exchange.worker.give_head(self.head);
-        if whole && sent_whole && !self.tainted && self.connection.buffer.is_empty() {
+        let keeps = whole && sent_whole && !self.tainted && self.connection.buffer.is_empty();
+        if keeps && !self.connection.stream.is_http2() {
             exchange.worker.keep(self.connection, &exchange.upstream.settings.pool);
         }
     }
+}
+
+/// The status of a gRPC answer that is over with its head.
+pub(crate) fn grpc_status(response: &Response<'_>) -> Option<grpc::Status> {
+    if response.status() == 200 { grpc::Status::of_head(response) } else { None }
 }
 
 impl Failure {
@@ -396,6 +444,7 @@ impl Failure {
             Self::Connect(ConnectError::Failed(_) | ConnectError::Handshake(_)) => Cause::Connect,
             Self::Connect(ConnectError::TimedOut) => Cause::ConnectTimeout,
             Self::Closed => Cause::Reset,
+            Self::Refused => Cause::Refused,
             Self::Protocol(_) | Self::Unexpected(_) => Cause::Protocol,
             Self::Injected(status) => Cause::Status(*status),
             Self::Body(_) | Self::Gone => Cause::Cancelled,

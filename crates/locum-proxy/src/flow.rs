@@ -59,22 +59,25 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
         keeps,
     );
 
-    let ended = match route(&plan, &caller) {
-        Err(refusal) => refuse(&caller, &refusal, worker).await,
-        Ok((route, path)) => match (caller.identify(route, worker).await, &route.target) {
-            (Err(refusal), _) => refuse(&caller, &refusal, worker).await.by(route),
-            (Ok(()), Target::Redirect { status, to }) => {
-                Box::pin(redirect(&caller, route, &path, (*status, to), worker)).await
-            }
-            (Ok(()), Target::Transcode(transcoded)) => {
-                Box::pin(transcode(&caller, route, &path, transcoded, worker, &record)).await
-            }
-            (Ok(()), Target::Forward(split)) => {
-                let choice = split.choose(worker.random());
-                forward(&caller, route, &path, choice, worker, &record).await
-            }
-        },
+    let answering = async {
+        match route(&plan, &caller) {
+            Err(refusal) => refuse(&caller, &refusal, worker).await,
+            Ok((route, path)) => match (caller.identify(route, worker).await, &route.target) {
+                (Err(refusal), _) => refuse(&caller, &refusal, worker).await.by(route),
+                (Ok(()), Target::Redirect { status, to }) => {
+                    Box::pin(redirect(&caller, route, &path, (*status, to), worker)).await
+                }
+                (Ok(()), Target::Transcode(transcoded)) => {
+                    Box::pin(transcode(&caller, route, &path, transcoded, worker, &record)).await
+                }
+                (Ok(()), Target::Forward(split)) => {
+                    let choice = split.choose(worker.random());
+                    forward(&caller, route, &path, choice, worker, &record).await
+                }
+            },
+        }
     };
+    let ended = caller.unless_given_up(answering).await.unwrap_or_else(Ended::gone);
     record.end(&caller, &ended, worker);
 
     worker.give_record(record);
@@ -159,12 +162,16 @@ async fn forward(
 /// Streams the upstream's answer to the client.
 async fn deliver(exchange: &Exchange<'_, '_>, answered: Answered, route: &Route) -> (Cause, Ended) {
     let caller = exchange.caller;
-    let status = answered.status;
+    let (status, number) = (answered.status, answered.number);
     let delivery = forward::delivery(answered.framing, caller.version);
     let persistence = caller.persistence(delivery, exchange.worker);
-    let Relayed { end, bytes } =
+    let Relayed { end, bytes, grpc } =
         relay(exchange, answered, persistence, &route.response_edits).await;
-    let cause = end.cause(status);
+    let cause = end.cause(grpc.map_or(Cause::Status(status), |grpc| Cause::Grpc(grpc.0)));
+    if grpc.is_some() {
+        // Only its end has told how it went.
+        exchange.record.attempt_cut(number, cause);
+    }
     let next = match end {
         RelayEnd::NotBegun(failure) => {
             let refusal = Refusal::failed(&failure, exchange.upstream);

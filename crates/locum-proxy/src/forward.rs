@@ -70,7 +70,7 @@ impl Prepared {
             head,
             host_of_endpoint: host.is_none(),
             attempt_above: caller.attempt_above,
-            grpc: timeout::is_grpc(request),
+            grpc: caller.grpc,
         }
     }
 

@@ -20,6 +20,8 @@ mod exchange;
 mod fallback;
 mod flow;
 mod forward;
+mod grpc;
+mod http2;
 mod keeper;
 mod label;
 pub mod listener;

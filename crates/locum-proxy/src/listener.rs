@@ -105,6 +105,53 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Remote calls of one connection that are under way at once; more wait unread.
     pub calls_per_connection: usize,
+    /// What one connection of HTTP/2 may take beside.
+    pub http2: Http2Limits,
+}
+
+/// What one connection of HTTP/2 may take. Beyond any of these but `streams` the connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2Limits {
+    /// Streams at once; one more is refused, and may be tried again.
+    pub streams: u32,
+    /// Bytes of content on their way on one stream that were not passed on yet.
+    pub stream_window: u32,
+    /// The same of all streams together.
+    pub connection_window: u32,
+    /// Bytes of one frame.
+    pub frame_bytes: u32,
+    /// Bytes of the table by which heads are compressed.
+    pub header_table: usize,
+    /// Frames of one head, empty ones included.
+    pub header_frames: u32,
+    /// Answers to SETTINGS, PING and streams at fault that wait to be written.
+    pub control_frames: u32,
+    /// Bytes of heads and of what waits to be written, together.
+    pub memory: usize,
+    /// DATA frames one after the other that are empty.
+    pub empty_frames: u32,
+    /// Streams that were reset for what the client did wrong.
+    pub mistakes: u32,
+    /// Resets a second that the client may go on with; twice as many may come at once.
+    pub resets: u32,
+}
+
+impl Default for Http2Limits {
+    fn default() -> Self {
+        Self {
+            streams: 100,
+            stream_window: 64 << 10,
+            connection_window: 1 << 20,
+            frame_bytes: 16 << 10,
+            header_table: 4 << 10,
+            header_frames: 8,
+            control_frames: 1000,
+            memory: 1 << 20,
+            empty_frames: 100,
+            mistakes: 100,
+            resets: 100,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -123,6 +170,7 @@ impl Default for Limits {
             requests_per_connection: 0,
             message_bytes: 16 << 20,
             calls_per_connection: 16 * 1024,
+            http2: Http2Limits::default(),
         }
     }
 }

@@ -202,11 +202,11 @@ pub(crate) fn kind_name(kind: AttemptKind) -> &'static str {
 /// The label of an attempt's outcome: what happened, not how a policy judged it.
 pub(crate) fn outcome_name(cause: Cause) -> &'static str {
     match cause {
-        Cause::Status(429) => "overload",
+        Cause::Status(429) | Cause::Grpc(8) => "overload",
         Cause::Status(500..=599) => "failure",
-        Cause::Status(_) | Cause::Grpc(0) | Cause::Reply => "success",
+        Cause::Grpc(2 | 4 | 13 | 14 | 15) => "failure",
         // The service works: what it says of its own is an answer.
-        Cause::AppError => "success",
+        Cause::Status(_) | Cause::Grpc(_) | Cause::Reply | Cause::AppError => "success",
         Cause::Connect => "connect",
         Cause::ConnectTimeout => "connect_timeout",
         Cause::Refused => "refused",
@@ -217,6 +217,5 @@ pub(crate) fn outcome_name(cause: Cause) -> &'static str {
         Cause::Timeout => "timeout",
         Cause::Cancelled => "cancelled",
         Cause::Unavailable => "unavailable",
-        Cause::Grpc(_) => "failure",
     }
 }

@@ -11,6 +11,7 @@ use crate::access;
 use crate::caller::Caller;
 use crate::client::Next;
 use crate::decisions::Decisions;
+use crate::grpc;
 use crate::label::Label;
 use crate::metrics::{CallKey, Code};
 use crate::refusal::Refusal;
@@ -41,6 +42,8 @@ pub(crate) struct Record {
 pub(crate) struct Ended {
     /// The status that the client was sent; 499 if it was gone.
     pub(crate) status: u16,
+    /// What an answer of gRPC said of how the call went.
+    pub(crate) grpc: Option<grpc::Status>,
     /// `success`, `failure`, `rejected` by a policy, `timeout`, `cancelled`, `fallback` in place of
     /// any of these, or `refused` unheard.
     pub(crate) outcome: &'static str,
@@ -58,13 +61,18 @@ pub(crate) struct Ended {
 impl Ended {
     /// The client has what it asked for, or at least what there was.
     pub(crate) fn answered(status: u16, cause: Cause, bytes: u64, next: Next) -> Self {
+        let grpc = match cause {
+            Cause::Grpc(code) => Some(grpc::Status(code)),
+            _ => None,
+        };
         let outcome = match cause {
             Cause::Cancelled => "cancelled",
+            Cause::Grpc(code) if !grpc::Status(code).is_failure() => "success",
             Cause::Status(status) if status < 500 => "success",
             _ => "failure",
         };
         let (route, upstream) = (Label::NONE, Label::NONE);
-        Self { status, outcome, reason: "", refused_as: None, bytes, next, route, upstream }
+        Self { status, grpc, outcome, reason: "", refused_as: None, bytes, next, route, upstream }
     }
 
     /// The proxy answered itself.
@@ -87,6 +95,11 @@ impl Ended {
     /// There is nobody left to answer.
     pub(crate) fn gone() -> Self {
         Self::answered(CLIENT_GONE, Cause::Cancelled, 0, Next::Abort)
+    }
+
+    /// What the client of a gRPC call was told.
+    pub(crate) fn grpc_status(&self) -> grpc::Status {
+        self.grpc.unwrap_or_else(|| grpc::Status::of_http(self.status))
     }
 
     /// The same, by a route.
@@ -190,9 +203,12 @@ impl Record {
             listener: caller.listener.label,
             route: ended.route,
             upstream: ended.upstream,
-            protocol: "http1",
+            protocol: caller.protocol(),
             outcome: ended.outcome,
-            code: Code::Status(ended.status),
+            code: match caller.grpc {
+                true => Code::Word(ended.grpc_status().name()),
+                false => Code::Status(ended.status),
+            },
         };
         worker.shard.count_call(key, took, (caller.received(), ended.bytes), self);
         if let Some(reason) = ended.refused_as {

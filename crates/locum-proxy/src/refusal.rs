@@ -14,6 +14,7 @@ use crate::auth::{Denied, Why};
 use crate::body::BodyError;
 use crate::exchange::Failure;
 use crate::forward::Persistence;
+use crate::grpc;
 use crate::problem::{self, ceiling};
 use crate::rpc::reply::Refused;
 use crate::upstream::Upstream;
@@ -225,6 +226,10 @@ impl Refusal {
                 let detail = format!("upstream \"{upstream}\" closed the connection unanswered");
                 Self::new(502, "reset", "connection_terminated", detail)
             }
+            Failure::Refused => {
+                let detail = format!("upstream \"{upstream}\" takes no more calls");
+                Self::new(503, "refused", "connection_limit_reached", detail)
+            }
             Failure::Protocol(error) => {
                 let detail = format!("upstream \"{upstream}\" answered malformed HTTP: {error}");
                 Self::new(502, "protocol", "http_protocol_error", detail)
@@ -296,18 +301,30 @@ impl Refusal {
 
     /// Writes the whole answer.
     pub(crate) fn write(&self, out: &mut Vec<u8>, head_only: bool, persistence: Persistence) {
-        let fields = |out: &mut Vec<u8>| {
-            if let Some((name, value)) = &self.instead {
-                field(out, name.as_bytes(), value.as_bytes());
-            }
-            if let Some(rejection) = &self.rejection {
-                write_rejection(out, rejection);
-            }
-            let details = quoted(&self.detail);
-            let status = format!("locum; error={}; details={details}", self.proxy_error);
-            field(out, b"Proxy-Status", status.as_bytes());
-        };
+        let fields = |out: &mut Vec<u8>| self.write_fields(out);
         problem::write(out, self.status, self.problem(), fields, head_only, persistence);
+    }
+
+    /// The same for a caller of gRPC.
+    pub(crate) fn write_grpc(&self, out: &mut Vec<u8>, persistence: Persistence) {
+        let refused = grpc::Refused {
+            status: grpc::Status::of_http(self.status),
+            detail: &self.detail,
+            retry_after: self.rejection.as_ref().and_then(|rejection| rejection.retry_after),
+        };
+        refused.write(out, |out| self.write_fields(out), persistence);
+    }
+
+    fn write_fields(&self, out: &mut Vec<u8>) {
+        if let Some((name, value)) = &self.instead {
+            field(out, name.as_bytes(), value.as_bytes());
+        }
+        if let Some(rejection) = &self.rejection {
+            write_rejection(out, rejection);
+        }
+        let details = quoted(&self.detail);
+        let status = format!("locum; error={}; details={details}", self.proxy_error);
+        field(out, b"Proxy-Status", status.as_bytes());
     }
 
     fn problem(&self) -> Map<String, Value> {

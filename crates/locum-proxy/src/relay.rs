@@ -9,8 +9,9 @@ use locum_wire::http1::{self, Chunked, Framing, Piece, encode};
 
 use crate::buffer;
 use crate::clock::Alarm;
-use crate::exchange::{Answered, Exchange, Failure};
+use crate::exchange::{Answered, Exchange, Failure, grpc_status};
 use crate::forward::{self, Delivery, Persistence};
+use crate::grpc::Status;
 use crate::route::Edits;
 use crate::upstream::pool::Connection;
 
@@ -19,6 +20,8 @@ pub(crate) struct Relayed {
     pub(crate) end: RelayEnd,
     /// Bytes written to the client.
     pub(crate) bytes: u64,
+    /// What the answer said of how the call went, where it is one of gRPC.
+    pub(crate) grpc: Option<Status>,
 }
 
 /// How the delivery of an answer ended.
@@ -34,10 +37,10 @@ pub(crate) enum RelayEnd {
 }
 
 impl RelayEnd {
-    /// What this makes of the attempt that was answered with `status`.
-    pub(crate) fn cause(&self, status: u16) -> Cause {
+    /// What this makes of the attempt whose answer said `said`.
+    pub(crate) fn cause(&self, said: Cause) -> Cause {
         match self {
-            Self::Whole => Cause::Status(status),
+            Self::Whole => said,
             Self::Broken => Cause::Truncated,
             Self::NotBegun(failure) => failure.cause(),
             Self::Gone => Cause::Cancelled,
@@ -66,7 +69,7 @@ pub(crate) async fn relay(
     let reusable = matches!(end, RelayEnd::Whole) && relay.reusable;
     exchange.worker.give_scratch(relay.out);
     relay.answered.finish(exchange, reusable);
-    Relayed { end, bytes: relay.written }
+    Relayed { end, bytes: relay.written, grpc: relay.grpc }
 }
 
 struct Relay {
@@ -83,6 +86,8 @@ struct Relay {
     waiting: Option<Side>,
     stall: Duration,
     read_idle: Duration,
+    /// UNKNOWN until the answer of a gRPC call says better.
+    grpc: Option<Status>,
 }
 
 /// What is left to read of the answer.
@@ -119,6 +124,10 @@ impl Relay {
             exchange.upstream.cookie(answered.endpoint, &exchange.caller.request),
             edits,
         );
+        let grpc = match exchange.caller.grpc && answered.status == 200 {
+            true => Some(grpc_status(&response).unwrap_or(Status::UNKNOWN)),
+            false => None,
+        };
         let reusable = response.reusable() && answered.framing != Framing::UntilClose;
         connection.buffer.consume(answered.head.len());
         let body = match answered.framing {
@@ -139,6 +148,7 @@ impl Relay {
             waiting: None,
             stall: exchange.caller.listener.settings.limits.write_stall,
             read_idle: exchange.upstream.settings.pool.read_idle,
+            grpc,
         }
     }
 
@@ -219,6 +229,9 @@ impl Relay {
                         Piece::End => {
                             if self.delivery == Delivery::Chunked {
                                 encode::last_chunk(&mut self.out, decoder.trailers());
+                            }
+                            if let Some(status) = &mut self.grpc {
+                                *status = Status::of_trailers(decoder.trailers());
                             }
                             buffer.consume(consumed);
                             self.body = Body::Done;

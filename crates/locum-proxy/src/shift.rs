@@ -114,6 +114,7 @@ async fn sweep(worker: Rc<Worker>) {
         ticks.tick().await;
         worker.pool.sweep(worker.alarms.read());
         worker.links.sweep();
+        worker.http2.sweep();
         worker.halve_spares();
     }
 }

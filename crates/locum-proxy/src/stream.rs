@@ -14,6 +14,8 @@ use tokio::net::{TcpStream, UnixStream};
 
 use tls::{HandshakeError, Tls};
 
+use crate::http2;
+
 pub(crate) mod tls;
 
 /// A connected stream of bytes.
@@ -21,6 +23,8 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<Tls>),
+    /// One of many of a connection of HTTP/2, as if it were a connection that carries one request.
+    Http2(http2::Stream),
 }
 
 impl Stream {
@@ -31,13 +35,27 @@ impl Stream {
     ) -> Poll<Result<(), HandshakeError>> {
         match self {
             Self::Tls(stream) => stream.poll_handshake(cx),
-            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
+            Self::Tcp(_) | Self::Unix(_) | Self::Http2(_) => Poll::Ready(Ok(())),
         }
     }
 
     /// Whether nobody on the way can read it.
     pub(crate) fn is_secure(&self) -> bool {
-        matches!(self, Self::Tls(_))
+        match self {
+            Self::Tls(_) => true,
+            Self::Tcp(_) | Self::Unix(_) => false,
+            Self::Http2(stream) => stream.is_secure(),
+        }
+    }
+
+    /// Whether it is one of a connection of HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self, Self::Http2(_))
+    }
+
+    /// Whether HTTP/2 was agreed on for what it carries.
+    pub(crate) fn carries_http2(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.is_http2())
     }
 
     /// The stream below. What has come under TLS is lost with it.
@@ -53,7 +71,7 @@ impl Stream {
     pub(crate) fn identity(&self) -> Option<Box<str>> {
         match self {
             Self::Tls(stream) => stream.identity(),
-            Self::Tcp(_) | Self::Unix(_) => None,
+            Self::Tcp(_) | Self::Unix(_) | Self::Http2(_) => None,
         }
     }
 
@@ -64,6 +82,7 @@ impl Stream {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
             Self::Tls(stream) => stream.poll_readable(cx),
+            Self::Http2(stream) => stream.poll_readable(cx),
         }
     }
 
@@ -73,6 +92,9 @@ impl Stream {
         cx: &mut Context<'_>,
         space: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if let Self::Http2(stream) = self {
+            return stream.poll_fill(cx, space);
+        }
         // Through `poll_read`, which clears readiness after a short read; `try_read` does not and
         // costs one more system call a request.
         let mut buffer = ReadBuf::new(space);
@@ -129,6 +151,7 @@ impl Stream {
                 stream.try_io(Interest::READABLE, || peek_at(&SockRef::from(stream)))
             }
             Self::Tls(stream) => Ok(stream.readable()),
+            Self::Http2(stream) => stream.look(),
         }
     }
 
@@ -145,7 +168,8 @@ impl Stream {
                 let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
             }
             Self::Tls(stream) => stream.reset_on_close(),
-            Self::Unix(_) => {}
+            // Closed before its end, a stream is reset.
+            Self::Unix(_) | Self::Http2(_) => {}
         }
     }
 
@@ -176,6 +200,11 @@ impl AsyncRead for Stream {
                 buffer.advance(count);
                 Poll::Ready(Ok(()))
             }
+            Self::Http2(stream) => {
+                let count = ready!(stream.poll_fill(cx, buffer.initialize_unfilled()))?;
+                buffer.advance(count);
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }
@@ -190,6 +219,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => stream.poll_send(cx, &[IoSlice::new(bytes)]),
+            Self::Http2(stream) => stream.poll_send(cx, &[IoSlice::new(bytes)]),
         }
     }
 
@@ -202,6 +232,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Tls(stream) => stream.poll_send(cx, slices),
+            Self::Http2(stream) => stream.poll_send(cx, slices),
         }
     }
 
@@ -215,6 +246,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => stream.poll_finish(cx),
+            Self::Http2(stream) => stream.poll_finish(cx),
         }
     }
 }

@@ -74,8 +74,12 @@ pub enum Version {
 /// What is offered to be spoken under TLS (RFC 7301).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Alpn {
-    /// HTTP/1.1. Whoever offers only something else is turned down by the handshake.
+    /// HTTP/2, rather than HTTP/1.1. Whoever offers only something else is turned down by the handshake.
     Http,
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2 alone.
+    Http2,
     /// Nothing is said of it.
     None,
 }
@@ -83,11 +87,17 @@ pub(crate) enum Alpn {
 impl Alpn {
     fn protocols(self) -> Vec<Vec<u8>> {
         match self {
-            Self::Http => vec![b"http/1.1".to_vec()],
+            Self::Http => vec![HTTP2.to_vec(), HTTP1.to_vec()],
+            Self::Http1 => vec![HTTP1.to_vec()],
+            Self::Http2 => vec![HTTP2.to_vec()],
             Self::None => Vec::new(),
         }
     }
 }
+
+/// HTTP/2 over TLS, as handshakes name it (RFC 9113 §3.2).
+pub(crate) const HTTP2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())

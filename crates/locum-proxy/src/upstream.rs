@@ -167,6 +167,15 @@ impl Upstream {
         View::new(self, watches, now).panics()
     }
 
+    /// Whether the endpoint speaks HTTP/2, or is to say whether it does.
+    pub(crate) fn asks_for_http2(&self, endpoint: &Endpoint) -> bool {
+        match self.settings.protocol {
+            Protocol::Http2 | Protocol::Grpc => true,
+            Protocol::Auto => endpoint.tls.is_some() && !endpoint.http1.load(Ordering::Relaxed),
+            _ => false,
+        }
+    }
+
     /// An attempt at an endpoint has ended.
     pub(crate) fn observe(&self, index: u32, took: Duration, seen: Seen, now: Time) {
         self.balancer.observe(index, took, seen, now);

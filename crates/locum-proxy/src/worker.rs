@@ -16,6 +16,7 @@ use locum_wire::http1::Head;
 use crate::buffer::{Buffers, halve};
 use crate::clock::{self, Alarms, WorkerClock};
 use crate::decisions::Decisions;
+use crate::http2;
 use crate::log;
 use crate::metrics::Shard;
 use crate::plan::Plan;
@@ -31,6 +32,7 @@ pub(crate) struct Worker {
     plan: RefCell<Rc<View>>,
     pub(crate) pool: Rc<Pool>,
     pub(crate) links: Links,
+    pub(crate) http2: http2::Links,
     /// For bodies that become arguments of calls.
     pub(crate) room: Room,
     pub(crate) buffers: Rc<Buffers>,
@@ -116,6 +118,7 @@ impl Worker {
             plan: RefCell::new(Rc::new(View(plan))),
             pool: Pool::new(),
             links: Links::default(),
+            http2: http2::Links::default(),
             room: Room::default(),
             buffers: Buffers::new(),
             clock: WorkerClock(Rc::clone(&alarms)),

@@ -12,7 +12,9 @@ use super::value::{Address, Bind, Duration, Secret, Workers};
 
 pub(crate) use auth::{Auth, AuthKind};
 pub(crate) use health::{Health, HealthKind};
-pub(crate) use listener::{Limits, Listener, ListenerProtocol, ListenerTls, TlsVersion};
+pub(crate) use listener::{
+    Http2Limits, Limits, Listener, ListenerProtocol, ListenerTls, TlsVersion,
+};
 pub(crate) use route::{HeaderEdits, Match, Rewrite, Route, Share, Transcode};
 pub(crate) use types::{Args, Type, Types};
 pub(crate) use upstream::{Pool, Upstream, UpstreamProtocol, UpstreamTls};

@@ -46,7 +46,7 @@ const KEYS: &[&str] = &[
 
 const VALUES: &[(&str, &[&str])] = &[
     ("listeners.*.protocol", &["tcp", "forward"]),
-    ("upstreams.*.protocol", &["h2", "auto", "grpc", "tcp"]),
+    ("upstreams.*.protocol", &["tcp"]),
     ("upstreams.*.health.kind", &["grpc"]),
     ("auth.*.kind", &["jwt", "forward"]),
 ];

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::check::{Findings, check_name};
-use super::file::{File, Limits, Listener, ListenerProtocol};
+use super::file::{File, Http2Limits, Limits, Listener, ListenerProtocol};
 use super::value::Bind;
 
 pub(super) fn check(file: &File, findings: &mut Findings<'_>) {
@@ -55,6 +55,9 @@ fn check_limits(path: &str, limits: &Limits, findings: &mut Findings<'_>) {
         let reason = "a message of that size cannot be served";
         findings.error(&key("message_bytes"), reason, "write a size from 1KiB to 1GiB");
     }
+    if let Some(http2) = &limits.http2 {
+        check_http2(&format!("{path}.http2"), http2, findings);
+    }
     let times = [
         ("header_timeout", limits.header_timeout),
         ("body_idle", limits.body_idle),
@@ -63,6 +66,35 @@ fn check_limits(path: &str, limits: &Limits, findings: &mut Findings<'_>) {
     ];
     for (name, time) in times {
         findings.positive(&key(name), time);
+    }
+}
+
+/// What HTTP/2 itself leaves a listener to say (RFC 9113 §6.5.2, §6.9.2).
+fn check_http2(path: &str, limits: &Http2Limits, findings: &mut Findings<'_>) {
+    let key = |key: &str| format!("{path}.{key}");
+    let counts = [
+        ("streams", limits.streams),
+        ("header_frames", limits.header_frames),
+        ("control_frames", limits.control_frames),
+        ("mistakes", limits.mistakes),
+        ("resets", limits.resets),
+    ];
+    for (name, _) in counts.iter().filter(|(_, count)| *count == Some(0)) {
+        let remedy = "write 1 or more, or leave it out";
+        findings.error(&key(name), "0 would refuse everything", remedy);
+    }
+    let sizes = [
+        ("stream_window", limits.stream_window, 1..=MOST_WINDOW, "1B to 1GiB"),
+        ("connection_window", limits.connection_window, 65_535..=MOST_WINDOW, "64KiB to 1GiB"),
+        ("frame_bytes", limits.frame_bytes, 16 << 10..=1 << 20, "16KiB to 1MiB"),
+        ("header_table", limits.header_table, 0..=1 << 20, "0 to 1MiB"),
+        ("memory", limits.memory, 64 << 10..=MOST_WINDOW, "64KiB to 1GiB"),
+    ];
+    for (name, size, range, words) in sizes {
+        if size.is_some_and(|size| !range.contains(&size.0)) {
+            let reason = "a connection of HTTP/2 cannot be served so";
+            findings.error(&key(name), reason, format!("write a size from {words}"));
+        }
     }
 }
 
@@ -77,6 +109,7 @@ fn check_traffic(path: &str, listener: &Listener, findings: &mut Findings<'_>) {
         ("body_rate", limits.body_rate.is_some()),
         ("idle", limits.idle.is_some()),
         ("requests_per_connection", limits.requests_per_connection.is_some()),
+        ("http2", limits.http2.is_some()),
     ];
     let of_calls = [
         ("message_bytes", limits.message_bytes.is_some()),
@@ -127,4 +160,5 @@ fn collide(one: &Bind, other: &Bind) -> bool {
 }
 
 const HEADER_BYTES: std::ops::RangeInclusive<u64> = 1024..=1024 * 1024;
+const MOST_WINDOW: u64 = 1 << 30;
 const MESSAGE_BYTES: std::ops::RangeInclusive<u64> = 1024..=1024 * 1024 * 1024;

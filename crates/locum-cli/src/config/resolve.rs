@@ -10,7 +10,7 @@ use locum_proxy::{listener, route};
 
 use super::attached::Attachments;
 use super::file::{self, File, ListenerProtocol};
-use super::value::{Address, Bind, Endpoint};
+use super::value::{Address, Bind, Endpoint, Size};
 use super::{auth, health, tls, types};
 use crate::demo;
 
@@ -93,7 +93,31 @@ fn listener(name: &str, wanted: &file::Listener, attached: &Attachments) -> list
             calls_per_connection: limits
                 .calls_per_connection
                 .unwrap_or(defaults.calls_per_connection),
+            http2: limits.http2.as_ref().map_or(defaults.http2, http2),
         },
+    }
+}
+
+fn http2(wanted: &file::Http2Limits) -> listener::Http2Limits {
+    let defaults = listener::Http2Limits::default();
+    let window = |size: Option<Size>, default: u32| {
+        size.map_or(default, |size| u32::try_from(size.0).expect("the check keeps it to 1 GiB"))
+    };
+    let bytes = |size: Option<Size>, default: usize| {
+        size.map_or(default, |size| usize::try_from(size.0).expect("the check keeps it to 1 GiB"))
+    };
+    listener::Http2Limits {
+        streams: wanted.streams.unwrap_or(defaults.streams),
+        stream_window: window(wanted.stream_window, defaults.stream_window),
+        connection_window: window(wanted.connection_window, defaults.connection_window),
+        frame_bytes: window(wanted.frame_bytes, defaults.frame_bytes),
+        header_table: bytes(wanted.header_table, defaults.header_table),
+        header_frames: wanted.header_frames.unwrap_or(defaults.header_frames),
+        control_frames: wanted.control_frames.unwrap_or(defaults.control_frames),
+        memory: bytes(wanted.memory, defaults.memory),
+        empty_frames: wanted.empty_frames.unwrap_or(defaults.empty_frames),
+        mistakes: wanted.mistakes.unwrap_or(defaults.mistakes),
+        resets: wanted.resets.unwrap_or(defaults.resets),
     }
 }
 

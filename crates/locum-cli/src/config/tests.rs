@@ -4,6 +4,7 @@ use std::fs;
 
 use super::*;
 
+mod http2;
 mod mistakes;
 mod remote;
 
@@ -242,6 +243,12 @@ rewrite = { prefix = "/v2" }
                 "header_timeout": "5s", "body_bytes": "6KiB", "body_idle": "7s", "body_rate": "8B",
                 "write_stall": "9s", "idle": "10s", "requests_per_connection": 11,
                 "message_bytes": "16MiB", "calls_per_connection": 16384,
+                "http2": {
+                    "streams": 100, "stream_window": "64KiB", "connection_window": "1MiB",
+                    "frame_bytes": "16KiB", "header_table": "4KiB", "header_frames": 8,
+                    "control_frames": 1000, "memory": "1MiB", "empty_frames": 100,
+                    "mistakes": 100, "resets": 100,
+                },
             },
         }],
         "upstreams": [

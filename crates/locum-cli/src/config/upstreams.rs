@@ -3,7 +3,7 @@
 use locum_policy::balance::{Balance, Ejection};
 
 use super::check::{Findings, check_name};
-use super::file::{File, Pool, Upstream, UpstreamTls};
+use super::file::{File, Pool, Upstream, UpstreamProtocol, UpstreamTls};
 use super::value::host_and_port;
 use super::{health, types};
 
@@ -73,7 +73,9 @@ fn check_protocol(path: &str, upstream: &Upstream, findings: &mut Findings<'_>) 
     let (speaks, over_tls) = (upstream.speaks(), upstream.is_over_tls());
     for (index, scheme) in upstream.schemes() {
         let at = format!("{path}.endpoints.{index}");
-        if scheme.protocol != speaks {
+        // `http` says little: whoever writes a protocol as well says which of HTTP's it is.
+        let of_http = scheme.protocol == UpstreamProtocol::Http1 && !speaks.is_rpc();
+        if scheme.protocol != speaks && !of_http {
             let reason =
                 format!("`{scheme}` is not `{}`, which the upstream speaks", speaks.name());
             findings.error(&at, reason, "give it an upstream of its own, or the same protocol");
@@ -95,11 +97,13 @@ fn check_protocol(path: &str, upstream: &Upstream, findings: &mut Findings<'_>) 
         findings.error(&format!("{path}.balance"), reason, remedy);
     }
     let Pool { idle_per_worker, connections_per_worker, read_idle, .. } = &upstream.pool;
-    let without_effect: &[(&str, bool)] = match speaks.is_rpc() {
-        true => {
-            &[("idle_per_worker", idle_per_worker.is_some()), ("read_idle", read_idle.is_some())]
+    let without_effect: &[(&str, bool)] = match speaks {
+        UpstreamProtocol::Http1 => &[("connections_per_worker", connections_per_worker.is_some())],
+        UpstreamProtocol::Http2 | UpstreamProtocol::Grpc => {
+            &[("idle_per_worker", idle_per_worker.is_some())]
         }
-        false => &[("connections_per_worker", connections_per_worker.is_some())],
+        UpstreamProtocol::Auto => &[],
+        _ => &[("idle_per_worker", idle_per_worker.is_some()), ("read_idle", read_idle.is_some())],
     };
     for (key, _) in without_effect.iter().filter(|(_, given)| *given) {
         let reason = format!("it has no effect on an upstream that speaks {}", speaks.name());

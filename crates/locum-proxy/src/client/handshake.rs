@@ -1,6 +1,7 @@
 //! How a client's connection begins where TLS is spoken.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::Poll;
 
 use super::Client;
@@ -20,7 +21,7 @@ impl Client {
             Poll::Pending => self.alarm.poll(cx).map(|()| Err(HandshakeError::TimedOut)),
         })
         .await?;
-        self.certificate = self.stream.identity();
+        self.certificate = self.stream.identity().map(Rc::from);
         Ok(())
     }
 

@@ -77,7 +77,7 @@ async fn make(
     let from = call::Caller {
         listener: caller.listener,
         address: caller.client_address(),
-        protocol: "http1",
+        protocol: caller.protocol(),
         certificate: None,
         identity: caller.identity(),
         trusted: caller.trusted,

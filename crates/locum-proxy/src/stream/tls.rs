@@ -18,6 +18,7 @@ use tokio::io::AsyncWrite;
 
 use super::Stream;
 use crate::buffer::{Buffer, Buffers};
+use crate::tls::HTTP2;
 
 /// A stream under TLS. It carries nothing until [`poll_handshake`](Self::poll_handshake) is done.
 pub(crate) struct Tls {
@@ -144,6 +145,11 @@ impl Tls {
     pub(super) fn identity(&self) -> Option<Box<str>> {
         let certificate = self.session.peer_certificates()?.first()?;
         Some(identity(certificate).unwrap_or_default().into())
+    }
+
+    /// Whether HTTP/2 was agreed on.
+    pub(super) fn is_http2(&self) -> bool {
+        self.session.alpn_protocol() == Some(HTTP2)
     }
 
     pub(super) fn into_under(self: Box<Self>) -> Stream {

@@ -32,6 +32,8 @@ pub struct Endpoint {
     /// It is to get no more calls: it was taken out, or is not there any more.
     retired: AtomicBool,
     health: Mutex<Health>,
+    /// Asked which of HTTP's versions it wants, it has chosen HTTP/1.1.
+    pub(crate) http1: AtomicBool,
 }
 
 impl Endpoint {
@@ -49,6 +51,7 @@ impl Endpoint {
             down: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             health: Mutex::default(),
+            http1: AtomicBool::new(false),
         }
     }
 

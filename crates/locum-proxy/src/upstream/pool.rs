@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use super::{Endpoint, PoolSettings};
 use crate::buffer::{Buffer, Buffers};
 use crate::clock::Alarms;
+use crate::http2;
 use crate::stream::Stream;
 use crate::stream::tls::{HandshakeError, Tls};
 use crate::tls::Connector;
@@ -38,7 +39,27 @@ pub(crate) struct Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.endpoint.open.fetch_sub(1, Ordering::Relaxed);
+        // A stream's connection is counted as one, by whoever made it.
+        if !self.stream.is_http2() {
+            self.endpoint.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Connection {
+    /// A stream of one that carries others as well.
+    pub(crate) fn of_stream(
+        stream: http2::Stream,
+        endpoint: &Arc<Endpoint>,
+        reused: bool,
+        buffers: &Rc<Buffers>,
+    ) -> Box<Self> {
+        Box::new(Self {
+            stream: Stream::Http2(stream),
+            buffer: Buffer::new(buffers),
+            endpoint: Arc::clone(endpoint),
+            reused,
+        })
     }
 }
 

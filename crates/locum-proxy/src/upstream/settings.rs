@@ -40,7 +40,12 @@ pub struct Settings {
 
 impl Settings {
     pub(super) fn alpn(&self) -> Alpn {
-        if self.protocol == Protocol::Http1 { Alpn::Http } else { Alpn::None }
+        match self.protocol {
+            Protocol::Http1 => Alpn::Http1,
+            Protocol::Http2 | Protocol::Grpc => Alpn::Http2,
+            Protocol::Auto => Alpn::Http,
+            _ => Alpn::None,
+        }
     }
 }
 
@@ -50,6 +55,12 @@ pub enum Protocol {
     /// HTTP/1.1.
     #[default]
     Http1,
+    /// HTTP/2, by prior knowledge where there is no TLS.
+    Http2,
+    /// HTTP/2 where the handshake of TLS agrees on it, else HTTP/1.1.
+    Auto,
+    /// gRPC, over HTTP/2.
+    Grpc,
     /// Go's net/rpc, over gob.
     Gob,
     /// The same, after a `CONNECT`.
@@ -67,6 +78,9 @@ impl Protocol {
     pub fn name(self) -> &'static str {
         match self {
             Self::Http1 => "http1",
+            Self::Http2 => "h2",
+            Self::Auto => "auto",
+            Self::Grpc => "grpc",
             Self::Gob => "gob",
             Self::GobHttp => "gob-http",
             Self::JsonRpc => "json-rpc",
@@ -75,10 +89,15 @@ impl Protocol {
         }
     }
 
+    /// Whether calls share a connection, rather than take turns on many.
+    pub fn shares_connections(self) -> bool {
+        !matches!(self, Self::Http1)
+    }
+
     /// The protocol of remote calls that it is, if it is one.
     pub fn rpc(self) -> Option<rpc::Protocol> {
         match self {
-            Self::Http1 => None,
+            Self::Http1 | Self::Http2 | Self::Auto | Self::Grpc => None,
             Self::Gob | Self::GobHttp => Some(rpc::Protocol::Gob),
             Self::JsonRpc => Some(rpc::Protocol::Json1),
             Self::JsonRpc2 => Some(rpc::Protocol::Json2),
@@ -116,7 +135,7 @@ pub struct EndpointSettings {
 pub struct PoolSettings {
     /// Idle connections that one worker keeps to one endpoint.
     pub idle_per_worker: usize,
-    /// Connections of one worker to one endpoint that carry many remote calls at once.
+    /// Connections of one worker to one endpoint that carry many calls at once.
     pub connections_per_worker: usize,
     /// How long an idle connection is kept. Below the 60 s after which common servers close theirs,
     /// so that we close first and no call meets a dying connection.

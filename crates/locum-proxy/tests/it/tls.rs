@@ -395,9 +395,11 @@ fn whoever_offers_only_other_protocols_is_turned_down_by_the_handshake() {
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Secure::connect(proxy.address(), "web.test", &config.into())
     };
-    let both = offering(&[b"h2", b"http/1.1"]).unwrap();
-    assert_eq!(both.0.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
-    let error = offering(&[b"h2"]).err().unwrap();
+    let both = offering(&[b"http/1.1", b"h2"]).unwrap();
+    assert_eq!(both.0.conn.alpn_protocol(), Some(&b"h2"[..]), "the listener chooses");
+    let one = offering(&[b"http/1.1"]).unwrap();
+    assert_eq!(one.0.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let error = offering(&[b"spdy/3"]).err().unwrap();
     assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
 }
 

@@ -30,12 +30,12 @@ pub(crate) struct Listener {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ListenerProtocol {
-    /// HTTP/1.1.
+    /// HTTP/1.1 and HTTP/2: over TLS as the handshake agrees, without as the client begins.
     #[default]
     Http,
     /// Remote calls: gob, gob after a `CONNECT`, JSON-RPC 1.0 and 2.0, native; each connection shows which.
     Rpc,
-    /// HTTP/1.1 or remote calls; each connection shows which, and with `tls` whether it speaks that: it need not,
+    /// HTTP/1.1, HTTP/2 or remote calls; each connection shows which, and with `tls` whether it speaks that: it need not,
     /// unless there is `client_ca`.
     Auto,
 }
@@ -124,4 +124,46 @@ pub(crate) struct Limits {
     /// Remote calls of one connection that are under way at once; more wait unread. Default 16384.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) calls_per_connection: Option<usize>,
+    /// What one connection of HTTP/2 may take beside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http2: Option<Http2Limits>,
+}
+
+/// What one connection of HTTP/2 may take. Beyond any of these but `streams` it is closed.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http2Limits {
+    /// Streams at once; one more is refused, and may be tried again. Default 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) streams: Option<u32>,
+    /// Bytes of content of one stream that were sent and not passed on yet. Default `64KiB`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stream_window: Option<Size>,
+    /// The same of all streams together. Default `1MiB`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) connection_window: Option<Size>,
+    /// Bytes of one frame. Default `16KiB`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) frame_bytes: Option<Size>,
+    /// Bytes of the table by which heads are compressed. Default `4KiB`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) header_table: Option<Size>,
+    /// Frames of one head, empty ones included. Default 8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) header_frames: Option<u32>,
+    /// Answers to SETTINGS, PING and streams at fault that wait to be written. Default 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) control_frames: Option<u32>,
+    /// Bytes of heads, and of what waits to be written, together. Default `1MiB`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) memory: Option<Size>,
+    /// DATA frames one after the other that are empty. Default 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) empty_frames: Option<u32>,
+    /// Streams that were reset for what the client did wrong. Default 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mistakes: Option<u32>,
+    /// Resets a second that a client may go on with; twice as many may come at once. Default 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) resets: Option<u32>,
 }

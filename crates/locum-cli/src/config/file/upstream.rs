@@ -59,6 +59,13 @@ pub(crate) struct Upstream {
 pub(crate) enum UpstreamProtocol {
     /// HTTP/1.1.
     Http1,
+    /// HTTP/2; over TLS it has to be agreed on, without it is spoken from the first byte.
+    #[serde(rename = "h2")]
+    Http2,
+    /// HTTP/2 where the handshake of TLS agrees on it, else HTTP/1.1.
+    Auto,
+    /// gRPC, over HTTP/2 as `h2` has it.
+    Grpc,
     /// Go's net/rpc over gob.
     Gob,
     /// The same after a `CONNECT`, as Go's `rpc.HandleHTTP` serves it.
@@ -87,6 +94,9 @@ impl From<UpstreamProtocol> for upstream::Protocol {
     fn from(protocol: UpstreamProtocol) -> Self {
         match protocol {
             UpstreamProtocol::Http1 => Self::Http1,
+            UpstreamProtocol::Http2 => Self::Http2,
+            UpstreamProtocol::Auto => Self::Auto,
+            UpstreamProtocol::Grpc => Self::Grpc,
             UpstreamProtocol::Gob => Self::Gob,
             UpstreamProtocol::GobHttp => Self::GobHttp,
             UpstreamProtocol::JsonRpc => Self::JsonRpc,
@@ -141,7 +151,8 @@ pub(crate) struct Pool {
     /// Idle connections that one worker keeps to one endpoint. Default 64.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) idle_per_worker: Option<usize>,
-    /// Connections of one worker to one endpoint that carry many remote calls at once. Default 4.
+    /// Connections of one worker to one endpoint that carry many calls at once, as HTTP/2 and remote calls have
+    /// it. Default 4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) connections_per_worker: Option<usize>,
     /// How long an idle connection is kept. Default `50s`: below the 60 s after which common servers

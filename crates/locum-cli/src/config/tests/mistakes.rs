@@ -169,7 +169,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "\"127.0.0.1:7001\"",
             "\"ftp://a\"",
-            "6:14: error: upstreams.users.endpoints[0]: found the text \"ftp://a\"; write an address such as \"10.0.0.1:7001\", or a URL with http, https, gob, gob-http, json-rpc, json-rpc2 or native: no other is available in this version",
+            "6:14: error: upstreams.users.endpoints[0]: found the text \"ftp://a\"; write an address such as \"10.0.0.1:7001\", or a URL with http, https, h2, grpc, gob, gob-http, json-rpc, json-rpc2 or native: no other is available in this version",
         ),
         (
             "upstream = \"users\"",

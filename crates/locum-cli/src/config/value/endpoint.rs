@@ -50,6 +50,8 @@ impl Scheme {
             "https" => {
                 return (!tls).then_some(Self { protocol: UpstreamProtocol::Http1, tls: true });
             }
+            "h2" => UpstreamProtocol::Http2,
+            "grpc" => UpstreamProtocol::Grpc,
             "gob" => UpstreamProtocol::Gob,
             "gob-http" => UpstreamProtocol::GobHttp,
             "json-rpc" => UpstreamProtocol::JsonRpc,
@@ -227,4 +229,4 @@ impl JsonSchema for Endpoint {
 
 const ENDPOINT: &str =
     "\"host:port\" or \"http://host:port\", without a path: a route's `rewrite` is for that";
-const SCHEME: &str = "an address such as \"10.0.0.1:7001\", or a URL with http, https, gob, gob-http, json-rpc, json-rpc2 or native: no other is available in this version";
+const SCHEME: &str = "an address such as \"10.0.0.1:7001\", or a URL with http, https, h2, grpc, gob, gob-http, json-rpc, json-rpc2 or native: no other is available in this version";

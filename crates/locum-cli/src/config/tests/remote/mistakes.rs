@@ -14,8 +14,8 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         ),
         (
             "gob://127",
-            "grpc://127",
-            "8:14: error: upstreams.arith.endpoints[0]: found the text \"grpc://127.0.0.1:7001\"; write an address such as \"10.0.0.1:7001\", or a URL with http, https, gob, gob-http, json-rpc, json-rpc2 or native: no other is available in this version",
+            "redis://127",
+            "8:14: error: upstreams.arith.endpoints[0]: found the text \"redis://127.0.0.1:7001\"; write an address such as \"10.0.0.1:7001\", or a URL with http, https, h2, grpc, gob, gob-http, json-rpc, json-rpc2 or native: no other is available in this version",
         ),
         (
             "min = \"1.3\"",

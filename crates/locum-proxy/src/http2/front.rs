@@ -1,0 +1,355 @@
+//! A client's connection of HTTP/2, from its first stream to its last.
+//!
+//! One task does all: it reads once, begins the call of each stream that was opened, polls the calls that can go
+//! on, and writes what all of them had to say, all in one write.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use futures_util::stream::{FuturesUnordered, Stream as _};
+use locum_wire::http2::{Connection, ErrorCode, Limits};
+
+use super::judge::Judge;
+use super::stream::Stream;
+use super::streams::{News, State, Streams};
+use crate::buffer::SIZE;
+use crate::client::Client;
+use crate::listener;
+use crate::worker::{GRACE, Worker};
+
+/// Serves the streams of `client`, whose first byte is that of the preface.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the connection and gives up its calls.
+pub(crate) async fn serve(client: &mut Client, worker: &Worker) {
+    let limits = client.listener.settings.limits.clone();
+    let codec = Connection::server(&wire_limits(&limits), worker.random());
+    let streams = Streams::new(codec, client.stream.is_secure(), ErrorCode::INTERNAL_ERROR);
+    let origin = client.origin();
+    let mut calls = FuturesUnordered::new();
+    let mut front = Front {
+        client,
+        worker,
+        streams: &streams,
+        judge: Judge::new(limits.http2.resets),
+        sent: 0,
+        waits: None,
+        took: false,
+        going: Going::On,
+        plan: 0,
+    };
+    poll_fn(|cx| {
+        for _ in 0..ROUNDS {
+            while let Some(stream) = front.next(calls.len()) {
+                calls.push(Client::of_stream(stream, &origin, worker).serve_stream(worker));
+            }
+            while let Poll::Ready(Some(())) = Pin::new(&mut calls).poll_next(cx) {}
+            if front.write(cx).is_err() || front.is_over(calls.len()) {
+                return Poll::Ready(());
+            }
+            match front.read(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return front.watch(cx, calls.len()),
+            }
+        }
+        // A client that always has something to say leaves others their turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+    let says = front.going != Going::Gone;
+    // Whoever is gone has given up all of its calls. Each of them, polled once more, ends and says so to
+    // the record.
+    streams.state.borrow_mut().close();
+    let mut cx = Context::from_waker(Waker::noop());
+    for call in Pin::new(&mut calls).iter_pin_mut() {
+        let _ = call.poll(&mut cx);
+    }
+    drop(calls);
+    if says {
+        client.linger().await;
+    }
+}
+
+/// What the codec is to hold a client to.
+fn wire_limits(limits: &listener::Limits) -> Limits {
+    let listener::Http2Limits { streams, stream_window, connection_window, frame_bytes, .. } =
+        limits.http2;
+    Limits {
+        streams,
+        stream_window,
+        connection_window,
+        head_bytes: limits.header_bytes,
+        fields: limits.headers,
+        header_frames: limits.http2.header_frames,
+        frame_bytes,
+        table_bytes: limits.http2.header_table,
+        queued_control: limits.http2.control_frames,
+        memory: limits.http2.memory,
+        empty_data: limits.http2.empty_frames,
+        mistakes: limits.http2.mistakes,
+    }
+}
+
+/// What carries a connection's bytes.
+struct Front<'a> {
+    client: &'a mut Client,
+    worker: &'a Worker,
+    streams: &'a Rc<Streams>,
+    judge: Judge,
+    /// How much of what is to be sent was.
+    sent: usize,
+    /// What the alarm is armed for.
+    waits: Option<Waits>,
+    /// Whether the client took something since it was armed.
+    took: bool,
+    going: Going,
+    /// Where the plan lies that was looked at last.
+    plan: usize,
+}
+
+/// How far a connection is on its way to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Going {
+    On,
+    /// The client was asked to open no more streams, and may not have heard of it yet.
+    Soon,
+    /// It opens no more, and those that it has are finished.
+    Away,
+    /// It broke the protocol or a limit: it is told so, and nothing more.
+    Failed,
+    /// There is nobody left to talk to.
+    Gone,
+}
+
+/// What a connection waits for, that it will not wait for for ever.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// The client to take what was written.
+    ToSend,
+    /// The rest of a frame, or of a head.
+    ForRest,
+    /// A stream.
+    ForStreams,
+}
+
+impl Front<'_> {
+    /// The next stream that was opened; whatever else was read is dealt with.
+    fn next(&mut self, calls: usize) -> Option<Stream> {
+        while !self.client.buffer.is_empty() && self.takes() {
+            let mut state = self.streams.state.borrow_mut();
+            let received = state.receive(self.client.buffer.filled());
+            let Ok((used, news)) = received.inspect_err(|error| {
+                tracing::debug!(
+                    listener = self.client.listener.settings.name,
+                    client = self.client.peer.map(tracing::field::display),
+                    %error,
+                    "a client broke the rules of HTTP/2"
+                );
+                self.worker.shard.count_refused(self.client.listener.label, error.reason.as_str());
+                self.going = Going::Failed;
+            }) else {
+                break;
+            };
+            self.client.buffer.consume(used);
+            match news {
+                Some(News::Opened(key)) => {
+                    state.slots[key].number = self.judge.open(self.worker.now());
+                    self.client.served += 1;
+                    if !self.client.outlives_this_request() {
+                        state.codec.abort(ErrorCode::NO_ERROR);
+                        self.going = Going::Away;
+                    }
+                    let most = self.client.listener.settings.limits.http2.streams as usize;
+                    if calls >= most {
+                        // Calls of streams that were given up are still under way.
+                        let id = state.slots[key].id;
+                        state.codec.reset(id, ErrorCode::REFUSED_STREAM);
+                    }
+                    drop(state);
+                    return Some(self.streams.take(key)).filter(|_| calls < most);
+                }
+                Some(News::Reset(key)) => {
+                    let now = self.worker.now();
+                    let number = match key {
+                        Some(key) => state.slots[key].number,
+                        None => self.judge.open(now),
+                    };
+                    if !self.judge.reset(number, now) {
+                        state.codec.abort(ErrorCode::ENHANCE_YOUR_CALM);
+                        self.worker.shard.count_refused(self.client.listener.label, "resets");
+                        self.going = Going::Failed;
+                    }
+                }
+                // A client that goes away opens no more streams, and closes when it has its answers.
+                Some(News::GoesAway | News::Pong) => {}
+                None => break,
+            }
+        }
+        if self.going == Going::Failed {
+            let buffer = &mut self.client.buffer;
+            buffer.consume(buffer.filled().len());
+        }
+        None
+    }
+
+    /// Whether what comes is still listened to.
+    fn takes(&self) -> bool {
+        !matches!(self.going, Going::Failed | Going::Gone)
+    }
+
+    /// Sends what there is, as far as the client takes it.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<(), ()> {
+        let mut state = self.streams.state.borrow_mut();
+        let output = state.codec.output();
+        let was_full = output.len() >= CROWDED;
+        while self.sent < output.len() {
+            match self.client.stream.poll_send(cx, &output[self.sent..]) {
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    self.sent += count;
+                    self.took = true;
+                }
+                Poll::Ready(_) => {
+                    self.going = Going::Gone;
+                    return Err(());
+                }
+                Poll::Pending => break,
+            }
+        }
+        if self.sent == output.len() || self.sent >= CROWDED {
+            output.drain(..self.sent);
+            self.sent = 0;
+            if output.is_empty() {
+                output.shrink_to(KEPT_OUT);
+            }
+            if was_full {
+                state.wake_writers();
+            }
+        }
+        Ok(())
+    }
+
+    fn is_over(&self, calls: usize) -> bool {
+        let mut state = self.streams.state.borrow_mut();
+        let is_clear = state.codec.output().is_empty();
+        match self.going {
+            Going::On | Going::Soon => false,
+            Going::Away => calls == 0 && is_clear,
+            Going::Failed => is_clear,
+            Going::Gone => true,
+        }
+    }
+
+    /// Reads once, unless the client leaves too much of what it is told untaken.
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let full = self.streams.state.borrow_mut().codec.output().len() >= MOST_UNSENT;
+        if full || !self.takes() {
+            return Poll::Pending;
+        }
+        let Client { stream, buffer, .. } = &mut *self.client;
+        match ready!(buffer.poll_fill(cx, stream)) {
+            Ok(count) if count > 0 => Poll::Ready(Ok(())),
+            gone => {
+                self.going = Going::Gone;
+                Poll::Ready(gone.and_then(|_| Err(io::ErrorKind::UnexpectedEof.into())))
+            }
+        }
+    }
+
+    /// Waits, but not for ever. Ready: the connection is over.
+    fn watch(&mut self, cx: &Context<'_>, calls: usize) -> Poll<()> {
+        let mut state = self.streams.state.borrow_mut();
+        if self.is_to_end() {
+            go_away(&mut state, &mut self.going);
+            cx.waker().wake_by_ref();
+        }
+        let Client { alarm, buffer, listener, .. } = &mut *self.client;
+        buffer.shrink();
+        let waits = if !state.codec.output().is_empty() {
+            Some(Waits::ToSend)
+        } else if !buffer.is_empty() || state.codec.is_in_head() {
+            Some(Waits::ForRest)
+        } else if calls == 0 {
+            Some(Waits::ForStreams)
+        } else {
+            None
+        };
+        if waits != self.waits || (self.took && waits == Some(Waits::ToSend)) {
+            self.waits = waits;
+            let limits = &listener.settings.limits;
+            match waits {
+                Some(Waits::ToSend) => alarm.arm_in(limits.write_stall),
+                Some(Waits::ForRest) => alarm.arm_in(limits.header_timeout),
+                Some(Waits::ForStreams) => {
+                    state.codec.shrink();
+                    alarm.arm_in(if self.going == Going::On { limits.idle } else { GRACE });
+                }
+                None => alarm.disarm(),
+            }
+        }
+        self.took = false;
+        ready!(alarm.poll(cx));
+        match waits {
+            Some(Waits::ForStreams) => {
+                // It is told, and then nobody is left.
+                state.codec.abort(ErrorCode::NO_ERROR);
+                self.going = Going::Away;
+                self.waits = None;
+            }
+            Some(Waits::ForRest) => {
+                self.worker.shard.count_refused(listener.label, "timeout");
+                state.codec.abort(ErrorCode::ENHANCE_YOUR_CALM);
+                self.going = Going::Failed;
+                self.waits = None;
+            }
+            Some(Waits::ToSend) | None => {
+                self.worker.shard.count_refused(listener.label, "timeout");
+                self.going = Going::Gone;
+                return Poll::Ready(());
+            }
+        }
+        alarm.disarm();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether the client is to be told, or told again, to open no more streams.
+    fn is_to_end(&mut self) -> bool {
+        match self.going {
+            Going::On => self.worker.is_draining() || self.is_closed(),
+            Going::Soon => self.worker.closes_idle() || self.is_closed(),
+            Going::Away | Going::Failed | Going::Gone => false,
+        }
+    }
+
+    /// Whether a newer plan has no such listener any more.
+    fn is_closed(&mut self) -> bool {
+        let plan = self.worker.plan();
+        let at = Rc::as_ptr(&plan).addr();
+        let is_known = std::mem::replace(&mut self.plan, at) == at;
+        !is_known && plan.listener(&self.client.listener.settings.name).is_none()
+    }
+}
+
+/// Asks the client to open no more streams; asked twice, it is served no more than it has.
+fn go_away(state: &mut State, going: &mut Going) {
+    state.codec.shutdown();
+    *going = match going {
+        Going::On => Going::Soon,
+        _ => Going::Away,
+    };
+}
+
+/// Reads of one turn.
+const ROUNDS: usize = 16;
+/// With so much unsent, streams were told to wait.
+const CROWDED: usize = 64 << 10;
+/// With so much unsent, nothing more is read.
+const MOST_UNSENT: usize = 256 << 10;
+/// Room for what is sent that is kept from one turn to the next.
+const KEPT_OUT: usize = 4 * SIZE;

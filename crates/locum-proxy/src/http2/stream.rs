@@ -1,0 +1,144 @@
+//! One stream of a connection of HTTP/2, read and written as a connection of HTTP/1.1 that carries one request.
+
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use locum_wire::http2::SendError;
+
+use super::streams::{Lost, State, Streams};
+
+/// A stream. Dropped before all was said on it, it is given up at the peer.
+pub(crate) struct Stream {
+    streams: Rc<Streams>,
+    key: usize,
+}
+
+impl Stream {
+    pub(super) fn new(streams: Rc<Streams>, key: usize) -> Self {
+        Self { streams, key }
+    }
+
+    pub(crate) fn is_secure(&self) -> bool {
+        self.streams.secure
+    }
+
+    /// Whether the peer has said that it did not begin what was asked for, so that it may be asked of anybody.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.streams.state.borrow().slots[self.key].lost == Some(Lost::Refused)
+    }
+
+    /// Ready once nobody is left to talk to.
+    pub(crate) fn poll_lost(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.streams.state.borrow_mut();
+        let slot = &mut state.slots[self.key];
+        if slot.lost.is_some() {
+            return Poll::Ready(());
+        }
+        register(&mut slot.reader, cx);
+        Poll::Pending
+    }
+
+    /// Ready once a read would bring something.
+    pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.streams.state.borrow_mut();
+        let slot = &mut state.slots[self.key];
+        if slot.inbound.is_readable() || slot.lost.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        register(&mut slot.reader, cx);
+        Poll::Pending
+    }
+
+    pub(crate) fn poll_fill(&self, cx: &Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut state = self.streams.state.borrow_mut();
+        let State { codec, slots, .. } = &mut *state;
+        let slot = &mut slots[self.key];
+        // What was given up midway is no message; what is whole may be read after its sender has gone.
+        if slot.lost.is_some() && !slot.inbound.has_ended() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let is_readable = slot.inbound.is_readable();
+        let read = slot.inbound.read(space);
+        if read.filled == 0 && !is_readable {
+            if slot.lost.is_some() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+            register(&mut slot.reader, cx);
+            return Poll::Pending;
+        }
+        if read.content > 0 {
+            let before = codec.output().len();
+            codec.release(slot.id, read.content);
+            if codec.output().len() > before {
+                state.wake_driver();
+            }
+        }
+        Poll::Ready(Ok(read.filled))
+    }
+
+    /// How many bytes there are to read, as far as it matters whether there is any; to be asked once it is readable.
+    pub(crate) fn look(&self) -> io::Result<usize> {
+        let state = self.streams.state.borrow();
+        let slot = &state.slots[self.key];
+        match slot.lost {
+            Some(_) => Err(io::ErrorKind::ConnectionReset.into()),
+            None => Ok(usize::from(slot.inbound.has_bytes())),
+        }
+    }
+
+    pub(crate) fn poll_send(
+        &self,
+        cx: &Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.streams.state.borrow_mut();
+        let State { codec, slots, .. } = &mut *state;
+        let slot = &mut slots[self.key];
+        let mut taken = 0;
+        for slice in slices {
+            let sent = match codec.send(slot.id, slice) {
+                Ok(sent) => sent,
+                Err(_) if taken > 0 => break,
+                Err(SendError::Closed) => {
+                    return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+                }
+                Err(error) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+                }
+            };
+            taken += sent;
+            if sent < slice.len() {
+                break;
+            }
+        }
+        if taken == 0 {
+            register(&mut slot.writer, cx);
+            return Poll::Pending;
+        }
+        state.wake_driver();
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn poll_finish(&self, _: &Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.streams.state.borrow_mut();
+        let id = state.slots[self.key].id;
+        state.codec.finish(id);
+        state.wake_driver();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.streams.state.borrow_mut().remove(self.key);
+    }
+}
+
+fn register(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    match waker {
+        Some(waker) => waker.clone_from(cx.waker()),
+        none => *none = Some(cx.waker().clone()),
+    }
+}
