@@ -17,6 +17,7 @@ pub(crate) mod attached;
 mod auth;
 mod check;
 mod decode;
+mod discover;
 pub(crate) mod file;
 mod health;
 mod json;

@@ -7,6 +7,7 @@ use locum_policy::text;
 use locum_proxy::plan::Plan;
 use locum_proxy::route::{Action, HeaderEdits, Host, Rewrite};
 use locum_proxy::tls::Version;
+use locum_proxy::upstream::discover::{self, Name};
 use locum_proxy::upstream::health::{self, Probe};
 use locum_proxy::upstream::{MethodTypes, TypeSettings};
 use locum_proxy::{auth, listener, plan, route, upstream};
@@ -146,6 +147,7 @@ pub(crate) fn upstream(settings: &upstream::Settings) -> Value {
         "endpoints": settings.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
         "balance": settings.balance.to_string(),
         "max_ejected": settings.max_ejected,
+        "discover": settings.discover.as_ref().map(discover),
         "health": settings.health.as_ref().map(health),
         "pool": {
             kept: connections,
@@ -155,6 +157,20 @@ pub(crate) fn upstream(settings: &upstream::Settings) -> Value {
         },
         "endpoint_policy": settings.endpoint_policy,
     })
+}
+
+fn discover(settings: &discover::Settings) -> Value {
+    let servers = settings.resolver.servers.iter().map(ToString::to_string);
+    let mut json = json!({
+        "every": duration(settings.every),
+        "servers": servers.collect::<Vec<_>>(),
+        "search": settings.resolver.search,
+    });
+    match &settings.name {
+        Name::Host(host, port) => json["dns"] = format!("{host}:{port}").into(),
+        Name::Service(name) => json["srv"] = name.as_str().into(),
+    }
+    json
 }
 
 fn health(settings: &health::Settings) -> Value {

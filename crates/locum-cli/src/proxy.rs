@@ -43,6 +43,7 @@ pub(crate) fn run(args: args::Proxy) -> Result<(), Failure> {
         tls: None,
         balance: Default::default(),
         max_ejected: None,
+        discover: None,
         health: None,
         pool: Pool::default(),
         endpoint_policy: None,

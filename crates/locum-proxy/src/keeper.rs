@@ -1,6 +1,6 @@
-//! Beside the workers: endpoints are checked.
+//! Beside the workers: endpoints are found, and checked.
 //!
-//! One thread does it for the process, so that an endpoint is asked once however many workers use it, and
+//! One thread does it for the process, so that nobody is asked twice however many workers there are, and
 //! no call waits for that.
 
 use std::cell::Cell;
@@ -16,9 +16,13 @@ use crate::clock::{Alarms, Source};
 use crate::plan::Plan;
 use crate::random::{self, Random};
 use crate::stage::Stage;
-use crate::upstream::health;
+use crate::upstream::{discover, health};
+use lookup::LookUp;
+
+pub(crate) use lookup::first as find_first;
 
 mod check;
+mod lookup;
 
 /// What everything that is kept shares.
 struct Keeper {
@@ -48,9 +52,12 @@ async fn keep(stage: Arc<Stage>) {
     });
     let alarms = Rc::clone(&keeper.alarms);
     spawn_local(async move { alarms.drive().await });
-    let mut checks = Checks::default();
+    let (mut checks, mut look_ups) = (Checks::default(), LookUps::default());
     loop {
-        checks.follow(&stage.plan(), &keeper);
+        let plan = stage.plan();
+        checks.follow(&plan, &keeper);
+        look_ups.follow(&plan, &keeper, &stage);
+        drop(plan);
         if !stage.changed().await {
             return;
         }
@@ -104,6 +111,39 @@ impl Checks {
         for upstream in plan.upstreams.iter().filter(|upstream| upstream.settings.health.is_none())
         {
             upstream.listed.iter().for_each(|listed| listed.endpoint.forget_health());
+        }
+    }
+}
+
+/// The look-ups that go on, by the upstream's name, each with what it was begun with.
+#[derive(Default)]
+struct LookUps(FxHashMap<String, (discover::Settings, AbortHandle)>);
+
+impl LookUps {
+    /// Begins and ends look-ups as `plan` wants them; those of which it says nothing new go on.
+    fn follow(&mut self, plan: &Plan, keeper: &Rc<Keeper>, stage: &Arc<Stage>) {
+        let wanted = |name: &str| plan.upstream(name)?.settings.discover.as_ref();
+        self.0.retain(|name, (begun, task)| {
+            let stays = wanted(name) == Some(begun);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for upstream in &plan.upstreams {
+            let Some(settings) = &upstream.settings.discover else { continue };
+            let name = &upstream.settings.name;
+            if self.0.contains_key(name) {
+                continue;
+            }
+            let look_up = LookUp {
+                upstream: name.clone(),
+                settings: settings.clone(),
+                discovery: upstream.discovery.clone(),
+                stage: Arc::clone(stage),
+            };
+            let task = spawn_local(look_up.go_on(Rc::clone(keeper))).abort_handle();
+            self.0.insert(name.clone(), (settings.clone(), task));
         }
     }
 }

@@ -22,10 +22,17 @@ static NAMES: LazyLock<Mutex<Names>> = LazyLock::new(|| {
     Mutex::new(names)
 });
 
+/// Endpoints that are found may be called anything, and no name is ever forgotten: those after so many are
+/// counted as others.
+const MOST: usize = 100_000;
+
 impl Names {
     fn number(&mut self, name: &str) -> u32 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
+        }
+        if self.names.len() >= MOST {
+            return Label::OTHER.0;
         }
         let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         let name: Arc<str> = name.into();

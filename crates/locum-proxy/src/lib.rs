@@ -16,6 +16,7 @@ mod caller;
 mod client;
 mod clock;
 mod decisions;
+mod dns;
 mod exchange;
 mod fallback;
 mod flow;

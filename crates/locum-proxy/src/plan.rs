@@ -93,9 +93,21 @@ impl Plan {
     ///
     /// The first reference or value that does not hold.
     pub fn build(settings: Settings, previous: Option<&Self>) -> Result<Self, Error> {
-        let mut roster = previous.map(|plan| plan.roster.clone()).unwrap_or_default();
-        roster.follow(&settings);
+        let roster = Self::roster_for(&settings, previous);
         Self::build_with(settings, roster, previous)
+    }
+
+    /// What `previous` knows of the endpoints that `settings` know.
+    pub(crate) fn roster_for(settings: &Settings, previous: Option<&Self>) -> Roster {
+        let Some(previous) = previous else { return Roster::default() };
+        let mut roster = previous.roster.clone();
+        roster.follow(settings, &previous.settings);
+        roster
+    }
+
+    /// Whether it is so of what is known of endpoints.
+    pub(crate) fn knows(&self, is_so: impl FnOnce(&Roster) -> bool) -> bool {
+        is_so(&self.roster)
     }
 
     /// The same plan, but for what is known of endpoints beside the settings.
@@ -109,7 +121,8 @@ impl Plan {
         Self::build_with(self.settings.clone(), roster, Some(self))
     }
 
-    fn build_with(
+    /// As [`build`](Self::build), with what is known of endpoints beside the settings.
+    pub(crate) fn build_with(
         settings: Settings,
         roster: Roster,
         previous: Option<&Self>,

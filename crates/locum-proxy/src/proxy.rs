@@ -104,7 +104,10 @@ impl Proxy {
     ///
     /// The settings make no plan, an address cannot be had, or the system refuses a thread or file.
     pub fn start(settings: plan::Settings, options: Options) -> Result<Self, StartError> {
-        let plan = Arc::new(Plan::build(settings, None).map_err(StartError::Plan)?);
+        let mut roster = Plan::roster_for(&settings, None);
+        keeper::find_first(&settings, &mut roster);
+        let plan = Plan::build_with(settings, roster, None).map_err(StartError::Plan)?;
+        let plan = Arc::new(plan);
         let count = match options.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
@@ -180,9 +183,14 @@ impl Proxy {
     ///
     /// As for [`start`](Self::start); the old plan stays.
     pub fn reload(&self, settings: plan::Settings) -> Result<(), StartError> {
+        let mut found = Plan::roster_for(&settings, Some(&self.plan()));
+        keeper::find_first(&settings, &mut found);
         let change = self.stage.change();
         let old = self.plan();
-        let new = Arc::new(Plan::build(settings, Some(&old)).map_err(StartError::Plan)?);
+        let mut roster = Plan::roster_for(&settings, Some(&old));
+        roster.learn(found);
+        let new = Plan::build_with(settings, roster, Some(&old)).map_err(StartError::Plan)?;
+        let new = Arc::new(new);
         let changed = |wanted: &listener::Settings| {
             old.listener(&wanted.name).is_none_or(|kept| kept.settings.bind != wanted.bind)
         };

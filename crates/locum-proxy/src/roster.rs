@@ -1,12 +1,16 @@
 //! What is known of endpoints beside the configuration.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::Settings;
+use crate::upstream::EndpointSettings;
 
-/// What was decided about endpoints while the program ran. Part of a plan, so that a reload takes it over.
+/// What was found out and decided about endpoints while the program ran. Part of a plan, so that a reload
+/// takes it over.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Roster {
+    /// The endpoints of upstreams that list none.
+    found: BTreeMap<String, Vec<EndpointSettings>>,
     /// Endpoints that were taken out by hand: upstream and name.
     drained: BTreeSet<(String, String)>,
 }
@@ -28,13 +32,40 @@ impl Roster {
         self.drained.remove(&(upstream.to_owned(), endpoint.to_owned()));
     }
 
-    /// Forgets what `settings` do not know any more.
-    pub(crate) fn follow(&mut self, settings: &Settings) {
-        self.drained.retain(|(upstream, endpoint)| {
-            let upstream = settings.upstreams.iter().find(|known| known.name == *upstream);
-            upstream.is_some_and(|upstream| {
-                upstream.endpoints.iter().any(|known| known.name == *endpoint)
-            })
+    /// The endpoints that were found for an upstream that lists none.
+    pub(crate) fn found(&self, upstream: &str) -> Option<&Vec<EndpointSettings>> {
+        self.found.get(upstream)
+    }
+
+    /// Takes note of all endpoints of an upstream.
+    pub(crate) fn find(&mut self, upstream: &str, endpoints: Vec<EndpointSettings>) {
+        self.drained.retain(|(of, name)| {
+            of != upstream || endpoints.iter().any(|known| known.name == *name)
+        });
+        self.found.insert(upstream.to_owned(), endpoints);
+    }
+
+    /// Takes over what was found for upstreams of which nothing is known here.
+    pub(crate) fn learn(&mut self, other: Self) {
+        for (upstream, endpoints) in other.found {
+            self.found.entry(upstream).or_insert(endpoints);
+        }
+    }
+
+    /// Forgets what `settings` do not know any more, or look for elsewhere than those `before` did.
+    pub(crate) fn follow(&mut self, settings: &Settings, before: &Settings) {
+        let of = |settings: &'_ Settings, name: &str| {
+            settings.upstreams.iter().find(|upstream| upstream.name == name).cloned()
+        };
+        self.found.retain(|name, _| {
+            let discover = |settings| of(settings, name).and_then(|upstream| upstream.discover);
+            discover(settings).is_some() && discover(settings) == discover(before)
+        });
+        let found = &self.found;
+        self.drained.retain(|(name, endpoint)| {
+            let listed = of(settings, name).map(|upstream| upstream.endpoints).unwrap_or_default();
+            let mut known = listed.iter().chain(found.get(name).into_iter().flatten());
+            known.any(|known| known.name == *endpoint)
         });
     }
 }

@@ -17,11 +17,13 @@ use crate::rpc::methods::Methods;
 pub use locum_policy::balance::Balance;
 pub use locum_wire::gob::Declared as TypeSettings;
 
+use discover::Discovery;
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::InFlight;
 pub use settings::{EndpointSettings, MethodTypes, PoolSettings, Protocol, Settings};
 use view::View;
 
+pub mod discover;
 mod endpoint;
 pub mod health;
 pub(crate) mod pool;
@@ -47,6 +49,8 @@ pub struct Upstream {
     ejection: Ejection,
     /// Whether anything could eject an endpoint, whatever the route.
     ejects: bool,
+    /// How look-ups of its endpoints went. Kept for as long as they are the same.
+    pub(crate) discovery: Discovery,
     /// How often an endpoint was chosen as if none were ejected. Counted on over reloads.
     panics: Arc<AtomicU64>,
     /// What is known of its methods. Kept over reloads.
@@ -70,7 +74,7 @@ impl Upstream {
         guard: Option<&Arc<Policy>>,
         previous: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, Error> {
-        if settings.endpoints.is_empty() {
+        if settings.endpoints.is_empty() && settings.discover.is_none() {
             return Err(Error::new(
                 format!("upstreams.{}.endpoints", settings.name),
                 "the list is empty, so no call could go anywhere",
@@ -100,9 +104,13 @@ impl Upstream {
                 connector.map(|(settings, config)| settings.connector(config, host, &path));
             Ok(Arc::new(Endpoint::new(wanted, connector.transpose()?)))
         };
-        let mut endpoints = Vec::with_capacity(settings.endpoints.len());
-        let mut listed = Vec::with_capacity(settings.endpoints.len());
-        for wanted in &settings.endpoints {
+        let list = match settings.discover {
+            Some(_) => roster.found(&settings.name).map_or(&[][..], Vec::as_slice),
+            None => &settings.endpoints,
+        };
+        let mut endpoints = Vec::with_capacity(list.len());
+        let mut listed = Vec::with_capacity(list.len());
+        for wanted in list {
             let endpoint = endpoint(wanted)?;
             let place = match roster.is_drained(&settings.name, &wanted.name) {
                 true => None,
@@ -148,6 +156,10 @@ impl Upstream {
                     path: format!("upstreams.{}.types.{}", settings.name, error.path),
                     ..error
                 })?,
+            discovery: previous
+                .filter(|previous| previous.settings.discover == settings.discover)
+                .map(|previous| previous.discovery.clone())
+                .unwrap_or_default(),
             panics: previous.map(|previous| Arc::clone(&previous.panics)).unwrap_or_default(),
         }))
     }
@@ -190,6 +202,11 @@ impl Upstream {
     /// was seen.
     pub fn expected(&self, index: u32, now: Time) -> Option<Duration> {
         self.balancer.expected(index, now)
+    }
+
+    /// How look-ups of its endpoints went, if it lists none.
+    pub fn discovery(&self) -> Option<discover::Status> {
+        self.settings.discover.is_some().then(|| self.discovery.status())
     }
 
     pub(crate) fn guard(&self, index: u32) -> Option<&Bound> {

@@ -12,6 +12,7 @@
 //! - [`Go`] is a real Go, as a server, as a client that checks what it is answered, and as many.
 //! - [`NetRpc`] is a client of net/rpc that sends exactly the bytes it is given.
 //! - [`Slicer`] has what a client sends arrive byte by byte.
+//! - [`Dns`] is a name server that says what a test wants.
 //! - [`Gate`] holds a script back until the test lets it go on.
 //! - [`eventually`] waits for a state by looking at it, never by sleeping for it.
 
@@ -22,6 +23,7 @@ pub mod netrpc;
 pub mod script;
 
 mod client;
+mod dns;
 mod gate;
 mod go;
 mod load;
@@ -31,6 +33,7 @@ mod upstream;
 
 pub use client::{Client, Pieces, get};
 pub use clock::eventually;
+pub use dns::{Dns, Mood};
 pub use gate::Gate;
 pub use go::{Calls, Go, GoServer, Mode, Tally};
 pub use http::{Broken, Headers, Reader, Request, Response};

@@ -69,6 +69,14 @@ impl Upstream {
         Self::serve(listener, Arc::new(script))
     }
 
+    /// Starts a peer on a listener that is open already.
+    pub fn on(
+        listener: TcpListener,
+        script: impl Fn(&mut Connection) + Send + Sync + 'static,
+    ) -> Self {
+        Self::serve(listener, Arc::new(script))
+    }
+
     fn serve(listener: TcpListener, script: Arc<dyn Fn(&mut Connection) + Send + Sync>) -> Self {
         let address = listener.local_addr().expect("a bound listener has an address");
         let record = Arc::new(Record::default());

@@ -5,7 +5,7 @@ use locum_policy::Time;
 use locum_policy::gates::breaker::Watch;
 use locum_proxy::plan::Plan;
 use locum_proxy::upstream::health::Health;
-use locum_proxy::upstream::{Listed, Upstream};
+use locum_proxy::upstream::{Listed, Upstream, discover};
 use locum_proxy::{Unknown, now};
 use serde_json::{Value, json};
 
@@ -80,6 +80,7 @@ fn unknown(why: &Unknown, upstream: &str, endpoint: &str, running: &Running) -> 
 fn shown(upstream: &Upstream, plan: &Plan, now: Time) -> Value {
     let mut json = print::upstream(&upstream.settings);
     json["panics"] = upstream.panicked().into();
+    json["discovery"] = upstream.discovery().map(|status| discovery(&status, now)).into();
     let endpoints = upstream.listed.iter();
     json["endpoints"] = endpoints.map(|listed| one(upstream, listed, plan, now)).collect();
     json
@@ -106,6 +107,18 @@ fn one(upstream: &Upstream, listed: &Listed, plan: &Plan, now: Time) -> Value {
     json["ewma_ms"] = expected.map(|time| seconds(time) * 1e3).into();
     json["connections"] = endpoint.connections().into();
     json
+}
+
+/// How look-ups of endpoints went.
+fn discovery(status: &discover::Status, now: Time) -> Value {
+    let failing = status.failing.as_ref();
+    json!({
+        "lookups": status.counts[0],
+        "failed": status.counts[1],
+        "found_ago": status.found.map(|at| seconds(now.since(at))),
+        "failing_for": failing.map(|(since, _)| seconds(now.since(*since))),
+        "error": failing.map(|(_, why)| why),
+    })
 }
 
 /// What the checks of an endpoint have shown.

@@ -1,4 +1,4 @@
-//! Files that a configuration names: certificates, private keys, keys of callers. They are read once, with it.
+//! Files that a configuration names: certificates, private keys, keys of callers, lists of endpoints. They are read once, with it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -68,6 +68,8 @@ fn named(file: &File) -> Vec<(String, &str)> {
         named.extend(tls.client_ca.iter().map(|name| (format!("{path}.client_ca"), name)));
     }
     for (upstream, settings) in &file.upstreams {
+        let found = settings.discover.iter().filter_map(|discover| discover.file.as_ref());
+        named.extend(found.map(|name| (format!("upstreams.{upstream}.discover.file"), name)));
         let Some(tls) = &settings.tls else { continue };
         for (key, name) in [("ca", &tls.ca), ("cert", &tls.cert), ("key", &tls.key)] {
             named.extend(name.iter().map(|name| (format!("upstreams.{upstream}.tls.{key}"), name)));

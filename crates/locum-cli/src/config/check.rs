@@ -20,7 +20,7 @@ pub(super) fn check(file: &File, tree: &Node, attached: &Attachments) -> Vec<Pro
         check_admin(admin, &mut findings);
     }
     listeners::check(file, &mut findings);
-    upstreams::check(file, &mut findings);
+    upstreams::check(file, attached, &mut findings);
     check_policies(file, &mut findings);
     auth::check(file, attached, &mut findings);
     check_attached(attached, &mut findings);

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::value::{Address, Bind, Duration, Secret, Workers};
 
 pub(crate) use auth::{Auth, AuthKind};
+pub(crate) use discover::Discover;
 pub(crate) use health::{Health, HealthKind};
 pub(crate) use listener::{
     Http2Limits, Limits, Listener, ListenerProtocol, ListenerTls, TlsVersion,
@@ -20,6 +21,7 @@ pub(crate) use types::{Args, Type, Types};
 pub(crate) use upstream::{Pool, Upstream, UpstreamProtocol, UpstreamTls};
 
 mod auth;
+mod discover;
 mod health;
 mod listener;
 mod route;

@@ -37,7 +37,7 @@ const KEYS: &[&str] = &[
     "capture",
     "listeners.*.proxy_protocol",
     "listeners.*.transparent",
-    "upstreams.*.discover",
+    "upstreams.*.discover.etcd",
     "policies.*.rate_limit.shared",
     "policies.*.rate_limit.*.shared",
     "routes.*.cors",

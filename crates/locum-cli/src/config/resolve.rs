@@ -11,7 +11,7 @@ use locum_proxy::{listener, route};
 use super::attached::Attachments;
 use super::file::{self, File, ListenerProtocol};
 use super::value::{Address, Bind, Endpoint, Size};
-use super::{auth, health, tls, types};
+use super::{auth, discover, health, tls, types};
 use crate::demo;
 
 /// What a plan is built from; the demo backends are at `demo`.
@@ -27,7 +27,19 @@ pub(super) fn settings(
     let mut errors = Vec::new();
     let mut upstreams = Vec::with_capacity(file.upstreams.len());
     for (name, wanted) in &file.upstreams {
-        let endpoints = endpoints(name, wanted, file.admin.as_ref(), demo, &mut errors);
+        let path = format!("upstreams.{name}");
+        let endpoints = match attached.get(&format!("{path}.discover.file")) {
+            None => {
+                let at = |index: usize| format!("{path}.endpoints.{index}");
+                endpoints(&wanted.endpoints, at, file.admin.as_ref(), demo, &mut errors)
+            }
+            // The check has found it to be a list.
+            Some(file_of) => {
+                let at = |_: usize| format!("{path}.discover.file");
+                let listed = discover::listed(file_of).unwrap_or_default();
+                endpoints(&listed, at, file.admin.as_ref(), demo, &mut errors)
+            }
+        };
         upstreams.push(upstream(name, wanted, endpoints, attached));
     }
     let settings = plan::Settings {
@@ -122,14 +134,14 @@ fn http2(wanted: &file::Http2Limits) -> listener::Http2Limits {
 }
 
 fn endpoints(
-    upstream: &str,
-    wanted: &file::Upstream,
+    wanted: &[Endpoint],
+    at: impl Fn(usize) -> String,
     admin: Option<&file::Admin>,
     demo: demo::Addresses,
     errors: &mut Vec<plan::Error>,
 ) -> Vec<EndpointSettings> {
-    let mut endpoints = Vec::with_capacity(wanted.endpoints.len());
-    for (index, endpoint) in wanted.endpoints.iter().enumerate() {
+    let mut endpoints = Vec::with_capacity(wanted.len());
+    for (index, endpoint) in wanted.iter().enumerate() {
         let found = match &endpoint.address {
             Address::Host { authority, .. } => look_up(authority),
             Address::Demo(number) => Ok(demo.http[*number - 1]),
@@ -138,7 +150,7 @@ fn endpoints(
         match found {
             Ok(address) if admin.is_some_and(|admin| is_admin(address, &admin.listen)) => {
                 errors.push(plan::Error {
-                    path: format!("upstreams.{upstream}.endpoints.{index}"),
+                    path: at(index),
                     reason: format!(
                         "`{}` is the admin API: clients must not reach it",
                         endpoint.address.name()
@@ -153,15 +165,15 @@ fn endpoints(
                 weight: endpoint.weight,
                 zone: endpoint.zone.clone(),
             }),
-            Err(why) => errors.push(unknown_host(upstream, index, &endpoint.address, &why)),
+            Err(why) => errors.push(unknown_host(at(index), &endpoint.address, &why)),
         }
     }
     endpoints
 }
 
-fn unknown_host(upstream: &str, index: usize, address: &Address, why: &io::Error) -> plan::Error {
+fn unknown_host(path: String, address: &Address, why: &io::Error) -> plan::Error {
     plan::Error {
-        path: format!("upstreams.{upstream}.endpoints.{index}"),
+        path,
         reason: format!("no address is known for `{}`: {why}", address.name()),
         remedy: "correct the name, or write an address such as 10.0.0.1:7001".to_owned(),
     }
@@ -173,7 +185,8 @@ pub(super) fn unresolved(file: &File) -> Vec<plan::Error> {
         let unknown = |(index, endpoint): (usize, &Endpoint)| match &endpoint.address {
             Address::Host { authority, .. } => {
                 let why = look_up(authority).err()?;
-                Some(unknown_host(name, index, &endpoint.address, &why))
+                let path = format!("upstreams.{name}.endpoints.{index}");
+                Some(unknown_host(path, &endpoint.address, &why))
             }
             Address::Demo(_) | Address::DemoRpc(_) => None,
         };
@@ -213,6 +226,7 @@ fn upstream(
         types: types::resolve(&wanted.types),
         balance: wanted.balance.clone(),
         max_ejected: wanted.max_ejected.unwrap_or(MAX_EJECTED),
+        discover: wanted.discover.as_ref().and_then(discover::resolve),
         health: wanted.health.as_ref().map(|health| health::resolve(health, wanted.speaks())),
         pool: PoolSettings {
             idle_per_worker: pool.idle_per_worker.unwrap_or(defaults.idle_per_worker),

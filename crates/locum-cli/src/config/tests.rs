@@ -202,7 +202,7 @@ health = { path = "/h", host = "h.x", status = "200, 300-303", every = "5s", tim
 pool = { idle_per_worker = 1, idle = "2s", connect_timeout = "3s", read_idle = "4s" }
 endpoint_policy = "e"
 [upstreams.b]
-endpoints = ["[::1]:1"]
+discover = { dns = "b.x:81", every = "5s", resolver = "127.0.0.1:5353" }
 [policies.p]
 timeout = "1s"
 [policies.e]
@@ -253,7 +253,7 @@ rewrite = { prefix = "/v2" }
         }],
         "upstreams": [
             {
-                "name": "a", "protocol": "http1", "tls": null, "types": {}, "balance": "weighted", "endpoint_policy": "e", "max_ejected": 0.25,
+                "name": "a", "protocol": "http1", "tls": null, "types": {}, "balance": "weighted", "endpoint_policy": "e", "max_ejected": 0.25, "discover": null,
                 "health": {
                     "kind": "http", "path": "/h", "host": "h.x", "status": "200, 300-303",
                     "every": "5s", "timeout": "6s", "healthy": 7, "unhealthy": 8,
@@ -268,8 +268,11 @@ rewrite = { prefix = "/v2" }
             },
             {
                 "name": "b", "protocol": "http1", "tls": null, "types": {}, "balance": "round-robin", "endpoint_policy": null, "max_ejected": 0.5,
+                "discover": {
+                    "dns": "b.x:81", "every": "5s", "servers": ["127.0.0.1:5353"], "search": [],
+                },
                 "health": null,
-                "endpoints": [{ "name": "[::1]:1", "address": "[::1]:1", "weight": 1, "zone": null }],
+                "endpoints": [],
                 "pool": { "idle_per_worker": 64,  "idle": "50s", "connect_timeout": "1s", "read_idle": "30s" },
             },
         ],

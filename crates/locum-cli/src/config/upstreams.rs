@@ -2,27 +2,27 @@
 
 use locum_policy::balance::{Balance, Ejection};
 
+use super::attached::Attachments;
 use super::check::{Findings, check_name};
 use super::file::{File, Pool, Upstream, UpstreamProtocol, UpstreamTls};
-use super::value::host_and_port;
-use super::{health, types};
+use super::value::{Endpoint, host_and_port};
+use super::{discover, health, types};
 
-pub(super) fn check(file: &File, findings: &mut Findings<'_>) {
+pub(super) fn check(file: &File, attached: &Attachments, findings: &mut Findings<'_>) {
     for (name, upstream) in &file.upstreams {
-        check_upstream(name, upstream, file, findings);
+        check_upstream(name, upstream, file, attached, findings);
     }
 }
 
-fn check_upstream(name: &str, upstream: &Upstream, file: &File, findings: &mut Findings<'_>) {
-    let path = format!("upstreams.{name}");
-    check_name(&path, name, findings);
-    if upstream.endpoints.is_empty() {
-        let reason = "the list is empty, so no call could go anywhere";
-        findings.error(&format!("{path}.endpoints"), reason, "name at least one \"host:port\"");
-    }
-    for (index, endpoint) in upstream.endpoints.iter().enumerate() {
-        let path = format!("{path}.endpoints.{index}");
-        let before = &upstream.endpoints[..index];
+/// A list of endpoints; each stands `at` some place.
+pub(super) fn check_list(
+    endpoints: &[Endpoint],
+    findings: &mut Findings<'_>,
+    at: impl Fn(usize) -> String,
+) {
+    for (index, endpoint) in endpoints.iter().enumerate() {
+        let path = at(index);
+        let before = &endpoints[..index];
         if before.iter().any(|other| other.address.name() == endpoint.address.name()) {
             let reason = format!("`{}` is already in the list", endpoint.address.name());
             findings.error(&path, reason, "name it once, with a `weight` if it is to get more");
@@ -32,6 +32,19 @@ fn check_upstream(name: &str, upstream: &Upstream, file: &File, findings: &mut F
             findings.error(&format!("{path}.weight"), reason, "write a weight from 1 to 1000");
         }
     }
+}
+
+fn check_upstream(
+    name: &str,
+    upstream: &Upstream,
+    file: &File,
+    attached: &Attachments,
+    findings: &mut Findings<'_>,
+) {
+    let path = format!("upstreams.{name}");
+    check_name(&path, name, findings);
+    discover::check(&path, upstream, attached, findings);
+    check_list(&upstream.endpoints, findings, |index| format!("{path}.endpoints.{index}"));
     check_protocol(&path, upstream, findings);
     if let Some(health) = &upstream.health {
         health::check(&format!("{path}.health"), health, upstream, findings);

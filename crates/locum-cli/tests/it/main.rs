@@ -7,6 +7,7 @@ mod config;
 mod corpus;
 mod deadlines;
 mod decisions;
+mod discovery;
 mod draining;
 mod explain;
 mod fallback;

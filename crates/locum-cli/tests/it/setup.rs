@@ -54,6 +54,11 @@ impl Config {
         }
     }
 
+    /// Everything goes to where endpoints are found.
+    pub(crate) fn to_found(discover: &str) -> Self {
+        Self::to_addresses([]).upstream(&format!("discover = {{ {discover} }}"))
+    }
+
     /// Every remote call goes to these addresses, which speak that protocol. The listener is `rpc`.
     pub(crate) fn calls_to(
         protocol: &str,
@@ -111,7 +116,10 @@ impl fmt::Display for Config {
         let (name, protocol) = self.listens;
         writeln!(f, "[listeners.{name}]\nbind = \"127.0.0.1:0\"\nprotocol = \"{protocol}\"")?;
         writeln!(f, "{}\n", self.listener.join("\n"))?;
-        writeln!(f, "[upstreams.up]\nendpoints = {endpoints:?}\n{}\n", self.upstream.join("\n"))?;
+        writeln!(f, "[upstreams.up]\n{}", self.upstream.join("\n"))?;
+        if !endpoints.is_empty() {
+            writeln!(f, "endpoints = {endpoints:?}")?;
+        }
         writeln!(f, "[[routes]]\nname = \"all\"\nupstream = \"up\"\n{}\n", self.route.join("\n"))?;
         writeln!(f, "{}", self.rest.join("\n\n"))
     }

@@ -9,7 +9,7 @@ use locum_policy::policy::Snapshot;
 
 use super::{Counts, Direction, Exposition, Shard};
 use crate::plan::Plan;
-use crate::upstream::Listed;
+use crate::upstream::{Listed, Upstream};
 
 /// Writes the counts of all `shards` and the state of `plan`.
 pub(crate) fn render(out: &mut Exposition, plan: &Plan, shards: &[Arc<Shard>], now: Time) {
@@ -140,6 +140,25 @@ fn render_endpoints(out: &mut Exposition, plan: &Plan, now: Time) {
             let labels = [("upstream", &*upstream.settings.name), ("endpoint", name)];
             out.value(&labels, u8::from(!ejected));
         }
+    }
+    out.gauge("locum_upstream_endpoints", "Endpoints that an upstream lists, or has found.");
+    for upstream in &plan.upstreams {
+        out.value(&[("upstream", &upstream.settings.name)], upstream.listed.len());
+    }
+    let discovering = || {
+        let of = |upstream: &'_ Arc<Upstream>| Some((Arc::clone(upstream), upstream.discovery()?));
+        plan.upstreams.iter().filter_map(of)
+    };
+    out.counter("locum_discovery_lookups", "Look-ups of endpoints by whether they found any.");
+    for (upstream, status) in discovering() {
+        for (result, count) in ["found", "failed"].iter().zip(status.counts) {
+            out.count(&[("upstream", &upstream.settings.name), ("result", result)], count);
+        }
+    }
+    out.gauge("locum_discovery_failing_seconds", "For how long no look-up has found endpoints.");
+    for (upstream, status) in discovering() {
+        let failing = status.failing.map_or(0.0, |(since, _)| since.until(now).as_secs_f64());
+        out.value(&[("upstream", &upstream.settings.name)], failing);
     }
     out.counter("locum_health_checks", "Checks of endpoints by how they ended.");
     for upstream in plan.upstreams.iter().filter(|upstream| upstream.settings.health.is_some()) {

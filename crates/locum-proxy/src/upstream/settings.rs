@@ -7,7 +7,7 @@ use locum_policy::balance::Balance;
 use locum_wire::gob::Declared as TypeSettings;
 use locum_wire::rpc;
 
-use super::health;
+use super::{discover, health};
 use crate::tls::{self, Alpn};
 
 /// One upstream as configured.
@@ -15,8 +15,10 @@ use crate::tls::{self, Alpn};
 pub struct Settings {
     /// Its name.
     pub name: String,
-    /// Its endpoints; at least one.
+    /// Its endpoints; at least one, unless they are to be found.
     pub endpoints: Vec<EndpointSettings>,
+    /// Where its endpoints are found, in place of a list.
+    pub discover: Option<discover::Settings>,
     /// What they speak.
     pub protocol: Protocol,
     /// Whom they are believed to be over TLS, if they speak that.

@@ -51,6 +51,7 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
             types: Vec::new(),
             balance: Balance::RoundRobin,
             max_ejected: 0.0,
+            discover: None,
             health: None,
             pool: PoolSettings::default(),
             endpoint_policy: None,

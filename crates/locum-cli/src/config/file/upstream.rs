@@ -7,6 +7,7 @@ use locum_proxy::upstream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::discover::Discover;
 use super::health::Health;
 use super::types::Types;
 use crate::config::value::{Duration, Endpoint, Scheme};
@@ -18,7 +19,11 @@ pub(crate) struct Upstream {
     /// Its endpoints: `10.0.0.1:7001`, `http://users.internal`, `gob://10.0.0.1:1234`, or
     /// `{ address = "10.0.0.2:7001", weight = 2, zone = "b" }`. A scheme says the protocol, and with `https`,
     /// or `+tls` after any other, that it is spoken over TLS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) endpoints: Vec<Endpoint>,
+    /// Where its endpoints are found, in place of `endpoints`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) discover: Option<Discover>,
     /// What it speaks; default: what the endpoints' URL scheme says, else `http1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) protocol: Option<UpstreamProtocol>,

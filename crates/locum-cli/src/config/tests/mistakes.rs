@@ -110,6 +110,31 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "health = { kind = \"tcp\", path = \"/\" }\nendpoints",
             "6:26: warning: upstreams.users.health.path: it has no effect on a check by tcp; remove it, or write `kind = \"http\"`",
         ),
+        (
+            "endpoints = [\"127.0.0.1:7001\", { address = \"127.0.0.1:7002\", weight = 2 }]",
+            "discover = {}",
+            "6:1: error: upstreams.users.discover: it names 0 places to look in; name one: `dns`, `srv` or `file`",
+        ),
+        (
+            "endpoints",
+            "discover = { dns = \"a.x:1\" }\nendpoints",
+            "6:1: error: upstreams.users.discover: endpoints are listed as well; keep one of `endpoints` and `discover`",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:7001\", { address = \"127.0.0.1:7002\", weight = 2 }]",
+            "discover = { dns = \"users.internal\" }",
+            "6:20: error: upstreams.users.discover.dns: `users.internal` is no host and port; write \"host:port\"",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:7001\", { address = \"127.0.0.1:7002\", weight = 2 }]",
+            "discover = { srv = \"a:1\" }",
+            "6:20: error: upstreams.users.discover.srv: `a:1` is no name of SRV records; write one such as \"_http._tcp.users.internal\", without a port",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:7001\", { address = \"127.0.0.1:7002\", weight = 2 }]",
+            "discover = { etcd = \"users/\" }",
+            "6:14: error: upstreams.users.discover.etcd: not available in this version; remove it",
+        ),
         // Values.
         (
             "\"2s\"",
@@ -215,7 +240,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "endpoints = [\"127.0.0.1:7001\", {",
             "endpoints = []\nunused = [{",
-            "7:1: error: upstreams.users.unused: there is no key `unused` here; write one of `endpoints`, `protocol`, `tls`, `balance`, `max_ejected`, `health`, `pool`, `endpoint_policy`, `cancel`, `types`",
+            "7:1: error: upstreams.users.unused: there is no key `unused` here; write one of `endpoints`, `discover`, `protocol`, `tls`, `balance`, `max_ejected`, `health`, `pool`, `endpoint_policy`, `cancel`, `types`",
         ),
         // Names.
         (

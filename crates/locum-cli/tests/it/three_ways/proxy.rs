@@ -376,6 +376,7 @@ fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
             types: Vec::new(),
             balance: upstream::Balance::RoundRobin,
             max_ejected: 0.5,
+            discover: None,
             health: None,
             pool: PoolSettings::default(),
             endpoint_policy: None,

@@ -51,6 +51,7 @@ fn plan(protocol: Protocol, server: SocketAddr) -> plan::Settings {
             types: Vec::new(),
             balance: upstream::Balance::RoundRobin,
             max_ejected: 0.5,
+            discover: None,
             health: None,
             pool: PoolSettings::default(),
             endpoint_policy: None,
