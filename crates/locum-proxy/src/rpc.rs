@@ -17,4 +17,5 @@ pub(crate) mod methods;
 mod openapi;
 pub(crate) mod reply;
 mod session;
+mod taker;
 pub(crate) mod transcode;

@@ -1,11 +1,13 @@
 //! One call and who makes it.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use locum_policy::{Key, Keys};
 use locum_wire::rpc::{Metadata, OwnedBody, TraceParent};
 
+use super::taker::Taker;
 use crate::auth::Admitted;
 use crate::listener::Listener;
 use crate::route::Edits;
@@ -83,6 +85,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) identity: Option<&'a str>,
     /// Whether what it says of whom it stands for is believed.
     pub(crate) trusted: bool,
+    /// Whether it takes its answers, where many may wait for it.
+    pub(crate) taker: Option<&'a Rc<Taker>>,
 }
 
 /// The values that rate limits tell callers apart by. A `header` is a name of the metadata.

@@ -15,6 +15,7 @@ use locum_wire::rpc::{CallId, Limits, Protocol, Replies, Requests};
 
 use super::call::{Call, Caller};
 use super::session::{Session, answer};
+use super::taker::Taker;
 use crate::buffer::SIZE;
 use crate::client::Client;
 use crate::worker::Worker;
@@ -30,6 +31,7 @@ pub(crate) async fn serve(client: &mut Client, protocol: Protocol, worker: &Work
     let listener = std::sync::Arc::clone(&client.listener);
     let address = client.peer_ip();
     let certificate = client.certificate.clone();
+    let taker = Taker::new(&worker.links.full_takers);
     let caller = Caller {
         listener: &listener,
         address,
@@ -37,6 +39,7 @@ pub(crate) async fn serve(client: &mut Client, protocol: Protocol, worker: &Work
         certificate: certificate.as_deref(),
         identity: None,
         trusted: address.is_some_and(|address| listener.trusts(address)),
+        taker: Some(&taker),
     };
     let session = Session {
         caller,
@@ -69,10 +72,16 @@ pub(crate) async fn serve(client: &mut Client, protocol: Protocol, worker: &Work
             while let Some((call, id)) = pump.next(calls.len()) {
                 calls.push(answer(&session, call, id));
             }
-            while let Poll::Ready(Some(())) = Pin::new(&mut calls).poll_next(cx) {}
+            while let Poll::Ready(Some(())) = Pin::new(&mut calls).poll_next(cx) {
+                // Whoever takes large answers is given them while there are others.
+                if pump.is_crowded() && pump.write(cx).is_err() {
+                    return Poll::Ready(());
+                }
+            }
             if pump.write(cx).is_err() || pump.is_over(calls.len()) {
                 return Poll::Ready(());
             }
+            taker.set(pump.is_crowded(), || worker.now());
             match pump.read(cx, calls.len()) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
@@ -137,11 +146,6 @@ impl Pump<'_> {
                     self.took = true;
                 }
                 Poll::Ready(_) => return Err(()),
-                Poll::Pending if out.len() - self.sent > MOST_UNSENT => {
-                    let worker = self.session.worker;
-                    worker.shard.count_refused(self.client.listener.label, "timeout");
-                    return Err(());
-                }
                 Poll::Pending => {
                     if self.sent > CROWDED {
                         out.drain(..self.sent);
@@ -162,6 +166,11 @@ impl Pump<'_> {
     /// Whether there will be nothing more to say.
     fn is_over(&self, calls: usize) -> bool {
         !self.reads && calls == 0 && self.is_clear() && !self.has_more(calls)
+    }
+
+    /// Whether so many bytes of answers are unsent that no more calls are read.
+    fn is_crowded(&self) -> bool {
+        self.session.out.borrow().len() >= CROWDED
     }
 
     fn is_clear(&self) -> bool {
@@ -191,7 +200,7 @@ impl Pump<'_> {
         let limits = &self.client.listener.settings.limits;
         calls < limits.calls_per_connection
             && self.session.held.get() < MOST_HELD
-            && self.session.out.borrow().len() < CROWDED
+            && !self.is_crowded()
     }
 
     /// Whether there is room for a call, and may be a whole message among what was read.
@@ -306,7 +315,5 @@ const ROUNDS: usize = 16;
 /// With so many bytes of arguments under way, or of answers unsent, nothing more is read.
 const MOST_HELD: usize = 32 << 20;
 const CROWDED: usize = 1 << 20;
-/// A client that leaves so much untaken is let go.
-const MOST_UNSENT: usize = 64 << 20;
 /// Room for answers that is kept from one batch to the next.
 const KEPT_OUT: usize = 4 * SIZE;

@@ -1,5 +1,6 @@
 //! The task of a link: it connects, sends what calls have written, and hands out what comes back.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -10,6 +11,7 @@ use locum_wire::connect;
 use locum_wire::rpc::{Answer, Answers, Limits};
 
 use super::link::{Answered, CROWDED, Link, Lost, Phase, State};
+use super::taker::LONGEST;
 use crate::buffer::{Buffers, SIZE};
 use crate::clock::{Alarm, Alarms};
 use crate::upstream::pool::{self, ConnectError, Connection};
@@ -23,6 +25,7 @@ pub(super) struct Outfit {
     pub(super) alone: bool,
     pub(super) buffers: Rc<Buffers>,
     pub(super) alarms: Rc<Alarms>,
+    pub(super) full_takers: Rc<Cell<usize>>,
 }
 
 /// Drives `link` until it ends.
@@ -40,6 +43,8 @@ pub(super) async fn drive(link: Rc<Link>, outfit: Outfit) {
                 answers,
                 alarm,
                 settings: &outfit.pool,
+                full_takers: &outfit.full_takers,
+                held: false,
                 waits: None,
                 progress: false,
             };
@@ -149,6 +154,9 @@ struct Driver<'a> {
     answers: Answers,
     alarm: Alarm,
     settings: &'a PoolSettings,
+    full_takers: &'a Cell<usize>,
+    /// Whether it waits for the client whose answers it brings, and reads nothing.
+    held: bool,
     /// What the alarm is armed for.
     waits: Option<Waits>,
     /// Whether the peer took something since it was armed.
@@ -162,6 +170,8 @@ enum Waits {
     ToSend,
     /// Anybody to call.
     ForCalls,
+    /// A client to take its answers.
+    ForTaker,
 }
 
 impl Driver<'_> {
@@ -194,7 +204,13 @@ impl Driver<'_> {
         }
         self.watch(&state);
         drop(state);
-        self.alarm.poll(cx).map(|()| match self.waits {
+        let rang = self.alarm.poll(cx);
+        if rang.is_ready() && self.held {
+            self.waits = None;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        rang.map(|()| match self.waits {
             Some(Waits::ToSend) => Lost::Broken("the endpoint takes nothing more".into()),
             _ => Lost::Refused,
         })
@@ -234,6 +250,10 @@ impl Driver<'_> {
 
     /// Reads once, and hands out the answers that are whole.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
+        self.held = self.full_takers.get() > 0 && self.is_held(cx);
+        if self.held {
+            return Poll::Pending;
+        }
         let Connection { stream, buffer, .. } = &mut *self.connection;
         match buffer.poll_fill(cx, stream) {
             Poll::Ready(Ok(0)) => {
@@ -263,9 +283,18 @@ impl Driver<'_> {
         Poll::Ready(read)
     }
 
+    /// Whether nothing is to be read yet, since it would be for a client that has enough.
+    #[cold]
+    fn is_held(&self, cx: &Context<'_>) -> bool {
+        let state = self.link.state.borrow();
+        let taker = state.held_for(self.alarm.now());
+        taker.inspect(|taker| taker.wakes(cx)).is_some()
+    }
+
     /// Arms the alarm for what is waited for.
     fn watch(&mut self, state: &State) {
         let waits = match (state.out.is_empty(), state.slots.is_empty()) {
+            _ if self.held => Some(Waits::ForTaker),
             (false, _) => Some(Waits::ToSend),
             (true, true) => Some(Waits::ForCalls),
             (true, false) => None,
@@ -276,6 +305,7 @@ impl Driver<'_> {
         (self.waits, self.progress) = (waits, false);
         match waits {
             Some(Waits::ToSend) => self.alarm.arm_in(STALL),
+            Some(Waits::ForTaker) => self.alarm.arm_in(LONGEST),
             Some(Waits::ForCalls) => self.alarm.arm_in(self.settings.idle),
             None => self.alarm.disarm(),
         }

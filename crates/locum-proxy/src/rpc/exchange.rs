@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use locum_wire::rpc::{CallHead, Class, Failure, OwnedBody};
 use super::call::{Call, CallKeys};
 use super::link::{Answered, Lost};
 use super::methods::Methods;
+use super::taker::Taker;
 use crate::attempt::{Tally, UnderWay};
 use crate::record::Record;
 use crate::upstream::{self, Upstream};
@@ -31,6 +33,8 @@ pub(super) struct Exchange<'a> {
     /// Types that come before those that the upstream knows.
     pub(super) methods: Option<&'a Methods>,
     pub(super) record: &'a Record,
+    /// Whom the answer is for, if that one takes it in its own time.
+    pub(super) taker: Option<&'a Rc<Taker>>,
     /// Which attempt of the client's it is, as far as that is believed; from 1.
     pub(super) attempt_above: u32,
     /// Of the call.
@@ -118,7 +122,7 @@ impl Exchange<'_> {
             if !link.is_taking() {
                 continue;
             }
-            match link.send(head, &call.args.as_body(), hint.as_ref()) {
+            match link.send(head, &call.args.as_body(), hint.as_ref(), self.taker) {
                 Ok(sent) => break sent,
                 // Others have defined so many types there that there may be no room for this call's.
                 Err(_) if link.is_worn() => link.retire(),

@@ -54,6 +54,7 @@ pub(crate) async fn perform(
         watches,
         methods,
         record,
+        taker: caller.taker,
         attempt_above,
         seed,
         picks: Cell::new(0),

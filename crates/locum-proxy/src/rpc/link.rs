@@ -11,10 +11,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use locum_policy::Time;
 use locum_wire::gob::Described;
 use locum_wire::rpc::{Body, CallHead, Calls, EncodeError, Failure, Limits, OwnedBody, Protocol};
 use slab::Slab;
 
+use super::taker::Taker;
 use crate::upstream::Endpoint;
 
 /// A connection that carries calls, made or about to be.
@@ -66,6 +68,8 @@ pub(super) struct Slot {
     pub(super) begins: u64,
     waker: Option<Waker>,
     answer: Option<Answered>,
+    /// Whom it is for, if that one takes its answers in its own time.
+    taker: Option<Rc<Taker>>,
 }
 
 /// How a call that was sent ended.
@@ -138,6 +142,7 @@ impl Link {
         head: CallHead<'_>,
         args: &Body<'_>,
         hint: Option<&Described>,
+        taker: Option<&Rc<Taker>>,
     ) -> Result<Sent, EncodeError> {
         let mut state = self.state.borrow_mut();
         let State { calls, out, before, slots, issued, driver, .. } = &mut *state;
@@ -148,7 +153,7 @@ impl Link {
         let id = *issued << SLOT_BITS | key as u64;
         let limits = Limits::default();
         calls.forward(out, &CallHead { id, ..head }, args, hint, &limits)?;
-        slot.insert(Slot { id, begins, waker: None, answer: None });
+        slot.insert(Slot { id, begins, waker: None, answer: None, taker: taker.cloned() });
         if let Some(driver) = driver.take() {
             driver.wake();
         }
@@ -185,6 +190,13 @@ impl Link {
 }
 
 impl State {
+    /// The client that all calls are of, if it has enough answers for now.
+    pub(super) fn held_for(&self, now: Time) -> Option<&Rc<Taker>> {
+        let mut takers = self.slots.iter().map(|(_, slot)| slot.taker.as_ref());
+        let first = takers.next()?.filter(|taker| taker.holds(now))?;
+        takers.all(|taker| taker.is_some_and(|it| Rc::ptr_eq(it, first))).then_some(first)
+    }
+
     /// Gives an answer to the call that has this id, if it still waits.
     pub(super) fn settle(&mut self, id: u64, answer: impl FnOnce() -> Answered) {
         let key = usize::try_from(id & SLOT_MASK).unwrap_or(usize::MAX);

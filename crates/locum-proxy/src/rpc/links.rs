@@ -1,6 +1,6 @@
 //! The links of one worker.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ use crate::worker::Worker;
 #[derive(Default)]
 pub(crate) struct Links {
     by_endpoint: RefCell<FxHashMap<u32, Vec<Rc<Link>>>>,
+    /// How many clients have enough answers for now.
+    pub(super) full_takers: Rc<Cell<usize>>,
 }
 
 impl Links {
@@ -55,6 +57,7 @@ impl Links {
             alone: upstream.endpoints.len() == 1,
             buffers: Rc::clone(&worker.buffers),
             alarms: Rc::clone(&worker.alarms),
+            full_takers: Rc::clone(&self.full_takers),
         };
         let alarms = Rc::clone(&worker.alarms);
         spawn_local(alarms.turns(Box::pin(drive(Rc::clone(&link), outfit))));

@@ -161,10 +161,10 @@ impl Session<'_> {
                     _ => None,
                 };
                 let body = body.as_body();
-                let room = MOST_BATCHED.saturating_sub(replies.held());
-                let said = match body.bytes.len() > room {
-                    true => Err(EncodeError("the answers of the batch are too large".to_owned())),
+                let said = match out.len() + replies.held() > MOST_UNTAKEN {
+                    true => Err(EncodeError(UNTAKEN.to_owned())),
                     false => {
+                        make_room(out, body.bytes.len());
                         let hint = hint.as_ref();
                         replies.forward(out, id, &call.method, &body, hint, &self.limits)
                     }
@@ -411,9 +411,18 @@ fn conclude(
     record.end_call(call, caller, &told, worker);
 }
 
+/// Makes room for so many bytes: what is long grows by a quarter, and not by as much again.
+fn make_room(out: &mut Vec<u8>, bytes: usize) {
+    if out.capacity() - out.len() < bytes {
+        out.reserve_exact(bytes.max(out.len() / 4));
+    }
+}
+
 /// The shape of the answer to a call that cancels another.
 static TRUE: Shape = Shape::of::<bool>();
-/// Bytes of answers that wait for others of their batch.
-const MOST_BATCHED: usize = 64 << 20;
+/// With so many bytes of answers unsent, or waiting for others of their batch, calls fail in place of adding to
+/// them.
+const MOST_UNTAKEN: usize = 16 << 20;
+const UNTAKEN: &str = "the client leaves more than 16 MiB of answers untaken";
 /// Methods that a connection remembers to have taught.
 const MOST_LEARNED: usize = 256;

@@ -81,6 +81,7 @@ async fn make(
         certificate: None,
         identity: caller.identity(),
         trusted: caller.trusted,
+        taker: None,
     };
     let Transcoded { choice, methods, .. } = transcoded;
     let performing = perform(&call, &from, route, choice, Some(methods), worker, record);
