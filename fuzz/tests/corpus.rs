@@ -69,6 +69,16 @@ fn detect() {
 }
 
 #[test]
+fn http2() {
+    replay("http2", locum_fuzz::http2);
+}
+
+#[test]
+fn http2_heads() {
+    replay("http2_heads", locum_fuzz::http2_heads);
+}
+
+#[test]
 fn differential() {
     replay("differential", locum_fuzz::differential);
 }
