@@ -1,6 +1,8 @@
 //! One end of a connection.
 
 mod block;
+mod content;
+mod fault;
 mod receive;
 mod send;
 
@@ -11,10 +13,12 @@ use rustc_hash::FxBuildHasher;
 use super::hpack::{Decoder, Encoder, Fields};
 use super::settings::{self, INITIAL_WINDOW, MAX_WINDOW, Peer};
 use super::stream::{Content, Stream};
-use super::{Error, ErrorCode, Event, Limits, PREFACE, Reason, StreamId, frame};
+use super::{Error, ErrorCode, Limits, PREFACE, StreamId, frame};
 use crate::http1::Head;
 
 pub use send::SendError;
+
+use fault::Counts;
 
 /// One end of a connection: what it receives becomes [events](Event), and what it has to send gathers
 /// in [`output`](Self::output), from which the caller writes.
@@ -136,27 +140,9 @@ enum Going {
     At(StreamId),
 }
 
-/// What was counted to tell a peer that works from one that keeps us busy.
-#[derive(Debug, Default)]
-struct Counts {
-    streams: u64,
-    priorities: u64,
-    window_updates: u64,
-    data_sent: u64,
-    queued_control: u32,
-    empty_data: u32,
-    tiny_data: u32,
-    mistakes: u32,
-    /// Bytes of heads of open streams.
-    heads: usize,
-}
-
 /// How many streams a server is trusted to take before it has said how many it does (RFC 9113 §6.5.2
 /// asks for no fewer).
 const UNTOLD: u32 = 100;
-
-/// How many streams are remembered that were reset.
-const RESET: usize = 128;
 
 impl Connection {
     /// The server's end. `seed` goes into what stands for WebSocket keys.
@@ -369,44 +355,5 @@ impl Connection {
         self.counts.heads -= it.incoming.head;
         self.credit(it.incoming.unreleased);
         true
-    }
-
-    fn remember_reset(&mut self, stream: StreamId) {
-        if self.reset.len() == RESET {
-            self.reset.pop_front();
-        }
-        self.reset.push_back(stream.0);
-    }
-
-    /// Resets a stream for what the peer did on it.
-    fn refuse(&mut self, stream: StreamId, reason: Reason) -> Result<Option<Event>, Reason> {
-        self.control(|output| frame::rst_stream(output, stream, reason.code()))?;
-        self.count_mistake(stream, reason)
-    }
-
-    fn count_mistake(&mut self, stream: StreamId, reason: Reason) -> Result<Option<Event>, Reason> {
-        self.forget(stream);
-        self.remember_reset(stream);
-        // Before it has our settings a peer cannot know how many streams are too many.
-        if self.is_acknowledged || reason != Reason::TooManyStreams {
-            self.counts.mistakes += 1;
-            if self.counts.mistakes > self.limits.mistakes {
-                return Err(Reason::MistakeFlood);
-            }
-        }
-        Ok(Some(Event::Refused { stream, reason }))
-    }
-
-    /// Queues a frame that the peer has made us send.
-    fn control(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Reason> {
-        if self.output.is_empty() {
-            self.counts.queued_control = 0;
-        }
-        self.counts.queued_control += 1;
-        if self.counts.queued_control > self.limits.queued_control {
-            return Err(Reason::ControlFlood);
-        }
-        write(&mut self.output);
-        Ok(())
     }
 }

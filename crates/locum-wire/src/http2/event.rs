@@ -34,7 +34,8 @@ pub enum Event {
         /// Which stream.
         stream: StreamId,
     },
-    /// The peer has given up a stream.
+    /// The peer has given up a stream. A server does so with `NO_ERROR` behind a complete answer, when it
+    /// does not need the rest of the request (RFC 9113 §8.1).
     Reset {
         /// Which stream.
         stream: StreamId,

@@ -89,7 +89,14 @@ impl Stream {
 
     /// Whether nothing can be sent either way.
     pub(super) fn is_over(&self) -> bool {
-        !self.incoming.is_open && matches!(self.outgoing.stage, Stage::Done)
+        !self.incoming.is_open && self.outgoing.stage.is_done()
+    }
+}
+
+impl Stage {
+    /// Whether everything was sent.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
     }
 }
 

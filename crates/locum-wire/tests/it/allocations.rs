@@ -3,9 +3,12 @@
 use allocation_counter::measure;
 
 use locum_wire::http1::{Chunked, Head, Limits, path};
+use locum_wire::http2::{self, Connection, Event, Scheme};
 
 const REQUEST: &[u8] = b"POST /a/b?c HTTP/1.1\r\nHost: a.test\r\nConnection: x-own, keep-alive\r\n\
     X-Own: 1\r\nAccept: */*\r\nCookie: a=b\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+const GET: &[u8] = b"GET /a/b?c HTTP/1.1\r\nHost: a.test\r\nAccept: */*\r\nCookie: a=b\r\n\r\n";
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: x-own\r\n\r\n";
 
@@ -36,4 +39,38 @@ fn chunks_without_trailers_allocate_nothing() {
         }
     };
     assert_eq!(measure(read).count_total, 0);
+}
+
+#[test]
+fn a_warm_connection_of_http_2_allocates_nothing_for_a_stream() {
+    let limits = http2::Limits::default();
+    let mut client = Connection::client(&limits, Scheme::Http);
+    let mut server = Connection::server(&limits, 7);
+    let mut turn = || {
+        let stream = client.open().unwrap();
+        assert_eq!(client.send(stream, GET), Ok(GET.len()));
+        deliver(&mut client, &mut server);
+        assert_eq!(server.send(stream, ANSWER), Ok(ANSWER.len()));
+        assert_eq!(server.send(stream, b"hello"), Ok(5));
+        deliver(&mut server, &mut client);
+    };
+    for _ in 0..200 {
+        turn();
+    }
+    assert_eq!(measure(turn).count_total, 0);
+}
+
+/// Has one end read what the other has to say.
+fn deliver(from: &mut Connection, to: &mut Connection) {
+    let mut at = 0;
+    loop {
+        let (used, event) = to.receive(&from.output()[at..]).unwrap();
+        at += used;
+        match event {
+            Some(Event::Data { stream, data, .. }) => to.release(stream, data.len()),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    from.output().clear();
 }

@@ -4,7 +4,7 @@ use super::{Block, Connection, Role};
 use crate::http2::error::ErrorCode;
 use crate::http2::frame::{self, Header};
 use crate::http2::hpack::{Excess, Secrecy};
-use crate::http2::stream::{Content, Stage, Stream};
+use crate::http2::stream::{Content, Stream};
 use crate::http2::{Event, Reason, StreamId, read};
 
 impl Connection {
@@ -87,6 +87,9 @@ impl Connection {
     fn take_block(&mut self, block: &Block, bytes: &[u8]) -> Result<Option<Event>, Reason> {
         self.fields.restart(self.limits.head_bytes, self.limits.fields);
         self.decoder.decode(bytes, &mut self.fields).map_err(|_| Reason::Compression)?;
+        if self.fields.excess() == Some(Excess::Patience) {
+            return Err(Reason::HeaderBlock);
+        }
         self.text.clear();
         let id = block.stream;
         if let Some(stream) = self.streams.get(&id.get()) {
@@ -204,14 +207,7 @@ impl Connection {
 
 fn too_large(excess: Excess) -> Reason {
     match excess {
-        Excess::Bytes => Reason::HeadTooLarge,
+        Excess::Bytes | Excess::Patience => Reason::HeadTooLarge,
         Excess::Fields => Reason::TooManyFields,
-    }
-}
-
-impl Stage {
-    /// Whether everything was sent.
-    pub(super) fn is_done(&self) -> bool {
-        matches!(self, Self::Done)
     }
 }

@@ -1,7 +1,7 @@
 //! Reading blocks (RFC 7541 §3.2 and §6).
 
 use super::table::Table;
-use super::{Fields, Malformed, TABLE_SIZE, huffman, integer, predefined};
+use super::{Excess, Fields, Malformed, TABLE_SIZE, huffman, integer, predefined};
 
 /// Reads the blocks of one direction of a connection, every one of them and in order.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl Decoder {
         self.most = most;
     }
 
-    /// Reads a whole block.
+    /// Reads a whole block, unless [`Excess::Patience`] ends it.
     pub(crate) fn decode(
         &mut self,
         mut block: &[u8],
@@ -40,7 +40,9 @@ impl Decoder {
         if self.table.max() > self.most {
             return Err(Malformed);
         }
-        while let Some(&first) = block.first() {
+        while let Some(&first) = block.first()
+            && fields.excess() != Some(Excess::Patience)
+        {
             block = match first {
                 0x80.. => self.indexed(block, fields)?,
                 0x40.. => self.literal(block, 6, true, fields)?,

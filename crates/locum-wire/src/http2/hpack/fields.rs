@@ -12,6 +12,8 @@ pub(crate) struct Fields {
     room: usize,
     fields: usize,
     excess: Option<Excess>,
+    /// Bytes that may still be read beyond the limits.
+    patience: usize,
 }
 
 /// Which limit a block exceeds.
@@ -19,11 +21,16 @@ pub(crate) struct Fields {
 pub(crate) enum Excess {
     Bytes,
     Fields,
+    /// So much that reading it is not worth a connection. The rest of the block was not read.
+    Patience,
 }
+
+/// How many times more than the limit is read, so that whoever sent it can be answered.
+const PATIENCE: usize = 4;
 
 impl Fields {
     pub(crate) fn new() -> Self {
-        Self { bytes: Vec::new(), ends: Vec::new(), room: 0, fields: 0, excess: None }
+        Self { bytes: Vec::new(), ends: Vec::new(), room: 0, fields: 0, excess: None, patience: 0 }
     }
 
     /// Makes ready for a block of at most so many `bytes` (RFC 9113 §6.5.2: 32 more than there are, for
@@ -32,6 +39,7 @@ impl Fields {
         self.bytes.clear();
         self.ends.clear();
         (self.room, self.fields, self.excess) = (bytes, fields, None);
+        self.patience = bytes.saturating_mul(PATIENCE);
     }
 
     /// Gives the memory back.
@@ -72,6 +80,10 @@ impl Fields {
         }
         if self.excess.is_some() {
             self.bytes.truncate(start);
+            match self.patience.checked_sub(size) {
+                Some(left) => self.patience = left,
+                None => self.excess = Some(Excess::Patience),
+            }
             return;
         }
         self.room -= size;

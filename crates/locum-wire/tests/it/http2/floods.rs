@@ -100,6 +100,19 @@ fn a_head_that_grows_when_it_is_read_is_not_kept() {
 }
 
 #[test]
+fn a_table_that_is_written_over_and_over_ends_the_connection() {
+    // Three bytes each name the newest entry, whose name has 4,000, and have it copied.
+    let mut block = block(&GET);
+    block.extend_from_slice(b"\x40\x7f\xa1\x1e");
+    block.extend_from_slice(&[b'x'; 4000]);
+    block.extend_from_slice(b"\x01a");
+    block.extend_from_slice(&b"\x7e\x01a".repeat(4000));
+    let mut victim = Victim::new();
+    let (reason, _) = victim.flood(1, |_| frame(HEADERS, WHOLE, 1, &block)).unwrap();
+    assert_eq!((reason, reason.code()), (Reason::HeaderBlock, CALM));
+}
+
+#[test]
 fn many_small_fields_are_too_many() {
     for crumb in ["x-a", "cookie"] {
         let fields = vec![(crumb, "a"); 97];
@@ -132,6 +145,20 @@ fn answers_that_nobody_reads_are_not_piled_up() {
         assert_eq!((reason, reason.code(), after), (Reason::ControlFlood, CALM, 1000));
         let mut patient = Victim::new();
         assert_eq!(patient.flood(5000, |_| flood.clone()), None, "what is read may go on");
+    }
+}
+
+#[test]
+fn a_peer_that_reads_slowly_may_ask_on() {
+    let mut victim = Victim::new();
+    victim.is_read = false;
+    for _ in 0..10_000 {
+        victim.take(&frame(PING, 0, 0, &[0; 8])).unwrap();
+        let output = victim.server.output();
+        // Never all of it, as when an answer is on its way.
+        if output.len() > 10_000 {
+            output.drain(..9_000);
+        }
     }
 }
 
@@ -282,4 +309,13 @@ fn output_that_nobody_reads_is_bounded() {
     }
     let waits = victim.server.output().len();
     assert!((128 * 1024..150 * 1024).contains(&waits), "{waits}");
+}
+
+#[test]
+fn a_peer_that_never_acknowledges_is_excused_for_a_while() {
+    let mut victim = Victim::new();
+    victim.server = Connection::server(&Limits::default(), 7);
+    victim.take(&[&PREFACE[..], &frame(SETTINGS, 0, 0, &[])].concat()).unwrap();
+    let (reason, after) = victim.flood(2000, |it| post(2 * it + 1)).unwrap();
+    assert_eq!((reason, after), (Reason::MistakeFlood, 1100));
 }
