@@ -1,5 +1,6 @@
 //! What a configuration says, and whether it may: `check`, `print`, `schema`.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -230,6 +231,18 @@ pub(crate) fn auth(settings: &auth::Settings) -> Value {
         auth::Kind::Basic { realm, people } => {
             json!({ "kind": "basic", "realm": realm, "people": names(people) })
         }
+        auth::Kind::Jwt(jwt) => token_auth(jwt),
+        auth::Kind::Forward(asked) => json!({
+            "kind": "forward",
+            "url": asked.url.to_string(),
+            "authorities": if asked.ca.is_some() { "own" } else { "the system's" },
+            "timeout": duration(asked.timeout),
+            "headers": asked.headers,
+            "copy": asked.copy,
+            "identity": asked.identity,
+            "cache": asked.cache.map(duration),
+            "connections": asked.connections,
+        }),
         auth::Kind::Mtls { allow } => json!({ "kind": "mtls", "allow": allow }),
         auth::Kind::Ip { allow, deny } => {
             json!({ "kind": "ip", "allow": texts(allow), "deny": texts(deny) })
@@ -239,6 +252,30 @@ pub(crate) fn auth(settings: &auth::Settings) -> Value {
         json["identity_header"] = header.as_str().into();
     }
     json
+}
+
+fn token_auth(settings: &auth::jwt::Settings) -> Value {
+    let auth::jwt::Settings { rules, keys, header, cookie } = settings;
+    let (jwks, refresh) = match keys {
+        auth::jwt::Keys::Fetched { url, every, .. } => (url.to_string(), Some(duration(*every))),
+        auth::jwt::Keys::Set(_) => ("a file".to_owned(), None),
+        auth::jwt::Keys::Shared(_) => ("a secret".to_owned(), None),
+    };
+    let algorithms = rules.algorithms.iter().map(ToString::to_string);
+    json!({
+        "kind": "jwt",
+        "issuer": rules.issuer,
+        "audience": rules.audience,
+        "algorithms": algorithms.collect::<Vec<_>>(),
+        "keys": jwks,
+        "refresh": refresh,
+        "header": header,
+        "cookie": cookie,
+        "leeway": duration(std::time::Duration::from_secs(rules.leeway)),
+        "claims": rules.claims.iter().cloned().collect::<BTreeMap<_, _>>(),
+        "identity": rules.identity,
+        "forward": pairs(&rules.forward),
+    })
 }
 
 pub(crate) fn route(settings: &route::Settings) -> Value {

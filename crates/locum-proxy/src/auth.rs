@@ -9,92 +9,27 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::outgoing::Means;
 use crate::plan::Error;
 use crate::worker::Worker;
 
 use basic::People;
 pub(crate) use denied::{Denied, Why};
+use forward::Forward;
+use jwt::Jwt;
 use keys::Keys;
 pub(crate) use refused::Refusals;
+pub use settings::{Credential, Hash, Kind, Settings};
+
+pub mod forward;
+pub mod jwt;
 
 mod basic;
 mod denied;
 mod keys;
 mod refused;
+mod settings;
 mod slow;
-
-/// One way to show who one is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// What is shown.
-    pub kind: Kind,
-    /// The field of the request, or name of a native call's metadata, that tells the upstream who calls. What
-    /// a client sends by that name never reaches an upstream, by whatever route.
-    pub identity_header: Option<String>,
-}
-
-/// What is shown.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
-    /// A secret in a field of the request, or in the metadata of a native call. The field goes on to the
-    /// upstream, as it does with other proxies; a route's `request_headers` can remove it.
-    ApiKey {
-        /// The field, in lower case.
-        header: String,
-        /// Whose keys are taken.
-        keys: Vec<Credential>,
-    },
-    /// A name and a password (RFC 7617). They go on to the upstream likewise.
-    Basic {
-        /// What a person is told that they are for.
-        realm: String,
-        /// Whose passwords are taken.
-        people: Vec<Credential>,
-    },
-    /// A certificate that the listener has verified.
-    Mtls {
-        /// The names that are let in, as the certificate gives them; empty: whoever has one.
-        allow: Vec<String>,
-    },
-    /// The client's address.
-    Ip {
-        /// Who is let in; empty: everybody who is not kept out.
-        allow: Vec<IpNet>,
-        /// Who is kept out, before that.
-        deny: Vec<IpNet>,
-    },
-}
-
-impl From<Kind> for Settings {
-    fn from(kind: Kind) -> Self {
-        Self { kind, identity_header: None }
-    }
-}
-
-impl Settings {
-    /// The names of fields that only this proxy may write to an upstream.
-    pub(crate) fn owned(&self) -> impl Iterator<Item = &str> {
-        self.identity_header.as_deref().into_iter()
-    }
-}
-
-/// Somebody's secret, of which only a hash is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credential {
-    /// Whose it is: the identity of who brings it.
-    pub name: String,
-    /// Of the secret.
-    pub hash: Hash,
-}
-
-/// How a secret is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hash {
-    /// Its SHA-256: enough for what was drawn at random.
-    Sha256([u8; 32]),
-    /// A PHC string of argon2, for what a person made up.
-    Argon2(String),
-}
 
 /// What is known of whoever calls.
 pub(crate) struct Claims<'a, 'f> {
@@ -105,6 +40,20 @@ pub(crate) struct Claims<'a, 'f> {
     pub(crate) field: &'f dyn Fn(&str) -> Option<&'f [u8]>,
     /// Whom the client's verified certificate names; empty if it names nobody, `None` if there is none.
     pub(crate) certificate: Option<&'a str>,
+    /// What is asked for.
+    pub(crate) asked: Asked<'f>,
+}
+
+/// What a call asks for, as far as another server is told.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'f> {
+    pub(crate) method: &'f [u8],
+    /// In normal form.
+    pub(crate) path: &'f [u8],
+    pub(crate) query: Option<&'f [u8]>,
+    pub(crate) host: &'f [u8],
+    /// `http` or `https`; empty for a remote call.
+    pub(crate) scheme: &'f [u8],
 }
 
 /// Whoever may call, and what there is to tell the upstream of them.
@@ -127,8 +76,7 @@ impl<'a> Admitted<'a> {
 
     /// Tells the upstream. What cannot be said in one line is not said in two.
     fn pass(&mut self, name: &'a str, value: Cow<'a, [u8]>) -> Result<(), Why> {
-        let sayable = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f);
-        if !value.iter().all(sayable) {
+        if !is_sayable(&value) {
             return Err(Why::Unsayable);
         }
         self.passed.push((name, value));
@@ -143,6 +91,11 @@ impl<'a> Admitted<'a> {
     }
 }
 
+/// Whether it can be the value of a field (RFC 9110 §5.5).
+fn is_sayable(value: &[u8]) -> bool {
+    value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+}
+
 /// One way to show who one is, made ready.
 pub(crate) struct Check {
     name: Box<str>,
@@ -155,6 +108,8 @@ pub(crate) struct Check {
 enum Way {
     ApiKey { header: String, keys: Box<Keys> },
     Basic { realm: String, people: Box<People> },
+    Jwt(Box<Jwt>),
+    Forward(Box<Forward>),
     Mtls { allow: Vec<String> },
     Ip { allow: Vec<IpNet>, deny: Vec<IpNet> },
 }
@@ -176,6 +131,8 @@ impl Check {
                 realm: realm.clone(),
                 people: Box::new(People::build(people, &path("file"))?),
             },
+            Kind::Jwt(settings) => Way::Jwt(Box::new(Jwt::build(name, settings)?)),
+            Kind::Forward(settings) => Way::Forward(Box::new(Forward::build(name, settings)?)),
             Kind::Mtls { allow } => Way::Mtls { allow: allow.clone() },
             Kind::Ip { allow, deny } => Way::Ip { allow: allow.clone(), deny: deny.clone() },
         };
@@ -209,6 +166,21 @@ impl Check {
         })
     }
 
+    /// Does what is due though nobody calls.
+    pub(crate) fn tend(&self, means: &Means, random: u64) {
+        if let Way::Jwt(jwt) = &self.way {
+            jwt.tend(means, random);
+        }
+    }
+
+    /// Fetches of an issuer's keys that brought nothing, and those that did, if there are any to fetch.
+    pub(crate) fn fetches(&self) -> Option<[u64; 2]> {
+        match &self.way {
+            Way::Jwt(jwt) => jwt.fetches(),
+            _ => None,
+        }
+    }
+
     /// Adds what the upstream is told of who calls.
     fn tell<'a>(&'a self, mut admitted: Admitted<'a>) -> Result<Admitted<'a>, Why> {
         if let Some(header) = &self.identity_header
@@ -228,7 +200,7 @@ impl Way {
     async fn check<'a>(
         &'a self,
         claims: &Claims<'a, '_>,
-        _worker: &Worker,
+        worker: &Worker,
     ) -> Result<Admitted<'a>, Why> {
         match self {
             Self::ApiKey { header, keys } => {
@@ -245,6 +217,16 @@ impl Way {
                 };
                 who.map(Admitted::named).ok_or_else(|| Why::Password(realm.as_str().into()))
             }
+            Self::Jwt(jwt) => {
+                let verified = jwt.check(claims, worker).await?;
+                let mut admitted = Admitted::named(verified.identity.clone());
+                for (at, value) in &verified.claims {
+                    let (name, _) = &jwt.rules.forward[*at];
+                    admitted.pass(name, value.clone().into_bytes().into())?;
+                }
+                Ok(admitted)
+            }
+            Self::Forward(forward) => forward.check(claims, worker).await,
             Self::Mtls { allow } => {
                 let name = claims.certificate.ok_or(Why::Certificate)?;
                 if !allow.is_empty() && !allow.iter().any(|allowed| allowed == name) {
@@ -269,7 +251,8 @@ mod tests {
     use super::*;
 
     fn nobody<'a>() -> Claims<'a, 'a> {
-        Claims { address: None, field: &|_| None, certificate: None }
+        let asked = Asked { method: b"GET", path: b"/", query: None, host: b"", scheme: b"http" };
+        Claims { address: None, field: &|_| None, certificate: None, asked }
     }
 
     #[tokio::test]

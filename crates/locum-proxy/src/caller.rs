@@ -10,7 +10,7 @@ use locum_policy::{Call, Key, Keys, Time};
 use locum_wire::http1::encode::{self, field};
 use locum_wire::http1::{Name, Request, Version};
 
-use crate::auth::{Admitted, Claims};
+use crate::auth::{Admitted, Asked, Claims};
 use crate::body::{BodyError, Upload};
 use crate::client::{self, Next};
 use crate::clock::Alarm;
@@ -154,7 +154,12 @@ impl<'a> Caller<'a> {
     }
 
     /// Finds out who calls, if the route wants to know, or refuses.
-    pub(crate) async fn identify(&self, route: &'a Route, worker: &Worker) -> Result<(), Refusal> {
+    pub(crate) async fn identify(
+        &self,
+        route: &'a Route,
+        path: &[u8],
+        worker: &Worker,
+    ) -> Result<(), Refusal> {
         if route.is_open() {
             return Ok(());
         }
@@ -162,6 +167,13 @@ impl<'a> Caller<'a> {
             address: self.client_address(),
             field: &|name| self.only_field(name),
             certificate: self.certificate,
+            asked: Asked {
+                method: self.request.method(),
+                path,
+                query: self.request.query(),
+                host: self.request.host().unwrap_or_default(),
+                scheme: if self.secure { b"https" } else { b"http" },
+            },
         };
         // In a box: few routes ask.
         let admitted = Box::pin(route.admit(&claims, worker)).await;

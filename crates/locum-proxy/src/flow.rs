@@ -62,7 +62,8 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
     let answering = async {
         match route(&plan, &caller) {
             Err(refusal) => refuse(&caller, &refusal, worker).await,
-            Ok((route, path)) => match (caller.identify(route, worker).await, &route.target) {
+            Ok((route, path)) => match (caller.identify(route, &path, worker).await, &route.target)
+            {
                 (Err(refusal), _) => refuse(&caller, &refusal, worker).await.by(route),
                 (Ok(()), Target::Redirect { status, to }) => {
                     Box::pin(redirect(&caller, route, &path, (*status, to), worker)).await

@@ -1,4 +1,4 @@
-//! Beside the workers: endpoints are found, and checked.
+//! Beside the workers: endpoints are found and checked, and the keys of issuers fetched.
 //!
 //! One thread does it for the process, so that nobody is asked twice however many workers there are, and
 //! no call waits for that.
@@ -7,12 +7,14 @@ use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 
 use crate::buffer::Buffers;
 use crate::clock::{Alarms, Source};
+use crate::outgoing::Means;
 use crate::plan::Plan;
 use crate::random::{self, Random};
 use crate::stage::Stage;
@@ -52,6 +54,7 @@ async fn keep(stage: Arc<Stage>) {
     });
     let alarms = Rc::clone(&keeper.alarms);
     spawn_local(async move { alarms.drive().await });
+    let tending = spawn_local(tend(Arc::clone(&stage), Rc::clone(&keeper)));
     let (mut checks, mut look_ups) = (Checks::default(), LookUps::default());
     loop {
         let plan = stage.plan();
@@ -59,8 +62,19 @@ async fn keep(stage: Arc<Stage>) {
         look_ups.follow(&plan, &keeper, &stage);
         drop(plan);
         if !stage.changed().await {
+            tending.abort();
             return;
         }
+    }
+}
+
+/// Has the keys of issuers fetched when they are due.
+async fn tend(stage: Arc<Stage>, keeper: Rc<Keeper>) {
+    let means = Means { buffers: Rc::clone(&keeper.buffers), alarms: Rc::clone(&keeper.alarms) };
+    let mut ticks = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        ticks.tick().await;
+        stage.plan().auth.iter().for_each(|check| check.tend(&means, keeper.random()));
     }
 }
 

@@ -28,6 +28,7 @@ mod label;
 pub mod listener;
 mod log;
 pub mod metrics;
+pub mod outgoing;
 pub mod plan;
 mod problem;
 mod proxy;

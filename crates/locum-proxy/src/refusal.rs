@@ -10,11 +10,13 @@ use locum_wire::http1;
 use locum_wire::http1::encode::field;
 use serde_json::{Map, Value, json};
 
+use crate::auth::jwt::Fault;
 use crate::auth::{Denied, Why};
 use crate::body::BodyError;
 use crate::exchange::Failure;
 use crate::forward::Persistence;
 use crate::grpc;
+use crate::outgoing::Answer;
 use crate::problem::{self, ceiling};
 use crate::rpc::reply::Refused;
 use crate::upstream::Upstream;
@@ -27,7 +29,7 @@ pub(crate) struct Refusal {
     /// One stable word, for metrics and programs.
     pub(crate) reason: &'static str,
     /// A sentence for a person.
-    pub(crate) detail: String,
+    pub(crate) detail: Box<str>,
     /// The error type of RFC 9209 §2.3.
     pub(crate) proxy_error: &'static str,
     rejection: Option<Box<Rejection>>,
@@ -35,6 +37,8 @@ pub(crate) struct Refusal {
     timed_by: Option<Box<str>>,
     /// What would be taken instead, or when, as a field: its name and its value.
     instead: Option<(&'static str, Box<str>)>,
+    /// Somebody else's words, which are told in place of ours.
+    answer: Option<Box<Answer>>,
     /// What follows on the connection cannot be trusted to be a message, or is not wanted.
     ends_connection: bool,
 }
@@ -49,11 +53,12 @@ impl Refusal {
         Self {
             status,
             reason,
-            detail: detail.into(),
+            detail: detail.into().into_boxed_str(),
             proxy_error,
             rejection: None,
             timed_by: None,
             instead: None,
+            answer: None,
             ends_connection: false,
         }
     }
@@ -152,8 +157,23 @@ impl Refusal {
                 )),
                 ..refusal(401)
             },
+            Why::Token(Fault::Missing) => {
+                Self { instead: Some(("WWW-Authenticate", "Bearer".into())), ..refusal(401) }
+            }
+            // RFC 6750 §3.1.
+            Why::Token(Fault::Claim) => Self {
+                instead: Some(("WWW-Authenticate", "Bearer error=\"insufficient_scope\"".into())),
+                ..refusal(403)
+            },
+            Why::Token(_) => Self {
+                instead: Some(("WWW-Authenticate", "Bearer error=\"invalid_token\"".into())),
+                ..refusal(401)
+            },
+            Why::Answered(answer) => {
+                Self { answer: Some(answer.clone()), ..refusal(answer.status) }
+            }
             Why::Certificate | Why::Address | Why::Unsayable => refusal(403),
-            Why::Busy => {
+            Why::Busy | Why::Unavailable => {
                 let seconds = denied.retry_after().map(ceiling);
                 let instead = seconds.map(|seconds| ("Retry-After", seconds.to_string().into()));
                 Self { instead, ..refusal(503) }
@@ -289,7 +309,7 @@ impl Refusal {
             408 => "timeout",
             413 | 414 | 431 => "too_large",
             401 | 403 | 404 | 405 | 415 | 503 => self.reason,
-            _ if self.reason == "tls" => self.reason,
+            _ if self.reason == "tls" || self.answer.is_some() => self.reason,
             _ => "malformed",
         }
     }
@@ -301,6 +321,9 @@ impl Refusal {
 
     /// Writes the whole answer.
     pub(crate) fn write(&self, out: &mut Vec<u8>, head_only: bool, persistence: Persistence) {
+        if let Some(answer) = &self.answer {
+            return answer.write(out, head_only, persistence);
+        }
         let fields = |out: &mut Vec<u8>| self.write_fields(out);
         problem::write(out, self.status, self.problem(), fields, head_only, persistence);
     }

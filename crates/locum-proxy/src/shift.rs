@@ -115,6 +115,7 @@ async fn sweep(worker: Rc<Worker>) {
         worker.pool.sweep(worker.alarms.read());
         worker.links.sweep();
         worker.http2.sweep();
+        worker.lines.sweep(worker.alarms.read());
         worker.halve_spares();
     }
 }

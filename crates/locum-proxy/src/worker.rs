@@ -19,6 +19,7 @@ use crate::decisions::Decisions;
 use crate::http2;
 use crate::log;
 use crate::metrics::Shard;
+use crate::outgoing::{Lines, Means};
 use crate::plan::Plan;
 use crate::random::Random;
 use crate::record::Record;
@@ -33,6 +34,8 @@ pub(crate) struct Worker {
     pub(crate) pool: Rc<Pool>,
     pub(crate) links: Links,
     pub(crate) http2: http2::Links,
+    /// To servers that are asked who may call.
+    pub(crate) lines: Lines,
     /// For bodies that become arguments of calls.
     pub(crate) room: Room,
     pub(crate) buffers: Rc<Buffers>,
@@ -119,6 +122,7 @@ impl Worker {
             pool: Pool::new(),
             links: Links::default(),
             http2: http2::Links::default(),
+            lines: Lines::default(),
             room: Room::default(),
             buffers: Buffers::new(),
             clock: WorkerClock(Rc::clone(&alarms)),
@@ -145,6 +149,11 @@ impl Worker {
     /// Calls that begin from now on are served by `plan`.
     pub(crate) fn follow(&self, plan: Arc<Plan>) {
         *self.plan.borrow_mut() = Rc::new(View(plan));
+    }
+
+    /// What it takes to ask somebody.
+    pub(crate) fn means(&self) -> Means {
+        Means { buffers: Rc::clone(&self.buffers), alarms: Rc::clone(&self.alarms) }
     }
 
     /// From now on connections end with their next answer.

@@ -76,7 +76,12 @@ fn named(file: &File) -> Vec<(String, &str)> {
         }
     }
     for (auth, settings) in &file.auth {
-        named.extend(settings.file.iter().map(|name| (format!("auth.{auth}.file"), name)));
+        let jwks = settings.jwks.as_ref().filter(|jwks| !jwks.is_url()).map(|jwks| &jwks.0);
+        for (key, name) in
+            [("file", settings.file.as_ref()), ("jwks", jwks), ("ca", settings.ca.as_ref())]
+        {
+            named.extend(name.map(|name| (format!("auth.{auth}.{key}"), name)));
+        }
     }
     named.into_iter().map(|(key, name)| (key, name.as_str())).collect()
 }

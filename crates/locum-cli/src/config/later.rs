@@ -48,5 +48,4 @@ const VALUES: &[(&str, &[&str])] = &[
     ("listeners.*.protocol", &["tcp", "forward"]),
     ("upstreams.*.protocol", &["tcp"]),
     ("upstreams.*.health.kind", &["grpc"]),
-    ("auth.*.kind", &["jwt", "forward"]),
 ];

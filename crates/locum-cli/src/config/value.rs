@@ -14,8 +14,10 @@ use serde::de::{self, Deserializer, Unexpected, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 pub(crate) use endpoint::{Address, Endpoint, Scheme};
+pub(crate) use link::{Link, Texts};
 
 mod endpoint;
+mod link;
 
 /// A duration: `250ms`, `1.5s`, `5min`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -121,6 +121,29 @@ fn a_way_to_show_who_one_is_has_what_it_needs_and_nothing_else() {
     assert_told(&auth(&format!("{basic}allow = [\"a\"]")), "22:1", &["`basic`", "`mtls`"]);
     let host = "identity_header = \"Host\"";
     assert_told(&auth(&format!("{basic}{host}")), "22:19", &["the proxy's own"]);
+    let jwt = "kind = \"jwt\"\nissuer = \"i\"\naudience = \"a\"\nalgorithms = [\"RS256\"]\n";
+    assert_told(
+        &auth("kind = \"jwt\""),
+        "20:7",
+        &["auth.who.issuer", "audience", "algorithms", "jwks"],
+    );
+    let more = |line: &str| auth(&format!("{jwt}{line}"));
+    assert_told(&more("jwks = \"http://login.test/keys\""), "25:8", &["https://"]);
+    assert_told(&more("jwks = \"https://\""), "25:8", &["a URL such as"]);
+    assert_told(&more("jwks = \"https://a.test\"\nsecret = \"x\""), "26:1", &["keep one"]);
+    assert_told(&more("secret = \"short\""), "25:10", &["fewer than 32 bytes", "openssl rand"]);
+    assert_told(&more("secret = \"short\""), "24:15", &["RS256", "not verified by a secret"]);
+    assert_told(&more("jwks = \"https://a.test\"\nleeway = \"2min\""), "26:10", &["60s"]);
+    let none = jwt.replace("RS256", "none");
+    assert_told(&auth(&format!("{none}jwks = \"https://a.test\"")), "24:15", &["`none`", "ES256"]);
+    let cookie = "jwks = \"https://a.test\"\nforward = { cookie = \"sub\" }";
+    assert_told(&more(cookie), "26:", &["taken from them on every route"]);
+    let door = "kind = \"forward\"\n";
+    assert_told(&auth(door), "20:7", &["auth.who.url"]);
+    let door = format!("{door}url = \"https://a.test\"\n");
+    assert_told(&auth(&format!("{door}cache = \"2h\"")), "23:9", &["1h"]);
+    assert_told(&auth(&format!("{door}timeout = 0")), "23:11", &["0"]);
+    assert_told(&auth(&format!("{door}jwks = \"a\"")), "23:1", &["`forward`", "`jwt`"]);
     let ip = "kind = \"ip\"\ndeny = [\"10.0.0.0/8\"]\nidentity_header = \"x-user\"";
     assert_told(&auth(ip), "23:1", &["not for the kind `ip`"]);
 }

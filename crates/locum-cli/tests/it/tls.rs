@@ -17,13 +17,13 @@ use crate::setup::{Config, binary, locum};
 const SECRET: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
 
 /// An authority whose certificate is the file `ca.pem`, and a place for what it signs.
-struct Authority {
+pub(crate) struct Authority {
     directory: TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "authority");
@@ -35,7 +35,7 @@ impl Authority {
     }
 
     /// Signs `NAME.pem`, with the key `NAME.key`, for a holder of that common name and these names.
-    fn sign(&self, file: &str, names: &[&str]) {
+    pub(crate) fn sign(&self, file: &str, names: &[&str]) {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name.push(DnType::CommonName, file);
@@ -45,7 +45,7 @@ impl Authority {
         fs::write(self.path(&format!("{file}.key")), key.serialize_pem()).unwrap();
     }
 
-    fn path(&self, file: &str) -> String {
+    pub(crate) fn path(&self, file: &str) -> String {
         self.directory.path().join(file).to_str().unwrap().to_owned()
     }
 
@@ -277,15 +277,25 @@ fn remote_calls_show_who_makes_them() {
 }
 
 /// OpenSSL's server; dropping it ends it.
-struct Server(Child, SocketAddr);
+pub(crate) struct Server(Child, pub(crate) SocketAddr);
 
 impl Server {
     fn start(authority: &Authority, file: &str, arguments: &[&str]) -> Self {
+        Self::with(authority, file, &[&["-www"], arguments].concat())
+    }
+
+    /// It serves what is beside the certificate.
+    pub(crate) fn of_files(authority: &Authority, file: &str) -> Self {
+        Self::with(authority, file, &["-WWW"])
+    }
+
+    fn with(authority: &Authority, file: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new("openssl")
-            .args(["s_server", "-www", "-accept", "127.0.0.1:0"])
+            .args(["s_server", "-accept", "127.0.0.1:0"])
             .args(["-cert", &authority.path(&format!("{file}.pem"))])
             .args(["-key", &authority.path(&format!("{file}.key"))])
             .args(arguments)
+            .current_dir(authority.directory.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -15,6 +15,7 @@ use crate::upstream::{Listed, Upstream};
 pub(crate) fn render(out: &mut Exposition, plan: &Plan, shards: &[Arc<Shard>], now: Time) {
     render_counts(out, &Counts::sum(shards));
     render_auth(out, plan);
+    render_fetches(out, plan);
     render_connections(out, plan);
     render_endpoints(out, plan, now);
     render_policies(out, plan, now);
@@ -105,6 +106,16 @@ fn render_auth(out: &mut Exposition, plan: &Plan) {
     for check in &plan.auth {
         for (reason, count) in check.refusals.all() {
             out.count(&[("auth", check.name()), ("reason", reason)], count);
+        }
+    }
+}
+
+fn render_fetches(out: &mut Exposition, plan: &Plan) {
+    out.counter("locum_jwks_fetches", "Fetches of the keys of issuers.");
+    for check in &plan.auth {
+        let Some([failed, ok]) = check.fetches() else { continue };
+        for (result, count) in [("error", failed), ("ok", ok)] {
+            out.count(&[("auth", check.name()), ("result", result)], count);
         }
     }
 }

@@ -19,7 +19,7 @@ use super::call::{Call, Caller};
 use super::client::name;
 use super::flow::{Done, perform};
 use super::reply::{Refused, Reply, Told, code};
-use crate::auth::{Admitted, Claims};
+use crate::auth::{Admitted, Asked, Claims};
 use crate::label::Label;
 use crate::record::Record;
 use crate::route::{Choice, Route, Target};
@@ -355,7 +355,10 @@ async fn admit<'a>(
         found.next().is_none().then_some(only.as_bytes())
     };
     let Caller { address, certificate, .. } = session.caller;
-    let claims = Claims { address, field: &field, certificate };
+    let path = format!("/{}", call.method);
+    let asked =
+        Asked { method: b"POST", path: path.as_bytes(), query: None, host: b"", scheme: b"" };
+    let claims = Claims { address, field: &field, certificate, asked };
     route.admit(&claims, session.worker).await.map_err(Refused::Unauthorized)
 }
 

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -174,9 +175,24 @@ pub(crate) async fn dial(
     buffers: &Rc<Buffers>,
     alarms: &Rc<Alarms>,
 ) -> Result<Stream, ConnectError> {
+    dial_to(endpoint.address, endpoint.tls.as_ref(), timeout, buffers, alarms).await
+}
+
+/// Connects to `address`, under TLS if `tls` says how, within `timeout`.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the half-made connection.
+pub(crate) async fn dial_to(
+    address: SocketAddr,
+    tls: Option<&Connector>,
+    timeout: Duration,
+    buffers: &Rc<Buffers>,
+    alarms: &Rc<Alarms>,
+) -> Result<Stream, ConnectError> {
     let alarm = alarms.alarm();
     alarm.arm_in(timeout);
-    let mut connecting = pin!(TcpStream::connect(endpoint.address));
+    let mut connecting = pin!(TcpStream::connect(address));
     let stream = poll_fn(|cx| match connecting.as_mut().poll(cx) {
         Poll::Ready(connected) => Poll::Ready(connected.map_err(ConnectError::Failed)),
         Poll::Pending => alarm.poll(cx).map(|()| Err(ConnectError::TimedOut)),
@@ -187,7 +203,7 @@ pub(crate) async fn dial(
     let socket = SockRef::from(&stream);
     let _ = socket.set_tcp_keepalive(&crate::listener::keepalive());
     let _ = socket.set_tcp_user_timeout(Some(crate::listener::USER_TIMEOUT));
-    let Some(Connector { config, name }) = &endpoint.tls else { return Ok(Stream::Tcp(stream)) };
+    let Some(Connector { config, name }) = tls else { return Ok(Stream::Tcp(stream)) };
     let mut stream = Tls::dialled(Stream::Tcp(stream), config, name.clone(), buffers)
         .map_err(|error| ConnectError::Handshake(HandshakeError::Refused(error)))?;
     poll_fn(|cx| match stream.poll_handshake(cx) {

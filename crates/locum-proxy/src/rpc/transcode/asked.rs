@@ -83,7 +83,7 @@ mod tests {
         let limits = Limits { head_bytes: 4096, fields: 20, target_bytes: 100 };
         assert!(head.parse_request(text.as_bytes(), &limits).unwrap());
         Asked::of(&head.request(text.as_bytes()), below.as_bytes())
-            .map_err(|refusal| (refusal.status, refusal.detail))
+            .map_err(|refusal| (refusal.status, refusal.detail.into()))
     }
 
     fn called(name: &str) -> Result<Asked, (u16, String)> {
