@@ -110,7 +110,10 @@ async fn forward(
     record: &Record,
 ) -> Ended {
     let Choice { upstream, policy, watches, .. } = choice;
-    caller.upload.borrow_mut().keep_for_replay(replay_bytes(policy, caller.idempotent));
+    caller
+        .upload
+        .borrow_mut()
+        .keep_for_replay(replay_bytes(policy, caller.idempotent || upstream.speaks_http2()));
     record.under(policy, choice.label, worker.number_call());
     let prepared = Prepared::new(worker.scratch(), caller, path, route);
     let keys = CallKeys::new(caller, &route.settings.name);
@@ -185,10 +188,11 @@ async fn deliver(exchange: &Exchange<'_, '_>, answered: Answered, route: &Route)
     (cause, Ended::answered(status, cause, bytes, next))
 }
 
-/// How much of a body is kept to be sent again: as much as the policy's retries ask for, and for an
-/// idempotent call enough to replace a kept connection that turns out dead.
-fn replay_bytes(policy: &Bound, idempotent: bool) -> usize {
-    let most = policy.replay_bytes().max(if idempotent { REPLAYED } else { 0 });
+/// How much of a body is kept to be sent again: as much as the policy's retries ask for, and for a call that may
+/// be sent again anyhow, enough for that. An idempotent one is, when a kept connection turns out dead, and one over
+/// HTTP/2, when the upstream says that it has not begun it.
+fn replay_bytes(policy: &Bound, may_be_sent_again: bool) -> usize {
+    let most = policy.replay_bytes().max(if may_be_sent_again { REPLAYED } else { 0 });
     usize::try_from(most).unwrap_or(usize::MAX)
 }
 

@@ -179,6 +179,11 @@ impl Upstream {
         View::new(self, watches, now).panics()
     }
 
+    /// Whether its endpoints speak HTTP/2, or may.
+    pub(crate) fn speaks_http2(&self) -> bool {
+        matches!(self.settings.protocol, Protocol::Http2 | Protocol::Grpc | Protocol::Auto)
+    }
+
     /// Whether the endpoint speaks HTTP/2, or is to say whether it does.
     pub(crate) fn asks_for_http2(&self, endpoint: &Endpoint) -> bool {
         match self.settings.protocol {

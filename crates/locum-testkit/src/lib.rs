@@ -19,6 +19,7 @@
 pub mod clock;
 pub mod corpus;
 pub mod http;
+pub mod http2;
 pub mod netrpc;
 pub mod script;
 

@@ -14,7 +14,7 @@ fn switch(locum: &Locum, endpoint: &str, what: &str) -> Response {
     client.response("POST").unwrap()
 }
 
-fn drain(locum: &Locum, address: SocketAddr) -> Value {
+pub(crate) fn drain(locum: &Locum, address: SocketAddr) -> Value {
     let answer = switch(locum, &address.to_string(), "drain");
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()

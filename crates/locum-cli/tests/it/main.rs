@@ -15,6 +15,7 @@ mod fallback;
 mod faults;
 mod health;
 mod hedging;
+mod http2;
 mod injected;
 mod lifecycle;
 mod limits;

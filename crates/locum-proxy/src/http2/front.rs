@@ -14,7 +14,7 @@ use locum_wire::http2::{Connection, ErrorCode, Limits};
 
 use super::judge::Judge;
 use super::stream::Stream;
-use super::streams::{News, State, Streams};
+use super::streams::{End, News, State, Streams};
 use crate::buffer::SIZE;
 use crate::client::Client;
 use crate::listener;
@@ -28,7 +28,7 @@ use crate::worker::{GRACE, Worker};
 pub(crate) async fn serve(client: &mut Client, worker: &Worker) {
     let limits = client.listener.settings.limits.clone();
     let codec = Connection::server(&wire_limits(&limits), worker.random());
-    let streams = Streams::new(codec, client.stream.is_secure(), ErrorCode::INTERNAL_ERROR);
+    let streams = Streams::new(codec, client.stream.is_secure(), End::Server);
     let origin = client.origin();
     let mut calls = FuturesUnordered::new();
     let mut front = Front {
@@ -160,19 +160,22 @@ impl Front<'_> {
             match news {
                 Some(News::Opened(key)) => {
                     state.slots[key].number = self.judge.open(self.worker.now());
-                    self.client.served += 1;
-                    if !self.client.outlives_this_request() {
-                        state.codec.abort(ErrorCode::NO_ERROR);
-                        self.going = Going::Away;
-                    }
                     let most = self.client.listener.settings.limits.http2.streams as usize;
                     if calls >= most {
                         // Calls of streams that were given up are still under way.
                         let id = state.slots[key].id;
                         state.codec.reset(id, ErrorCode::REFUSED_STREAM);
+                        drop(state);
+                        drop(self.streams.take(key));
+                        continue;
                     }
+                    if !self.client.outlives_this_request() {
+                        state.codec.abort(ErrorCode::NO_ERROR);
+                        self.going = Going::Away;
+                    }
+                    self.client.served += 1;
                     drop(state);
-                    return Some(self.streams.take(key)).filter(|_| calls < most);
+                    return Some(self.streams.take(key));
                 }
                 Some(News::Reset(key)) => {
                     let now = self.worker.now();
@@ -346,7 +349,7 @@ fn go_away(state: &mut State, going: &mut Going) {
 }
 
 /// Reads of one turn.
-const ROUNDS: usize = 16;
+const ROUNDS: usize = 4;
 /// With so much unsent, streams were told to wait.
 const CROWDED: usize = 64 << 10;
 /// With so much unsent, nothing more is read.

@@ -10,10 +10,10 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use locum_wire::http2::{Connection, ErrorCode, Limits, Scheme};
+use locum_wire::http2::{Connection, Limits, Scheme};
 
 use super::crowd::Crowd;
-use super::streams::{News, Streams};
+use super::streams::{End, News, Streams};
 use crate::buffer::{Buffer, Buffers, SIZE};
 use crate::clock::{Alarm, Alarms};
 use crate::stream::{self, tls::HandshakeError};
@@ -22,6 +22,7 @@ use crate::upstream::{Endpoint, PoolSettings, Protocol};
 
 /// A connection that carries many calls, made or about to be.
 pub(super) struct Link {
+    pub(super) endpoint: Arc<Endpoint>,
     pub(super) phase: RefCell<Phase>,
 }
 
@@ -43,7 +44,6 @@ pub(super) enum Phase {
 
 /// What a link is made with.
 pub(super) struct Outfit {
-    pub(super) endpoint: Arc<Endpoint>,
     pub(super) protocol: Protocol,
     pub(super) pool: PoolSettings,
     /// Those who wait for a stream of the endpoint's.
@@ -63,6 +63,16 @@ impl Link {
         matches!(*self.phase.borrow(), Phase::Connecting | Phase::Open(..) | Phase::Retired)
     }
 
+    /// Takes no more calls, and ends with the last that it has.
+    pub(super) fn retire(&self) {
+        let mut phase = self.phase.borrow_mut();
+        if let Phase::Open(streams, _) = &*phase {
+            let streams = Rc::clone(streams);
+            *phase = Phase::Retired;
+            streams.state.borrow_mut().wake_driver();
+        }
+    }
+
     fn enter(&self, phase: Phase, crowd: &Crowd) {
         *self.phase.borrow_mut() = phase;
         crowd.wake_all();
@@ -73,7 +83,8 @@ impl Link {
 pub(super) async fn drive(link: Rc<Link>, outfit: Outfit) {
     // Whatever happens here, nobody waits for a link that nobody drives.
     let closing = Closing { link: &link, crowd: &outfit.crowd };
-    let Outfit { endpoint, protocol, pool, crowd, buffers, alarms } = &outfit;
+    let Outfit { protocol, pool, crowd, buffers, alarms } = &outfit;
+    let endpoint = &link.endpoint;
     let stream = match pool::dial(endpoint, pool.connect_timeout, buffers, alarms).await {
         Ok(stream) => stream,
         Err(error) => return link.enter(Phase::Failed(error), crowd),
@@ -91,7 +102,7 @@ pub(super) async fn drive(link: Rc<Link>, outfit: Outfit) {
         return link.enter(phase, crowd);
     }
     let scheme = if secure { Scheme::Https } else { Scheme::Http };
-    let streams = Streams::new(Connection::client(&LIMITS, scheme), secure, ErrorCode::CANCEL);
+    let streams = Streams::new(Connection::client(&LIMITS, scheme), secure, End::Client);
     streams.freed_to(crowd);
     link.enter(Phase::Open(Rc::clone(&streams), false), crowd);
     endpoint.open.fetch_add(1, Ordering::Relaxed);

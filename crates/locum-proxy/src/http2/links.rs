@@ -112,10 +112,12 @@ impl Links {
         if links.len() >= upstream.settings.pool.connections_per_worker + MOST_RETIRED {
             return (None, None);
         }
-        let link = Rc::new(Link { phase: RefCell::new(Phase::Connecting) });
+        let link = Rc::new(Link {
+            endpoint: Arc::clone(endpoint),
+            phase: RefCell::new(Phase::Connecting),
+        });
         links.push(Rc::clone(&link));
         let outfit = Outfit {
-            endpoint: Arc::clone(endpoint),
             protocol: upstream.settings.protocol,
             pool: upstream.settings.pool.clone(),
             crowd: Rc::clone(crowd),
@@ -127,10 +129,14 @@ impl Links {
         (None, Some(link))
     }
 
-    /// Forgets links that are gone.
+    /// Forgets links that are gone, and lets those go whose endpoint is to get no more calls.
     pub(crate) fn sweep(&self) {
         self.by_endpoint.borrow_mut().retain(|_, ways| {
             ways.links.retain(|link| link.is_there());
+            ways.links
+                .iter()
+                .filter(|link| link.endpoint.is_retired())
+                .for_each(|link| link.retire());
             !ways.links.is_empty() || Rc::strong_count(&ways.crowd) > 1
         });
     }

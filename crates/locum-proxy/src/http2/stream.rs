@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use locum_wire::http2::SendError;
 
-use super::streams::{Lost, State, Streams};
+use super::streams::{End, Lost, State, Streams};
 
 /// A stream. Dropped before all was said on it, it is given up at the peer.
 pub(crate) struct Stream {
@@ -54,8 +54,10 @@ impl Stream {
         let mut state = self.streams.state.borrow_mut();
         let State { codec, slots, .. } = &mut *state;
         let slot = &mut slots[self.key];
-        // What was given up midway is no message; what is whole may be read after its sender has gone.
-        if slot.lost.is_some() && !slot.inbound.has_ended() {
+        // An answer that is whole is one though its server has gone. Who has taken a request back wants no answer,
+        // and what was broken off is neither.
+        let is_whole = self.streams.end == End::Client && slot.inbound.has_ended();
+        if slot.lost.is_some() && !is_whole {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         let is_readable = slot.inbound.is_readable();
@@ -132,7 +134,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.streams.state.borrow_mut().remove(self.key);
+        self.streams.state.borrow_mut().remove(self.key, self.streams.end);
     }
 }
 

@@ -20,6 +20,14 @@ pub(super) struct Streams {
     pub(super) state: RefCell<State>,
     /// The connection is under TLS.
     pub(super) secure: bool,
+    pub(super) end: End,
+}
+
+/// Which end of the connection it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Server,
+    Client,
 }
 
 pub(super) struct State {
@@ -27,8 +35,6 @@ pub(super) struct State {
     /// Streams that somebody has.
     pub(super) slots: Slab<Slot>,
     places: FxHashMap<StreamId, usize>,
-    /// What a peer is told of a stream that is dropped unfinished.
-    given_up: ErrorCode,
     /// Those who wait for a stream to be over.
     crowd: Option<Rc<Crowd>>,
     /// The connection's task, where it has to be told that there is something to write.
@@ -70,11 +76,11 @@ pub(super) enum News {
 }
 
 impl Streams {
-    /// Those of a connection; a stream that is dropped unfinished was `given_up`.
-    pub(super) fn new(codec: Connection, secure: bool, given_up: ErrorCode) -> Rc<Self> {
+    /// Those of a connection.
+    pub(super) fn new(codec: Connection, secure: bool, end: End) -> Rc<Self> {
         let (slots, places) = (Slab::new(), FxHashMap::default());
-        let state = State { codec, slots, places, given_up, crowd: None, driver: None };
-        Rc::new(Self { state: RefCell::new(state), secure })
+        let state = State { codec, slots, places, crowd: None, driver: None };
+        Rc::new(Self { state: RefCell::new(state), secure, end })
     }
 
     /// When one of them is over, one of `crowd` is told.
@@ -106,11 +112,17 @@ impl State {
     }
 
     /// Nobody has that stream any more. What is not finished on it is given up.
-    pub(super) fn remove(&mut self, key: usize) {
+    pub(super) fn remove(&mut self, key: usize, end: End) {
         let slot = self.slots.remove(key);
         self.places.remove(&slot.id);
         if self.codec.is_open(slot.id) {
-            self.codec.reset(slot.id, self.given_up);
+            self.codec.reset(
+                slot.id,
+                match end {
+                    End::Server => ErrorCode::INTERNAL_ERROR,
+                    End::Client => ErrorCode::CANCEL,
+                },
+            );
         }
         if let Some(crowd) = &self.crowd {
             crowd.wake_one();
