@@ -103,8 +103,8 @@ fn verdicts(record: &Record) -> Vec<Value> {
         json!({
             "policy": &*decision.policy.name(),
             "kind": decision.kind.name(),
-            "decision": decision.decision,
-            "reason": decision.reason,
+            "decision": &*decision.decision,
+            "reason": &*decision.reason,
         })
     });
     told.collect()

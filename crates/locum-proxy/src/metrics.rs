@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use locum_policy::{AttemptKind, Cause};
-use rustc_hash::FxHashMap;
 
 use crate::label::Label;
 use crate::record::{Decision, Record};
@@ -16,13 +15,13 @@ pub use exposition::{Exposition, Format};
 pub use histogram::Histogram;
 
 mod exposition;
+mod family;
 mod histogram;
 mod scrape;
 
+use family::Family;
+pub(crate) use family::Word;
 pub(crate) use scrape::{render, render_dropped};
-
-/// Series of one family; what comes after is counted under `_other`.
-const MAX_SERIES: usize = 10_000;
 
 /// The counts of one worker.
 #[derive(Default)]
@@ -47,8 +46,8 @@ pub(crate) struct CallKey {
     pub(crate) listener: Label,
     pub(crate) route: Label,
     pub(crate) upstream: Label,
-    pub(crate) protocol: &'static str,
-    pub(crate) outcome: &'static str,
+    pub(crate) protocol: Word,
+    pub(crate) outcome: Word,
     pub(crate) code: Code,
 }
 
@@ -58,14 +57,14 @@ pub(crate) enum Code {
     /// A status of HTTP.
     Status(u16),
     /// What came of a remote call: `ok`, or the class of its failure.
-    Word(&'static str),
+    Word(Word),
 }
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => status.fmt(f),
-            Self::Word(word) => f.write_str(word),
+            Self::Word(word) => word.fmt(f),
         }
     }
 }
@@ -73,8 +72,8 @@ impl fmt::Display for Code {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct AttemptKey {
     upstream: Label,
-    kind: &'static str,
-    outcome: &'static str,
+    kind: Word,
+    outcome: Word,
 }
 
 /// Which way bytes went, as the client sees it.
@@ -82,29 +81,6 @@ struct AttemptKey {
 pub(crate) enum Direction {
     In,
     Out,
-}
-
-/// The series of one metric, capped.
-#[derive(Clone)]
-struct Family<K, V>(FxHashMap<K, V>);
-
-impl<K, V> Default for Family<K, V> {
-    fn default() -> Self {
-        Self(FxHashMap::default())
-    }
-}
-
-impl<K: Copy + Eq + std::hash::Hash, V: Default> Family<K, V> {
-    fn at(&mut self, key: &K, other: impl FnOnce() -> K) -> &mut V {
-        let full = self.0.len() >= MAX_SERIES && !self.0.contains_key(key);
-        self.0.entry(if full { other() } else { *key }).or_default()
-    }
-
-    fn merge(&mut self, from: &Self, add: impl Fn(&mut V, &V)) {
-        for (key, value) in &from.0 {
-            add(self.0.entry(*key).or_default(), value);
-        }
-    }
 }
 
 impl Shard {
@@ -129,20 +105,20 @@ impl Shard {
         let durations = &mut counts.call_durations;
         durations.at(&(key.route, key.upstream), || (Label::OTHER, Label::OTHER)).observe(took);
         counts.add_bytes(key.listener, bytes);
-        for attempt in &*record.attempts.borrow() {
-            let outcome = attempt.cause.map_or("cancelled", outcome_name);
-            let kind = kind_name(attempt.kind);
+        for (n, attempt) in record.attempts.borrow().iter().enumerate() {
+            let outcome = Word(attempt.cause.map_or("cancelled", outcome_name));
+            let kind = Word(kind_name(attempt.kind));
             let key = AttemptKey { upstream: attempt.upstream, kind, outcome };
-            *counts.attempts.at(&key, || AttemptKey { upstream: Label::OTHER, ..key }) += 1;
+            *counts.attempts.nth(n, &key, || AttemptKey { upstream: Label::OTHER, ..key }) += 1;
             let series = (attempt.upstream, attempt.endpoint.label);
             let durations = &mut counts.attempt_durations;
             if let Some(took) = attempt.took {
-                durations.at(&series, || (Label::OTHER, Label::OTHER)).observe(took);
+                durations.nth(n, &series, || (Label::OTHER, Label::OTHER)).observe(took);
             }
         }
-        for decision in &*record.decisions.borrow() {
+        for (n, decision) in record.decisions.borrow().iter().enumerate() {
             let other = || Decision { policy: Label::OTHER, ..*decision };
-            *counts.decisions.at(decision, other) += 1;
+            *counts.decisions.nth(n, decision, other) += 1;
         }
     }
 
@@ -164,9 +140,11 @@ impl Shard {
 
 impl Counts {
     fn add_bytes(&mut self, listener: Label, (read, written): (u64, u64)) {
-        for (direction, count) in [(Direction::In, read), (Direction::Out, written)] {
+        for (n, (direction, count)) in
+            [(Direction::In, read), (Direction::Out, written)].into_iter().enumerate()
+        {
             let key = (listener, direction);
-            *self.bytes.at(&key, || (Label::OTHER, direction)) += count;
+            *self.bytes.nth(n, &key, || (Label::OTHER, direction)) += count;
         }
     }
 

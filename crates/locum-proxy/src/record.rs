@@ -13,7 +13,7 @@ use crate::client::Next;
 use crate::decisions::Decisions;
 use crate::grpc;
 use crate::label::Label;
-use crate::metrics::{CallKey, Code};
+use crate::metrics::{CallKey, Code, Word};
 use crate::refusal::Refusal;
 use crate::route::Route;
 use crate::rpc::call::{self as rpc, Call};
@@ -131,8 +131,8 @@ pub(crate) struct AttemptRecord {
 pub(crate) struct Decision {
     pub(crate) policy: Label,
     pub(crate) kind: Kind,
-    pub(crate) decision: &'static str,
-    pub(crate) reason: &'static str,
+    pub(crate) decision: Word,
+    pub(crate) reason: Word,
 }
 
 impl Record {
@@ -203,10 +203,10 @@ impl Record {
             listener: caller.listener.label,
             route: ended.route,
             upstream: ended.upstream,
-            protocol: caller.protocol(),
-            outcome: ended.outcome,
+            protocol: Word(caller.protocol()),
+            outcome: Word(ended.outcome),
             code: match caller.grpc {
-                true => Code::Word(ended.grpc_status().name()),
+                true => Code::Word(Word(ended.grpc_status().name())),
                 false => Code::Status(ended.status),
             },
         };
@@ -237,9 +237,9 @@ impl Record {
             listener,
             route: told.route,
             upstream: told.upstream,
-            protocol: caller.protocol,
-            outcome: told.outcome,
-            code: Code::Word(told.code),
+            protocol: Word(caller.protocol),
+            outcome: Word(told.outcome),
+            code: Code::Word(Word(told.code)),
         };
         worker.shard.count_call(key, took, (call.bytes() as u64, told.bytes), self);
         if told.outcome == "refused" {
@@ -254,6 +254,7 @@ impl Record {
     fn decide(&self, policy: &str, kind: Kind, decision: &'static str, reason: &'static str) {
         let (address, label) = self.policy.get();
         let policy = if policy.as_ptr().addr() == address { label } else { Label::of(policy) };
+        let (decision, reason) = (Word(decision), Word(reason));
         self.decisions.borrow_mut().push(Decision { policy, kind, decision, reason });
     }
 }

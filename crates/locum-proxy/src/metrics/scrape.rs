@@ -38,61 +38,61 @@ pub(crate) fn render_dropped(out: &mut Exposition, access: Option<u64>, decision
 
 fn render_counts(out: &mut Exposition, counts: &Counts) {
     out.counter("locum_calls", "Calls by how they ended and the status the client was sent.");
-    for (key, count) in &counts.calls.0 {
+    for (key, count) in counts.calls.iter() {
         let labels = [
             ("listener", &*key.listener.name()),
             ("route", &*key.route.name()),
             ("upstream", &*key.upstream.name()),
-            ("protocol", key.protocol),
-            ("outcome", key.outcome),
+            ("protocol", &*key.protocol),
+            ("outcome", &*key.outcome),
             ("code", &key.code.to_string()),
         ];
         out.count(&labels, count);
     }
     out.histogram("locum_call_duration_seconds", "From a call's head to its answer's last byte.");
-    for ((route, upstream), durations) in &counts.call_durations.0 {
+    for ((route, upstream), durations) in counts.call_durations.iter() {
         let labels = [("route", &*route.name()), ("upstream", &*upstream.name())];
         out.durations(&labels, durations);
     }
     out.counter("locum_attempts", "Attempts by why they were made and how they ended.");
-    for (key, count) in &counts.attempts.0 {
+    for (key, count) in counts.attempts.iter() {
         let upstream = key.upstream.name();
-        let labels = [("upstream", &*upstream), ("kind", key.kind), ("outcome", key.outcome)];
+        let labels = [("upstream", &*upstream), ("kind", &*key.kind), ("outcome", &*key.outcome)];
         out.count(&labels, count);
     }
     out.histogram(
         "locum_attempt_duration_seconds",
         "From an attempt's start to its answer's head.",
     );
-    for ((upstream, endpoint), durations) in &counts.attempt_durations.0 {
+    for ((upstream, endpoint), durations) in counts.attempt_durations.iter() {
         let labels = [("upstream", &*upstream.name()), ("endpoint", &*endpoint.name())];
         out.durations(&labels, durations);
     }
     out.counter("locum_policy_decisions", "What each part of each policy decided.");
-    for (decision, count) in &counts.decisions.0 {
+    for (decision, count) in counts.decisions.iter() {
         let labels = [
             ("policy", &*decision.policy.name()),
             ("kind", decision.kind.name()),
-            ("decision", decision.decision),
-            ("reason", decision.reason),
+            ("decision", &*decision.decision),
+            ("reason", &*decision.reason),
         ];
         out.count(&labels, count);
     }
     out.counter("locum_refused", "Requests and connections refused before they were calls.");
-    for ((listener, reason), count) in &counts.refused.0 {
+    for ((listener, reason), count) in counts.refused.iter() {
         out.count(&[("listener", &*listener.name()), ("reason", reason)], count);
     }
     out.counter(
         "locum_malformed_timeouts",
         "What trusted peers said of a call's time and could not be read.",
     );
-    for (listener, count) in &counts.malformed_timeouts.0 {
+    for (listener, count) in counts.malformed_timeouts.iter() {
         out.count(&[("listener", &*listener.name())], count);
     }
     out.counter("locum_panics", "Connections that a fault in this program ended.");
     out.count(&[], counts.panics);
     out.counter("locum_bytes", "Bytes of bodies in, and of answers out.");
-    for ((listener, direction), count) in &counts.bytes.0 {
+    for ((listener, direction), count) in counts.bytes.iter() {
         let direction = match direction {
             Direction::In => "in",
             Direction::Out => "out",
