@@ -80,12 +80,24 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         let deadline = allotted.deadline;
         let mut attempt = Attempt { number, kind, endpoint, deadline, started: now };
         if self.policy.per() == Some(Per::Endpoint) || attempt.endpoint.policy.is_some() {
-            match self
-                .find_willing(endpoint, number, kind, tried, &mut now, &mut allotted, held)
-                .await
+            if let Err(rejection) =
+                self.enter(&endpoint, number, &mut now, &mut allotted, held).await
             {
-                Ok(willing) => attempt.endpoint = willing,
-                Err(rejection) => return Tried::Refused(rejection),
+                // In a box, so that attempts that are let in at once do not carry its room about.
+                let willing = self.find_willing(
+                    endpoint,
+                    rejection,
+                    number,
+                    kind,
+                    tried,
+                    &mut now,
+                    &mut allotted,
+                    held,
+                );
+                match Box::pin(willing).await {
+                    Ok(willing) => attempt.endpoint = willing,
+                    Err(rejection) => return Tried::Refused(rejection),
+                }
             }
             attempt.started = now;
             attempt.deadline = allotted.deadline;
@@ -124,10 +136,11 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         before(pin!(faulty), deadline, self.clock).await
     }
 
-    /// Goes on from `endpoint` to one whose gates let the attempt in.
+    /// Goes on from `endpoint`, which has refused, to one whose gates let the attempt in.
     async fn find_willing(
         &self,
         mut endpoint: Endpoint<'a>,
+        mut rejection: Rejection,
         number: u32,
         kind: AttemptKind,
         tried: &[u32],
@@ -139,7 +152,7 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
         // A hedge is for another endpoint or none.
         let mut refused = if kind == AttemptKind::Hedge { tried.to_vec() } else { Vec::new() };
         let mut avoid = tried.to_vec();
-        while let Err(rejection) = self.enter(&endpoint, number, now, allotted, held).await {
+        loop {
             self.observer
                 .event(*now, &Event::Skipped { endpoint: endpoint.name, rejection: &rejection });
             // Time that went by waiting here is gone at every other endpoint as well.
@@ -155,8 +168,11 @@ impl<'a, C: Clock, X: Exchange, O: Observer> Trial<'a, C, X, O> {
                 Some(next) => endpoint = next,
                 None => return Err(rejection),
             }
+            match self.enter(&endpoint, number, now, allotted, held).await {
+                Ok(()) => return Ok(endpoint),
+                Err(again) => rejection = again,
+            }
         }
-        Ok(endpoint)
     }
 
     /// Takes the attempt through the gates of one endpoint, or leaves them as if it had not come.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::gates::Verdict;
 use crate::gates::breaker::{self, Breaker};
-use crate::gates::concurrency::{Entry, Places, Refused, Status};
+use crate::gates::concurrency::{Entry, Places, Refused, Status, Turn};
 use crate::gates::rate_limit::Standing;
 use crate::policy::{Bound, Parts};
 use crate::seed::mix;
@@ -38,10 +38,11 @@ pub(super) async fn enter<C: Clock, O: Observer>(
     observer: &O,
 ) -> Result<Occupied, Stop> {
     let turn = limit(parts, call, deadline, *now, observer)?;
+    // What waits does so in boxes, so that the others do not carry the room for it about.
     if turn > *now {
         let wait = now.until(turn);
         observer.event(*now, &Event::Delayed { policy: &parts.name, kind: Kind::RateLimit, wait });
-        clock.sleep_until(turn).await;
+        Box::pin(clock.sleep_until(turn)).await;
         *now = clock.now();
     }
     let Some(part) = &parts.places else { return Ok(Occupied::Nothing) };
@@ -53,27 +54,7 @@ pub(super) async fn enter<C: Clock, O: Observer>(
         Entry::Place => {}
         Entry::Full => return refused(Refused::Full),
         Entry::Turn(turn) => {
-            let patience = part.gate.settings().queue_timeout.map(|timeout| *now + timeout);
-            let end = [patience, deadline].into_iter().flatten().min();
-            let since = turn.since();
-            before(pin!(turn.come()), end, clock).await;
-            *now = clock.now();
-            // A turn that came at the last moment is not wasted.
-            match turn.redeem() {
-                Status::Served => {}
-                Status::Displaced => return refused(Refused::Displaced),
-                Status::Waiting | Status::Expired => {
-                    return match patience.is_some() && patience == end {
-                        true => refused(Refused::TimedOut),
-                        false => Err(Stop::TimedOut),
-                    };
-                }
-            }
-            let wait = since.until(*now);
-            observer.event(
-                *now,
-                &Event::Delayed { policy: &parts.name, kind: Kind::Concurrency, wait },
-            );
+            Box::pin(queue(parts, &part.gate, turn, deadline, now, clock, observer)).await?;
         }
     }
     observer.event(
@@ -81,6 +62,42 @@ pub(super) async fn enter<C: Clock, O: Observer>(
         &Event::Admitted { policy: &parts.name, kind: Kind::Concurrency, limit: None },
     );
     Ok(Occupied::Place(*now))
+}
+
+/// Waits for a place until the turn comes. `now` moves on by that.
+///
+/// # Cancel safety
+///
+/// Dropping it gives back the place in the queue.
+async fn queue<C: Clock, O: Observer>(
+    parts: &Parts,
+    places: &Places,
+    turn: Turn,
+    deadline: Option<Time>,
+    now: &mut Time,
+    clock: &C,
+    observer: &O,
+) -> Result<(), Stop> {
+    let refused = |refused| Err(Stop::Rejected(places.rejection(&parts.name, refused)));
+    let patience = places.settings().queue_timeout.map(|timeout| *now + timeout);
+    let end = [patience, deadline].into_iter().flatten().min();
+    let since = turn.since();
+    before(pin!(turn.come()), end, clock).await;
+    *now = clock.now();
+    // A turn that came at the last moment is not wasted.
+    match turn.redeem() {
+        Status::Served => {}
+        Status::Displaced => return refused(Refused::Displaced),
+        Status::Waiting | Status::Expired => {
+            return match patience.is_some() && patience == end {
+                true => refused(Refused::TimedOut),
+                false => Err(Stop::TimedOut),
+            };
+        }
+    }
+    let (policy, kind, wait) = (&*parts.name, Kind::Concurrency, since.until(*now));
+    observer.event(*now, &Event::Delayed { policy, kind, wait });
+    Ok(())
 }
 
 /// Takes from the rate limits what the call costs; tells when it then goes on.

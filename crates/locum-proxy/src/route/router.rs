@@ -86,7 +86,10 @@ impl Router {
     /// The route that a remote call takes: that of the method before that of its service before any.
     pub(crate) fn find_call(&self, method: &str) -> Option<&Arc<Route>> {
         let Calls { exact, services, any } = &self.calls;
-        let of_service = || services.get(method.rsplit_once('.')?.0);
+        let of_service = || match services.is_empty() {
+            true => None,
+            false => services.get(method.rsplit_once('.')?.0),
+        };
         exact.get(method).or_else(of_service).or(any.as_ref())
     }
 
