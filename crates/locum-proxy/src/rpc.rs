@@ -4,6 +4,7 @@
 //! futures share the connections to the endpoints: many calls of many clients go over one, and the calls of
 //! one client go to all endpoints.
 
+mod attend;
 pub(crate) mod call;
 mod client;
 mod drive;
@@ -16,6 +17,7 @@ mod method_path;
 pub(crate) mod methods;
 mod openapi;
 pub(crate) mod reply;
+mod seats;
 mod session;
 mod taker;
 pub(crate) mod transcode;

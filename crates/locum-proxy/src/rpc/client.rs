@@ -7,14 +7,15 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, Stream as _};
 use locum_wire::rpc::{CallId, Limits, Protocol, Replies, Requests};
 
+use super::attend::attend_to_calls;
 use super::call::{Call, Caller};
-use super::session::{Session, answer};
+use super::seats::{Desk, Seats};
+use super::session::Session;
 use super::taker::Taker;
 use crate::buffer::SIZE;
 use crate::client::Client;
@@ -53,7 +54,8 @@ pub(crate) async fn serve(client: &mut Client, protocol: Protocol, worker: &Work
         gone: Cell::new(false),
         learned: RefCell::default(),
     };
-    let mut calls = FuturesUnordered::new();
+    let desk = Desk::new();
+    let mut calls = Seats::new(&desk);
     let mut pump = Pump {
         client,
         session: &session,
@@ -69,25 +71,28 @@ pub(crate) async fn serve(client: &mut Client, protocol: Protocol, worker: &Work
     };
     poll_fn(|cx| {
         for _ in 0..ROUNDS {
-            while let Some((call, id)) = pump.next(calls.len()) {
-                calls.push(answer(&session, call, id));
+            while let Some((call, id)) = pump.next(calls.busy()) {
+                calls.give((call, id), || attend_to_calls(&session, &desk));
             }
-            while let Poll::Ready(Some(())) = Pin::new(&mut calls).poll_next(cx) {
-                // Whoever takes large answers is given them while there are others.
-                if pump.is_crowded() && pump.write(cx).is_err() {
-                    return Poll::Ready(());
-                }
-            }
-            if pump.write(cx).is_err() || pump.is_over(calls.len()) {
+            // Whoever takes large answers is given them while there are others.
+            let turns = calls.poll(cx, |cx| match pump.is_crowded() {
+                true => pump.write(cx),
+                false => Ok(()),
+            });
+            if turns.is_err() || pump.write(cx).is_err() || pump.is_over(calls.busy()) {
                 return Poll::Ready(());
             }
             taker.set(pump.is_crowded(), || worker.now());
-            match pump.read(cx, calls.len()) {
+            match pump.read(cx, calls.busy()) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 // Room was made for calls that have been read.
-                Poll::Pending if pump.has_more(calls.len()) => {}
-                Poll::Pending => return pump.watch(cx, calls.len()),
+                Poll::Pending if pump.has_more(calls.busy()) => {}
+                Poll::Pending => match pump.watch(cx, calls.busy(), calls.are_spare()) {
+                    Poll::Ready(Rang::Over) => return Poll::Ready(()),
+                    Poll::Ready(Rang::Quiet) => calls.clear(),
+                    Poll::Pending => return Poll::Pending,
+                },
             }
         }
         // A client that always has something to say leaves others their turn.
@@ -98,10 +103,7 @@ pub(crate) async fn serve(client: &mut Client, protocol: Protocol, worker: &Work
     // Whoever is gone has given up all of its calls. Each of them, polled once more, ends and says so to
     // the record.
     session.gone.set(true);
-    let mut cx = Context::from_waker(Waker::noop());
-    for call in Pin::new(&mut calls).iter_pin_mut() {
-        let _ = call.poll(&mut cx);
-    }
+    calls.poll_all();
 }
 
 /// What carries a session's bytes.
@@ -133,6 +135,16 @@ enum Waits {
     ToSend,
     /// The rest of a message.
     ForRest,
+    /// Any call, before room for many is given back.
+    ForCalls,
+}
+
+/// What came of waiting.
+enum Rang {
+    /// The connection is over.
+    Over,
+    /// Nobody has called for a while.
+    Quiet,
 }
 
 impl Pump<'_> {
@@ -255,8 +267,8 @@ impl Pump<'_> {
         None
     }
 
-    /// Waits, but not for ever. Ready: the connection is over.
-    fn watch(&mut self, cx: &Context<'_>, calls: usize) -> Poll<()> {
+    /// Waits, but not for ever. `spare`: there is room for many calls.
+    fn watch(&mut self, cx: &Context<'_>, calls: usize, spare: bool) -> Poll<Rang> {
         let worker = self.session.worker;
         if worker.is_draining() {
             if !self.told {
@@ -273,6 +285,7 @@ impl Pump<'_> {
         let waits = match self.is_clear() {
             false => Some(Waits::ToSend),
             true if begun => Some(Waits::ForRest),
+            true if calls == 0 && spare => Some(Waits::ForCalls),
             true => None,
         };
         let Client { alarm, buffer, listener, .. } = &mut *self.client;
@@ -281,7 +294,7 @@ impl Pump<'_> {
         }
         let progress = match waits {
             Some(Waits::ToSend) => self.took,
-            Some(Waits::ForRest) => self.brought,
+            Some(Waits::ForRest | Waits::ForCalls) => self.brought,
             None => false,
         };
         if waits != self.waits || progress {
@@ -289,14 +302,19 @@ impl Pump<'_> {
             match waits {
                 Some(Waits::ToSend) => alarm.arm_in(listener.settings.limits.write_stall),
                 Some(Waits::ForRest) => alarm.arm_in(listener.settings.limits.header_timeout),
+                Some(Waits::ForCalls) => alarm.arm_in(QUIET),
                 None => alarm.disarm(),
             }
         }
-        let rang = alarm.poll(cx);
-        if rang.is_ready() {
+        alarm.poll(cx).map(|()| {
+            if waits == Some(Waits::ForCalls) {
+                alarm.disarm();
+                self.waits = None;
+                return Rang::Quiet;
+            }
             worker.shard.count_refused(listener.label, "timeout");
-        }
-        rang
+            Rang::Over
+        })
     }
 }
 
@@ -312,6 +330,8 @@ pub(super) fn name(protocol: Protocol) -> &'static str {
 
 /// Reads of one turn.
 const ROUNDS: usize = 16;
+/// How long nobody calls before room for many calls is given back.
+const QUIET: Duration = Duration::from_secs(1);
 /// With so many bytes of arguments under way, or of answers unsent, nothing more is read.
 const MOST_HELD: usize = 32 << 20;
 const CROWDED: usize = 1 << 20;

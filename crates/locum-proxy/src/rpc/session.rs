@@ -1,13 +1,9 @@
-//! What the calls of one connection share, and how one of them is answered.
+//! What the calls of one connection share.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::future::poll_fn;
-use std::pin::pin;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::task::Waker;
 
-use locum_policy::Cause;
 use locum_wire::gob::TypeId;
 use locum_wire::netrpc::CANCEL;
 use locum_wire::rpc::{
@@ -16,13 +12,8 @@ use locum_wire::rpc::{
 use rustc_hash::FxHashMap;
 
 use super::call::{Call, Caller};
-use super::client::name;
-use super::flow::{Done, perform};
-use super::reply::{Refused, Reply, Told, code};
-use crate::auth::{Admitted, Asked, Claims};
-use crate::label::Label;
-use crate::record::Record;
-use crate::route::{Choice, Route, Target};
+use super::reply::{Refused, Reply};
+use crate::route::Choice;
 use crate::worker::Worker;
 
 /// What the calls of one connection share.
@@ -44,11 +35,33 @@ pub(super) struct Session<'a> {
     pub(super) learned: RefCell<FxHashMap<Box<str>, TypeId>>,
 }
 
-/// Whether a call was given up by its client.
+/// Whether a call was given up by its client. One serves for call after call.
 #[derive(Default)]
 pub(super) struct Cancel {
     given_up: Cell<bool>,
     waker: Cell<Option<Waker>>,
+}
+
+impl Cancel {
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.get()
+    }
+
+    /// Wakes `waker` once it is given up.
+    pub(super) fn wakes(&self, waker: &Waker) {
+        let known = self.waker.take().filter(|known| known.will_wake(waker));
+        self.waker.set(Some(known.unwrap_or_else(|| waker.clone())));
+    }
+
+    /// Of a call that begins.
+    fn begin(&self) {
+        self.given_up.set(false);
+    }
+
+    fn give_up(&self) {
+        self.given_up.set(true);
+        self.waker.take().into_iter().for_each(Waker::wake);
+    }
 }
 
 impl Session<'_> {
@@ -89,8 +102,7 @@ impl Session<'_> {
             Request::Batch { calls } => self.replies.borrow_mut().batch(calls),
             Request::Cancel { id, answer } => {
                 if let Some(cancel) = self.cancels.borrow().get(&id) {
-                    cancel.given_up.set(true);
-                    cancel.waker.take().into_iter().for_each(Waker::wake);
+                    cancel.give_up();
                 }
                 if let Some(answer) = answer {
                     let (mut replies, out) =
@@ -126,24 +138,28 @@ impl Session<'_> {
     }
 
     /// Counts a call in until the guard is dropped.
-    fn begin(&self, call: &Call, id: &CallId) -> Begun<'_> {
+    pub(super) fn begin<'a>(
+        &'a self,
+        call: &Call,
+        id: &CallId,
+        cancel: &'a Rc<Cancel>,
+    ) -> Begun<'a> {
         let bytes = call.weight() + id.weight();
         self.held.set(self.held.get() + bytes);
         let number = match id {
             CallId::Number(number) | CallId::NumberInJson(number) => Some(*number),
             CallId::Json { .. } => None,
         };
-        let cancel = number.map(|number| {
-            let cancel = Rc::<Cancel>::default();
-            self.cancels.borrow_mut().insert(number, Rc::clone(&cancel));
-            (number, cancel)
-        });
-        Begun { held: &self.held, cancels: &self.cancels, bytes, cancel }
+        cancel.begin();
+        if let Some(number) = number {
+            self.cancels.borrow_mut().insert(number, Rc::clone(cancel));
+        }
+        Begun { session: self, bytes, number, cancel }
     }
 
     /// Writes what the client is told; what cannot be said is told as a failure. Gives the class of the
     /// failure, if it is one.
-    fn write(
+    pub(super) fn write(
         &self,
         call: &Call,
         id: &CallId,
@@ -188,7 +204,7 @@ impl Session<'_> {
     }
 
     /// Remembers the types of a call that went well, for those whose callers do not say them.
-    fn learn(&self, call: &Call, reply: &Reply, choice: &Choice) {
+    pub(super) fn learn(&self, call: &Call, reply: &Reply, choice: &Choice) {
         let (OwnedBody::Gob { id, .. }, Reply::Ok(body @ OwnedBody::Gob { .. })) =
             (&call.args, reply)
         else {
@@ -207,211 +223,25 @@ impl Session<'_> {
 }
 
 /// A call under way.
-struct Begun<'a> {
-    held: &'a Cell<usize>,
-    cancels: &'a RefCell<FxHashMap<u64, Rc<Cancel>>>,
+pub(super) struct Begun<'a> {
+    session: &'a Session<'a>,
     bytes: usize,
-    cancel: Option<(u64, Rc<Cancel>)>,
+    /// What its client gives it up by, if it can.
+    number: Option<u64>,
+    cancel: &'a Rc<Cancel>,
 }
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        self.held.set(self.held.get() - self.bytes);
-        let Some((number, cancel)) = &self.cancel else { return };
-        let mut cancels = self.cancels.borrow_mut();
+        let Session { held, cancels, .. } = self.session;
+        held.set(held.get() - self.bytes);
+        let Some(number) = self.number else { return };
+        let mut cancels = cancels.borrow_mut();
         // A client may have used the number once more.
-        if cancels.get(number).is_some_and(|of| Rc::ptr_eq(of, cancel)) {
-            cancels.remove(number);
+        if cancels.get(&number).is_some_and(|of| Rc::ptr_eq(of, self.cancel)) {
+            cancels.remove(&number);
         }
     }
-}
-
-/// Makes a call and leaves its answer in the session. It counts as begun, and can be given up, at once.
-pub(super) fn answer<'a>(
-    session: &'a Session<'a>,
-    call: Call,
-    id: CallId,
-) -> impl Future<Output = ()> + 'a {
-    let begun = session.begin(&call, &id);
-    attend_to(session, call, id, begun)
-}
-
-async fn attend_to(session: &Session<'_>, mut call: Call, id: CallId, begun: Begun<'_>) {
-    let worker = session.worker;
-    let record = worker.record(worker.now());
-    let plan = worker.plan();
-    let route = plan.route_of_call(session.caller.listener.label, &call.method);
-    let target = route.and_then(|route| match &route.target {
-        Target::Forward(split) => Some((&**route, split.choose(worker.random()))),
-        Target::Redirect { .. } | Target::Transcode(_) => None,
-    });
-    let admitted = OnceCell::new();
-    let mut caller = Caller { protocol: spoken(&session.caller, &id), ..session.caller };
-    let patience = call.timeout.filter(|_| !caller.trusted);
-    let done = match target {
-        Some(target) => {
-            let attending = attend(session, &mut call, &mut caller, target, &admitted, &record);
-            let cancel = begun.cancel.as_ref().map(|(_, cancel)| &**cancel);
-            let attending = unless_cancelled(&session.gone, cancel, attending);
-            match patience {
-                Some(patience) => Box::pin(within(patience, worker, attending)).await,
-                None => attending.await,
-            }
-        }
-        None => refuse(Refused::NoRoute),
-    };
-    conclude(session, &call, &id, &caller, target, done, &record);
-    worker.give_record(record);
-}
-
-/// What the call came in: JSON-RPC says its version call by call.
-fn spoken(caller: &Caller<'_>, id: &CallId) -> &'static str {
-    match id {
-        CallId::Json { protocol, .. } => name(*protocol),
-        CallId::Number(_) | CallId::NumberInJson(_) => caller.protocol,
-    }
-}
-
-fn refuse(refused: Refused) -> Done {
-    Done {
-        reply: Reply::Refused(refused),
-        falls_back: false,
-        cause: Cause::Unavailable,
-        held: None,
-    }
-}
-
-/// Performs a call, if its caller may make it.
-async fn attend<'a>(
-    session: &Session<'a>,
-    call: &mut Call,
-    caller: &mut Caller<'a>,
-    (route, choice): (&'a Route, &Choice),
-    admitted: &'a OnceCell<Box<Admitted<'a>>>,
-    record: &Record,
-) -> Done {
-    if !route.is_open() {
-        match Box::pin(admit(session, call, route)).await {
-            Ok(shown) => {
-                let admitted = admitted.get_or_init(|| Box::new(shown));
-                caller.identity = admitted.identity.as_deref();
-            }
-            Err(refused) => return refuse(refused),
-        }
-    }
-    call.tell(&route.request_edits, admitted.get().map(|admitted| &**admitted));
-    perform(call, caller, route, choice, None, session.worker, record).await
-}
-
-/// What comes of a call, for as long as its client does not give it up.
-async fn unless_cancelled(
-    gone: &Cell<bool>,
-    cancel: Option<&Cancel>,
-    attending: impl Future<Output = Done>,
-) -> Done {
-    let mut attending = pin!(attending);
-    poll_fn(|cx| {
-        if gone.get() || cancel.is_some_and(|cancel| cancel.given_up.get()) {
-            return Poll::Ready(Done { cause: Cause::Cancelled, ..refuse(Refused::Cancelled) });
-        }
-        if let Some(cancel) = cancel {
-            cancel.waker.set(Some(cx.waker().clone()));
-        }
-        attending.as_mut().poll(cx)
-    })
-    .await
-}
-
-/// What comes of a call, for as long as its client waits. That one who is not to be trusted waits too short a
-/// time says nothing of the upstream.
-async fn within(
-    patience: Duration,
-    worker: &Worker,
-    attending: impl Future<Output = Done>,
-) -> Done {
-    let alarm = worker.alarms.alarm();
-    alarm.arm_in(patience);
-    let mut attending = pin!(attending);
-    poll_fn(|cx| match attending.as_mut().poll(cx) {
-        Poll::Ready(done) => Poll::Ready(done),
-        Poll::Pending => alarm.poll(cx).map(|()| {
-            let late = Refused::TimedOut { after: patience, policy: "".into() };
-            Done { cause: Cause::Cancelled, ..refuse(late) }
-        }),
-    })
-    .await
-}
-
-/// Who makes a call.
-async fn admit<'a>(
-    session: &Session<'a>,
-    call: &Call,
-    route: &'a Route,
-) -> Result<Admitted<'a>, Refused> {
-    let metadata = call.metadata();
-    let field = |name: &str| {
-        let mut found = metadata.iter().filter(|(it, _)| it.eq_ignore_ascii_case(name));
-        let (_, only) = found.next()?;
-        found.next().is_none().then_some(only.as_bytes())
-    };
-    let Caller { address, certificate, .. } = session.caller;
-    let path = format!("/{}", call.method);
-    let asked =
-        Asked { method: b"POST", path: path.as_bytes(), query: None, host: b"", scheme: b"" };
-    let claims = Claims { address, field: &field, certificate, asked };
-    route.admit(&claims, session.worker).await.map_err(Refused::Unauthorized)
-}
-
-/// Tells the client, the policy and the record how a call ended.
-fn conclude(
-    session: &Session<'_>,
-    call: &Call,
-    id: &CallId,
-    caller: &Caller<'_>,
-    target: Option<(&Route, &Choice)>,
-    done: Done,
-    record: &Record,
-) {
-    let Done { reply, falls_back, cause, held } = done;
-    let choice = target.map(|(_, choice)| choice);
-    let fallback = choice.and_then(|choice| choice.policy.fallback()).filter(|_| falls_back);
-    let (outcome, reason) = match &reply {
-        _ if fallback.is_some() => ("fallback", ""),
-        Reply::Ok(_) => ("success", ""),
-        Reply::Failed(failure) => match failure.class {
-            Class::App | Class::UnknownMethod | Class::BadArguments => ("success", ""),
-            class => ("failure", code(class)),
-        },
-        Reply::Refused(refused) => refused.outcome(),
-    };
-    let reply = match fallback {
-        Some(settings) => Reply::Ok(OwnedBody::Json(settings.body.clone().into_bytes())),
-        None => reply,
-    };
-    if let Some(choice) = choice
-        && session.protocol == Protocol::Gob
-    {
-        session.learn(call, &reply, choice);
-    }
-    let said_ok = matches!(reply, Reply::Ok(_));
-    let before = session.out.borrow().len();
-    let class = session.write(call, id, reply, choice);
-    let worker = session.worker;
-    if let Some(held) = held {
-        held.settle(cause, worker.now(), record);
-    }
-    // What the service returned could not be said.
-    let unsaid = said_ok && class.is_some();
-    let (outcome, reason) = if unsaid { ("failure", "result") } else { (outcome, reason) };
-    let told = Told {
-        route: target.map_or(Label::NONE, |(route, _)| route.label),
-        upstream: choice.map_or(Label::NONE, |choice| choice.upstream.label),
-        outcome,
-        code: class.map_or("ok", code),
-        reason,
-        bytes: (session.out.borrow().len() - before) as u64,
-    };
-    record.end_call(call, caller, &told, worker);
 }
 
 /// Makes room for so many bytes: what is long grows by a quarter, and not by as much again.
