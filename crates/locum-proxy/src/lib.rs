@@ -29,6 +29,7 @@ pub mod listener;
 mod log;
 pub mod metrics;
 pub mod outgoing;
+mod pace;
 pub mod plan;
 mod problem;
 mod proxy;

@@ -17,8 +17,10 @@ use tokio::task::{LocalSet, spawn_local};
 
 use crate::acceptor::{Acceptor, Door, is_of_one_connection};
 use crate::client::Client;
+use crate::clock;
 use crate::decisions::Ticks;
 use crate::forward::Persistence;
+use crate::pace;
 use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::stream::Stream;
@@ -42,7 +44,11 @@ pub(crate) enum Command {
 ///
 /// The system refuses the runtime its descriptors.
 pub(crate) fn run(worker: Rc<Worker>, commands: UnboundedReceiver<Command>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    pace::be_punctual();
+    let pace = Arc::clone(&worker.pace);
+    let before_it_listens = move || pace.wait(clock::now).into_iter().for_each(pace::rest);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().on_thread_park(before_it_listens).build()?;
     LocalSet::new().block_on(&runtime, serve(worker, commands));
     Ok(())
 }

@@ -20,6 +20,7 @@ use crate::http2;
 use crate::log;
 use crate::metrics::Shard;
 use crate::outgoing::{Lines, Means};
+use crate::pace::Pace;
 use crate::plan::Plan;
 use crate::random::Random;
 use crate::record::Record;
@@ -41,6 +42,8 @@ pub(crate) struct Worker {
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) alarms: Rc<Alarms>,
     pub(crate) clock: WorkerClock,
+    /// Of its remote calls.
+    pub(crate) pace: Arc<Pace>,
     pub(crate) shard: Arc<Shard>,
     pub(crate) access: Option<log::Writer>,
     pub(crate) decisions: Option<Rc<Decisions>>,
@@ -127,6 +130,7 @@ impl Worker {
             buffers: Buffers::new(),
             clock: WorkerClock(Rc::clone(&alarms)),
             alarms,
+            pace: Arc::default(),
             shard,
             access,
             decisions: decisions.map(Decisions::new),

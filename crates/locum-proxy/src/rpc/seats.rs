@@ -61,13 +61,7 @@ impl<J> Desk<J> {
 impl<'a, J, F: Future<Output = Infallible>> Seats<'a, J, F> {
     /// For futures that are given their work at `desk`.
     pub(super) fn new(desk: &'a Desk<J>) -> Self {
-        Self {
-            desk,
-            seats: Slab::new(),
-            free: Vec::new(),
-            bells: Arc::default(),
-            rang: Vec::new(),
-        }
+        Self { desk, seats: Slab::new(), free: Vec::new(), bells: Arc::default(), rang: Vec::new() }
     }
 
     /// How many have something to do.

@@ -154,6 +154,7 @@ impl Session<'_> {
         if let Some(number) = number {
             self.cancels.borrow_mut().insert(number, Rc::clone(cancel));
         }
+        self.worker.pace.begin();
         Begun { session: self, bytes, number, cancel }
     }
 
@@ -233,8 +234,9 @@ pub(super) struct Begun<'a> {
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        let Session { held, cancels, .. } = self.session;
+        let Session { held, cancels, worker, .. } = self.session;
         held.set(held.get() - self.bytes);
+        worker.pace.end();
         let Some(number) = self.number else { return };
         let mut cancels = cancels.borrow_mut();
         // A client may have used the number once more.
