@@ -14,6 +14,9 @@ pub(crate) const UNDERSCORE: u8 = 8;
 /// A byte of a host name, besides the brackets of an address.
 pub(crate) const HOST: u8 = 16;
 
+/// A byte of a field name in HTTP/2: a token byte, but no upper case (RFC 9113 §8.2.1).
+pub(crate) const LOWER: u8 = 32;
+
 /// The classes of every byte.
 pub(crate) static CLASS: [u8; 256] = classes();
 
@@ -96,6 +99,9 @@ const fn classes() -> [u8; 256] {
         let mut class = 0;
         if alphanumeric || contains(b"!#$%&'*+-.^_`|~", byte) {
             class |= TOKEN;
+            if !byte.is_ascii_uppercase() {
+                class |= LOWER;
+            }
         }
         // A fragment never travels (RFC 9112 §3.2.1); quotes and angle brackets delimit URIs.
         if !contains(b"\"#<>", byte) {

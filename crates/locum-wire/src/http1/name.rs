@@ -88,6 +88,11 @@ impl Name {
             .map_or("", |(_, text)| str::from_utf8(text).expect("the names are ASCII"))
     }
 
+    /// The name in lower case, or nothing for [`Other`](Self::Other).
+    pub(crate) fn in_lower_case(self) -> Option<&'static [u8]> {
+        NAMES.get(self as usize).map(|it| it.1)
+    }
+
     /// Whether the field is meant for the next hop only (RFC 9110 §7.6.1), or steers servers
     /// behind a proxy past its rules, as `Proxy` (CVE-2016-5385) and `X-Original-URL` do.
     pub(super) fn stops_here(self) -> bool {

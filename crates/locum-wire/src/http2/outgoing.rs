@@ -71,15 +71,21 @@ pub(super) fn trailers(
     encoder.begin(out);
     for (name, value) in chunked.trailers() {
         lower.clear();
-        lower.extend(name.iter().map(u8::to_ascii_lowercase));
+        lower.extend_from_slice(name);
+        lower.make_ascii_lowercase();
         encoder.field(out, lower, value, Secrecy::Public);
     }
 }
 
 fn field(encoder: &mut Encoder, out: &mut Vec<u8>, lower: &mut Vec<u8>, field: &Field<'_>) {
+    let secrecy = secrecy(field);
+    if let Some(name) = field.kind.in_lower_case() {
+        return encoder.field(out, name, field.value, secrecy);
+    }
     lower.clear();
-    lower.extend(field.name.iter().map(u8::to_ascii_lowercase));
-    encoder.field(out, lower, field.value, secrecy(field));
+    lower.extend_from_slice(field.name);
+    lower.make_ascii_lowercase();
+    encoder.field(out, lower, field.value, secrecy);
 }
 
 /// Whether a field is for more than one connection (RFC 9113 §8.2.2). What the sender has named in its

@@ -17,9 +17,8 @@ pub(super) fn find(name: &[u8]) -> Option<usize> {
 
 /// The number of the field with this value, among those called as the one with number `first`.
 pub(super) fn find_value(first: usize, value: &[u8]) -> Option<usize> {
-    let name = FIELDS[first - 1].0;
-    let same = FIELDS[first - 1..].iter().take_while(|it| it.0 == name);
-    same.zip(first..).find(|(field, _)| field.1 == value).map(|(_, number)| number)
+    let run = usize::from(RUNS[first - 1]);
+    (first..first + run).find(|number| FIELDS[number - 1].1 == value)
 }
 
 static FIELDS: [(&[u8], &[u8]); 61] = [
@@ -90,6 +89,19 @@ static FIELDS: [(&[u8], &[u8]); 61] = [
 static TABLE: [u8; 256] = match table(SEED) {
     Some(table) => table,
     None => panic!("the seed was chosen to have no collision"),
+};
+
+/// How many fields from this one on have its name.
+static RUNS: [u8; COUNT] = {
+    let mut runs = [1; COUNT];
+    let mut at = COUNT - 1;
+    while at > 0 {
+        at -= 1;
+        if is_same(FIELDS[at].0, FIELDS[at + 1].0) {
+            runs[at] += runs[at + 1];
+        }
+    }
+    runs
 };
 
 /// The first multiplier under which no two names collide; found by the compiler.
