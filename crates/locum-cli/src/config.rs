@@ -33,6 +33,7 @@ pub(crate) mod scenario;
 mod secret;
 pub(crate) mod suspect;
 mod tls;
+mod token_file;
 mod traffic;
 mod tree;
 mod types;
@@ -121,6 +122,7 @@ impl Config {
     fn checked(file: File, mut sources: Sources, tree: Node) -> Result<Self, Failure> {
         sources.attached = attached::read(&file, &tree, &sources);
         let mut problems = check::check(&file, &tree, &sources.attached);
+        problems.extend(token_file::judge(&file, &tree, &sources));
         let is_error = |problem: &Problem| problem.severity == Severity::Error;
         if problems.iter().any(is_error) {
             // Warnings may only follow from the errors: what is misnamed seems unused.

@@ -94,10 +94,19 @@ pub(crate) fn serve(source: &Source, process: &args::Process, scope: Scope) -> R
     let signals = runtime.block_on(async { Signals::new() });
     let mut signals = signals.map_err(failed("cannot listen to signals"))?;
 
+    let made =
+        config.make_token_file().map_err(failed("cannot write the token of the admin API"))?;
+    if let Some(path) = made {
+        tracing::info!(path = %path.display(), "the admin API has a token now");
+    }
+    let token = config.admin_token().map_err(Failure::Failed)?;
     let mut addresses = Addresses::new();
     let admin = config.file.admin.as_ref().map(|admin| open_admin(&admin.listen)).transpose()?;
     if let Some(admin) = &admin {
         addresses.insert("admin".to_owned(), admin.address.to_string());
+        if let Bind::Tcp(address) = &admin.address {
+            locum_proxy::reserve(*address);
+        }
     }
     let demo = Demo::new(addresses.get("admin").map(String::as_str));
     let proxy = start(&config, &demo)?;
@@ -107,7 +116,7 @@ pub(crate) fn serve(source: &Source, process: &args::Process, scope: Scope) -> R
         demo.name_rpc(address);
     }
     let watch = Watch::new(scope, &config.sources);
-    let running = Arc::new(Running::new(proxy, config, demo, started, started_at));
+    let running = Arc::new(Running::new(proxy, config, demo, started, started_at, token));
     let admin = admin.map(|listener| admin::start(listener, Arc::clone(&running))).transpose();
     let admin = admin.map_err(failed("cannot start the admin API"))?;
     announce(&addresses, source, &running.state().config.file, process, format)?;

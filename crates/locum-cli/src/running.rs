@@ -52,9 +52,10 @@ impl Running {
         demo: Demo,
         started: Time,
         started_at: SystemTime,
+        token: Option<String>,
     ) -> Self {
         let state = State {
-            token: token(&config),
+            token,
             seen: config.sources.clone(),
             config,
             version: 1,
@@ -156,6 +157,7 @@ impl Running {
         let demo = self.demo.addresses(&config.file);
         let demo = demo.map_err(|error| vec![format!("the demo backends: {error}")])?;
         let settings = config.settings(demo).map_err(|failure| failure.lines())?;
+        let token = config.admin_token().map_err(|error| vec![error])?;
         self.proxy.reload(settings).map_err(|error| match error {
             StartError::Plan(error) => config.failure(vec![error]).lines(),
             other => vec![with_cause(&other)],
@@ -167,7 +169,7 @@ impl Running {
             tracing::warn!("`{key}` has changed; that takes effect at the next start");
         }
         Ok(self.change(|state| {
-            state.token = token(&config);
+            state.token = token;
             state.config = config;
             state.version += 1;
             state.since = now();
@@ -183,11 +185,6 @@ impl Running {
     fn lock(&self) -> MutexGuard<'_, Arc<State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The admin token behind what the configuration says, which the check has found to be there.
-fn token(config: &Config) -> Option<String> {
-    config.file.admin.as_ref()?.token.as_ref()?.resolve().ok()
 }
 
 /// An error and what caused it, in one line.

@@ -115,11 +115,16 @@ impl Findings<'_> {
 }
 
 fn check_admin(admin: &Admin, findings: &mut Findings<'_>) {
+    if admin.token.is_some() && admin.token_file.is_some() {
+        let reason = "there is a `token` already";
+        findings.error_in_key("admin.token_file", reason, "keep one of them");
+    }
     match &admin.token {
+        None if admin.token_file.is_some() => {}
         None if !admin.listen.is_loopback() => findings.error(
             "admin.listen",
             format!("`{}` is not loopback, so others could change what runs", admin.listen),
-            "add `token`, or listen on 127.0.0.1 or a unix socket",
+            "add `token` or `token_file`, or listen on 127.0.0.1 or a unix socket",
         ),
         None => {}
         Some(token) => {

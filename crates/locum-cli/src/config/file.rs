@@ -77,12 +77,16 @@ impl File {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Admin {
     /// Where it listens: `127.0.0.1:9900` or `unix:/run/locum.sock` (mode 0600). Any address but
-    /// loopback needs a `token`.
+    /// loopback needs a `token` or a `token_file`.
     pub(crate) listen: Bind,
     /// What every change has to bring as `Authorization: Bearer …`. `${NAME}` reads an environment
     /// variable, `file:/path` a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<Secret>,
+    /// In place of `token`, a file that holds it, relative to this one. The first start makes it, for this
+    /// user only (mode 0600), with a token drawn at random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) token_file: Option<String>,
     /// Names that requests may give as their `Host`, beside addresses and `localhost`. Any other is
     /// refused: it may be a name that somebody else has pointed here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

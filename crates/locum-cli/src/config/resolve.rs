@@ -40,6 +40,7 @@ pub(super) fn settings(
                 endpoints(&listed, at, file.admin.as_ref(), demo, &mut errors)
             }
         };
+        errors.extend(loops(name, &endpoints, file));
         upstreams.push(upstream(name, wanted, endpoints, attached));
     }
     let settings = plan::Settings {
@@ -148,7 +149,7 @@ fn endpoints(
             Address::DemoRpc(number) => Ok(demo.rpc[*number - 1]),
         };
         match found {
-            Ok(address) if admin.is_some_and(|admin| is_admin(address, &admin.listen)) => {
+            Ok(address) if admin.is_some_and(|admin| reaches(address, &admin.listen)) => {
                 errors.push(plan::Error {
                     path: at(index),
                     reason: format!(
@@ -195,8 +196,33 @@ pub(super) fn unresolved(file: &File) -> Vec<plan::Error> {
     file.upstreams.iter().flat_map(of_upstream).collect()
 }
 
-/// Whether connecting to `address` reaches the admin API, however it is spelled.
-fn is_admin(address: SocketAddr, listen: &Bind) -> bool {
+/// Endpoints of an upstream that are a listener whose route leads there: a call would go round for ever.
+fn loops(name: &str, endpoints: &[EndpointSettings], file: &File) -> Vec<plan::Error> {
+    let leads_there = |route: &file::Route| route.leads_to().iter().any(|(_, to)| *to == name);
+    let routes = file.routes.iter().enumerate().filter(|(_, route)| leads_there(route));
+    let mut errors = Vec::new();
+    for (at, route) in routes {
+        for (listener, settings) in route.served(file) {
+            let comes_back =
+                |endpoint: &&EndpointSettings| reaches(endpoint.address, &settings.bind);
+            let Some(endpoint) = endpoints.iter().find(comes_back) else { continue };
+            errors.push(plan::Error {
+                path: format!("upstreams.{name}"),
+                reason: format!(
+                    "`{}` is the listener `{listener}`, whose route `{}` leads there: a call would go round for ever",
+                    endpoint.name,
+                    route.name_at(at)
+                ),
+                remedy: "name the address of a service, or give the route another `listener`".to_owned(),
+            });
+        }
+    }
+    errors.dedup();
+    errors
+}
+
+/// Whether connecting to `address` reaches who listens at `listen`, however it is spelled.
+fn reaches(address: SocketAddr, listen: &Bind) -> bool {
     let Bind::Tcp(admin) = listen else { return false };
     if address.port() != admin.port() {
         return false;

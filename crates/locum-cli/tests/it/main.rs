@@ -1,6 +1,7 @@
 //! End-to-end tests: the built binary, real sockets, peers of our own making. What they know of
 //! the program is its command line, its configuration file and its admin API.
 
+mod admin;
 mod asking;
 mod balance;
 mod calling;

@@ -198,6 +198,7 @@ pub(crate) async fn dial_to(
         Poll::Pending => alarm.poll(cx).map(|()| Err(ConnectError::TimedOut)),
     })
     .await?;
+    crate::reserved::check(&stream).map_err(ConnectError::Failed)?;
     // Where an option is refused the connection is about to fail anyway, and the call will say so.
     let _ = stream.set_nodelay(true);
     let socket = SockRef::from(&stream);

@@ -379,7 +379,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "127.0.0.1:9900",
             "0.0.0.0:9900",
-            "2:10: error: admin.listen: `0.0.0.0:9900` is not loopback, so others could change what runs; add `token`, or listen on 127.0.0.1 or a unix socket",
+            "2:10: error: admin.listen: `0.0.0.0:9900` is not loopback, so others could change what runs; add `token` or `token_file`, or listen on 127.0.0.1 or a unix socket",
         ),
         (
             "[listeners.web]",

@@ -8,11 +8,6 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
     let cases = [
         // Keys and values of later versions.
         (
-            "kind = \"mtls\"",
-            "kind = \"jwt\"",
-            "15:8: error: auth.staff.kind: `jwt` is not available in this version; choose another",
-        ),
-        (
             "gob://127",
             "redis://127",
             "8:14: error: upstreams.arith.endpoints[0]: found the text \"redis://127.0.0.1:7001\"; write an address such as \"10.0.0.1:7001\", or a URL with http, https, h2, grpc, gob, gob-http, json-rpc, json-rpc2 or native: no other is available in this version",
