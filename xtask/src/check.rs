@@ -36,6 +36,10 @@ pub(crate) fn everything() -> Result<(), String> {
         Ok(gos) => drop(tests.env("LOCUM_GO", gos)),
         Err(why) => note(Err(format!("Go: {why}"))),
     }
+    match setup::need_grpc() {
+        Ok(directory) => drop(tests.env("LOCUM_PYTHON", directory)),
+        Err(why) => note(Err(format!("gRPC: {why}"))),
+    }
     // loom's words and locks work inside of its models only, so the others are left out.
     let races = "test --package locum-policy --features loom --lib --locked races";
     let races = cargo(&races.split(' ').collect::<Vec<_>>());

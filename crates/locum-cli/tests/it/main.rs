@@ -14,6 +14,7 @@ mod draining;
 mod explain;
 mod fallback;
 mod faults;
+mod grpc;
 mod health;
 mod hedging;
 mod http2;

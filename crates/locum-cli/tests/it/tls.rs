@@ -50,7 +50,7 @@ impl Authority {
     }
 
     /// The certificate and the key of that name, as a table of the configuration.
-    fn table(&self, file: &str) -> String {
+    pub(crate) fn table(&self, file: &str) -> String {
         format!(
             "cert = {:?}, key = {:?}",
             self.path(&format!("{file}.pem")),
@@ -59,7 +59,12 @@ impl Authority {
     }
 
     /// Asks the listener `web` as `https://web.test`, and gives what came and whether curl was content.
-    fn curl(&self, locum: &Locum, arguments: &[&str], targets: &[&str]) -> (String, bool) {
+    pub(crate) fn curl(
+        &self,
+        locum: &Locum,
+        arguments: &[&str],
+        targets: &[&str],
+    ) -> (String, bool) {
         let address = locum.address("web");
         let port = address.port();
         let mut curl = Command::new("curl");
@@ -76,7 +81,7 @@ impl Authority {
 }
 
 /// In front of this upstream, with the certificate `web`.
-fn web(upstream: &Upstream, authority: &Authority) -> Config {
+pub(crate) fn web(upstream: &Upstream, authority: &Authority) -> Config {
     authority.sign("web", &["web.test"]);
     Config::to(upstream)
         .listener(&format!("tls = {{ certificates = [{{ {} }}] }}", authority.table("web")))
@@ -280,7 +285,7 @@ fn remote_calls_show_who_makes_them() {
 pub(crate) struct Server(Child, pub(crate) SocketAddr);
 
 impl Server {
-    fn start(authority: &Authority, file: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start(authority: &Authority, file: &str, arguments: &[&str]) -> Self {
         Self::with(authority, file, &[&["-www"], arguments].concat())
     }
 

@@ -1,5 +1,8 @@
 //! Clients that speak HTTP/2, to upstreams of HTTP/1.1.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use locum_testkit::http2::{self, Http2};
 use locum_testkit::{Client, Gate, Signal, Upstream, eventually, script};
 
@@ -240,6 +243,45 @@ fn a_reload_says_goodbye_only_where_the_listener_goes() {
     assert_eq!(going.end(), Some((1, 0)));
     staying.get(3, "/");
     assert_eq!(staying.body(3), b"ok");
+}
+
+#[test]
+fn a_hundred_reloads_under_load_fail_nothing_and_close_nothing() {
+    let upstream = Upstream::start(script::names_the_target());
+    let config = |n: usize| Config::to(&upstream).route(&format!("max_body = \"{n}MiB\""));
+    let locum = config(1).start();
+    let address = locum.address("web");
+    let done = AtomicBool::new(false);
+    let answered: usize = thread::scope(|scope| {
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = Http2::connect(address);
+                    let mut stream = 1;
+                    let mut answered = 0;
+                    // Ten at a time. A stream that is reset, or a connection that goes away, is a panic here.
+                    while !done.load(Ordering::SeqCst) {
+                        (0..10).for_each(|n| client.get(stream + 2 * n, "/x"));
+                        let mut open = 10;
+                        while open > 0 {
+                            let frame = client.read().expect("the connection stays");
+                            let bad = [http2::RST_STREAM, http2::GOAWAY].contains(&frame.kind);
+                            assert!(!bad, "{frame:?}");
+                            open -= usize::from(frame.ends());
+                        }
+                        answered += 10;
+                        stream += 20;
+                    }
+                    answered
+                })
+            })
+            .collect();
+        (1..=100).for_each(|n| locum.reload(&config(n).to_string()));
+        done.store(true, Ordering::SeqCst);
+        clients.into_iter().map(|client| client.join().unwrap()).sum()
+    });
+    assert_eq!(locum.reloads(), 100.0);
+    locum.counts("locum_calls_total", &[("protocol", "h2"), ("code", "200")], answered as f64);
 }
 
 #[test]
