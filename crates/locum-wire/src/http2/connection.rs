@@ -301,6 +301,7 @@ impl Connection {
         self.text = Vec::new();
         self.name = Vec::new();
         self.head = Head::new();
+        self.streams.shrink_to_fit();
         if self.output.is_empty() {
             self.output = Vec::new();
         }

@@ -60,6 +60,33 @@ fn a_warm_connection_of_http_2_allocates_nothing_for_a_stream() {
     assert_eq!(measure(turn).count_total, 0);
 }
 
+#[test]
+fn an_idle_connection_of_http_2_keeps_its_tables_and_little_else() {
+    let mut server = None;
+    let kept = measure(|| {
+        let limits = http2::Limits::default();
+        let mut end = Connection::server(&limits, 7);
+        // The other end is not what is measured.
+        let mut client = Connection::client(&limits, Scheme::Http);
+        for _ in 0..10 {
+            let streams: Vec<_> = (0..50).map(|_| client.open().unwrap()).collect();
+            for stream in &streams {
+                client.send(*stream, GET).unwrap();
+            }
+            deliver(&mut client, &mut end);
+            for stream in streams {
+                end.send(stream, ANSWER).unwrap();
+                end.send(stream, b"hello").unwrap();
+            }
+            deliver(&mut end, &mut client);
+        }
+        end.shrink();
+        server = Some(end);
+    });
+    println!("{} bytes, {} of them its own", kept.bytes_current, size_of::<Connection>());
+    assert!((0..6000).contains(&kept.bytes_current), "{kept:?}");
+}
+
 /// Has one end read what the other has to say.
 fn deliver(from: &mut Connection, to: &mut Connection) {
     let mut at = 0;
