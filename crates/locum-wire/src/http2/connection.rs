@@ -65,6 +65,8 @@ pub struct Connection {
 
     encoder: Encoder,
     output: Vec<u8>,
+    /// How often the caller has looked at it.
+    turn: u64,
     /// Heads that are to be sent, one at a time.
     head: Head,
     /// The name of a field in lower case.
@@ -176,6 +178,7 @@ impl Connection {
             text: Vec::new(),
             encoder: Encoder::new(),
             output: Vec::new(),
+            turn: 0,
             head: Head::new(),
             name: Vec::new(),
             streams: HashMap::default(),
@@ -193,7 +196,11 @@ impl Connection {
     }
 
     /// What is to be written. The caller takes from its front what it has written.
+    ///
+    /// No stream fills it alone: each has its share from one look at the output to the next. Whatever was
+    /// not taken is to be offered again when half of it, 64 KiB, or all was written.
     pub fn output(&mut self) -> &mut Vec<u8> {
+        self.turn += 1;
         &mut self.output
     }
 

@@ -108,6 +108,7 @@ fn secrecy(field: &Field<'_>) -> Secrecy {
     match field.kind {
         Name::Authorization | Name::ProxyAuthorization | Name::SetCookie => Secrecy::Secret,
         Name::Cookie if field.value.len() < 20 => Secrecy::Secret,
+        Name::Other if field.name.eq_ignore_ascii_case(b"x-api-key") => Secrecy::Secret,
         _ => Secrecy::Public,
     }
 }

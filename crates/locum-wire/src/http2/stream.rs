@@ -48,6 +48,9 @@ pub(super) struct Outgoing {
     pub(super) stage: Stage,
     /// How many bytes we may send. Less than nothing after a setting made it smaller.
     pub(super) window: i64,
+    /// How much of the output it has had in which turn.
+    pub(super) had: usize,
+    pub(super) turn: u64,
     pub(super) asked: Asked,
 }
 
@@ -83,7 +86,13 @@ impl Stream {
                 tiny: 0,
                 head: 0,
             },
-            outgoing: Outgoing { stage: Stage::Head, window: outgoing_window, asked: Asked::Other },
+            outgoing: Outgoing {
+                stage: Stage::Head,
+                window: outgoing_window,
+                had: 0,
+                turn: 0,
+                asked: Asked::Other,
+            },
         }
     }
 

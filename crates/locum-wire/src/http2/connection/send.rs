@@ -37,7 +37,8 @@ impl std::error::Error for SendError {
     }
 }
 
-/// What waits to be written, beyond which nothing more is taken.
+/// What waits to be written, beyond which nothing more is taken. Half of it is for whoever comes first,
+/// the rest is for all streams alike, so that none has to wait for the end of another.
 const QUEUE: usize = 128 * 1024;
 
 /// Heads that are sent come from our own side, which has measured them.
@@ -126,7 +127,7 @@ impl Connection {
             _ if is_tunnel => Stage::UntilClose,
             _ if answer.is_interim() => Stage::Head,
             // RFC 8441 §4: any good answer would be a tunnel, and this is none. Nor has HTTP/2 a 101.
-            _ if matches!(answer.status(), 101)
+            _ if answer.status() == 101
                 || (asked == Asked::Tunnel && (200..300).contains(&answer.status())) =>
             {
                 self.send_bad_gateway(id);
@@ -177,7 +178,7 @@ impl Connection {
     fn send_plain(&mut self, id: StreamId, bytes: &[u8]) -> usize {
         let most = self.room(id).min(self.peer.frame as usize);
         let Some(stream) = self.streams.get_mut(&id.get()) else { return 0 };
-        let Outgoing { stage, window, .. } = &mut stream.outgoing;
+        let stage = &mut stream.outgoing.stage;
         let most = match stage {
             Stage::Length(left) => most.min((*left).min(bytes.len() as u64) as usize),
             _ => most.min(bytes.len()),
@@ -192,8 +193,7 @@ impl Connection {
             }
             _ => false,
         };
-        *window -= most as i64;
-        self.outgoing_window -= most as i64;
+        stream.outgoing.spend(most, &mut self.outgoing_window, self.turn);
         self.counts.data_sent += 1;
         let at = frame::begin_data(&mut self.output, id);
         self.output.extend_from_slice(&bytes[..most]);
@@ -208,9 +208,7 @@ impl Connection {
     fn send_chunked(&mut self, id: StreamId, bytes: &[u8]) -> Result<usize, SendError> {
         let mut room = self.room(id).min(self.peer.frame as usize);
         let Some(stream) = self.streams.get_mut(&id.get()) else { return Ok(0) };
-        let Outgoing { stage: Stage::Chunked(chunked), window, .. } = &mut stream.outgoing else {
-            return Ok(0);
-        };
+        let Stage::Chunked(chunked) = &mut stream.outgoing.stage else { return Ok(0) };
         let (mut taken, mut is_end, mut error) = (0, false, None);
         let at = frame::begin_data(&mut self.output, id);
         while taken < bytes.len() && !is_end {
@@ -226,8 +224,6 @@ impl Connection {
                 Ok((used, piece)) => {
                     if let Piece::Data(range) = &piece {
                         room -= range.len();
-                        *window -= range.len() as i64;
-                        self.outgoing_window -= range.len() as i64;
                         self.output.extend_from_slice(&rest[range.clone()]);
                     }
                     is_end = piece == Piece::End;
@@ -239,9 +235,9 @@ impl Connection {
                 }
             }
         }
-        let has_data = self.output.len() > at + frame::HEADER;
+        let data = self.output.len() - at - frame::HEADER;
         let has_trailers = is_end && chunked.trailers().next().is_some();
-        if has_data || (is_end && !has_trailers) {
+        if data > 0 || (is_end && !has_trailers) {
             frame::end_data(&mut self.output, at, is_end && !has_trailers);
             self.counts.data_sent += 1;
         } else {
@@ -252,6 +248,7 @@ impl Connection {
             outgoing::trailers(&mut self.encoder, &mut self.output, &mut self.name, chunked);
             frame::end_headers(&mut self.output, at, id, self.peer.frame as usize);
         }
+        stream.outgoing.spend(data, &mut self.outgoing_window, self.turn);
         if let Some(error) = error {
             self.reset(id, ErrorCode::INTERNAL_ERROR);
             return Err(SendError::Malformed(error));
@@ -276,9 +273,29 @@ impl Connection {
 
     /// How much content can be sent now.
     fn room(&self, id: StreamId) -> usize {
-        let stream = self.streams.get(&id.get()).map_or(0, |it| it.outgoing.window);
-        let window = stream.min(self.outgoing_window).max(0) as usize;
-        window.min(QUEUE.saturating_sub(self.output.len()))
+        let Some(stream) = self.streams.get(&id.get()) else { return 0 };
+        let outgoing = &stream.outgoing;
+        let window = outgoing.window.min(self.outgoing_window).max(0) as usize;
+        let queued = self.output.len();
+        let free = match (QUEUE / 2).checked_sub(queued) {
+            Some(free) if free > 0 => free,
+            _ => {
+                let had = if outgoing.turn == self.turn { outgoing.had } else { 0 };
+                let share = QUEUE / 2 / self.streams.len();
+                share.saturating_sub(had).min(QUEUE.saturating_sub(queued))
+            }
+        };
+        window.min(free)
+    }
+}
+
+impl Outgoing {
+    /// Takes note of content that goes into the output.
+    fn spend(&mut self, bytes: usize, connection_window: &mut i64, turn: u64) {
+        self.window -= bytes as i64;
+        *connection_window -= bytes as i64;
+        self.had = bytes + if self.turn == turn { self.had } else { 0 };
+        self.turn = turn;
     }
 }
 

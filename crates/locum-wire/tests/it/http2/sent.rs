@@ -152,3 +152,31 @@ fn windows_are_opened_as_content_is_released() {
     }
     assert!(pair.server.is_open(stream));
 }
+
+#[test]
+fn no_stream_waits_for_the_end_of_another() {
+    let window = Limits { stream_window: 1 << 30, connection_window: 1 << 30, ..Limits::default() };
+    let mut pair = Pair::with(&window, &Limits::default());
+    let streams: Vec<_> = (0..20).map(|_| pair.ask(GET)).collect();
+    pair.server_reads();
+    let content = "x".repeat(1 << 20);
+    let answers = [
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{content}", 1 << 20),
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n100000\r\n{content}"),
+    ];
+    let mut sent = [0; 20];
+    for turn in 1..=3 {
+        for (at, stream) in streams.iter().enumerate() {
+            // Each offers all it has, again and again, the first ones first.
+            for _ in 0..10 {
+                let rest = &answers[at % 2].as_bytes()[sent[at]..];
+                sent[at] += pair.server.send(*stream, rest).unwrap();
+            }
+        }
+        let waits = pair.client_reads();
+        assert_eq!(waits.len(), 20, "every stream has something to say in turn {turn}");
+        pair.server_reads();
+    }
+    assert!(sent.iter().all(|it| *it > 9_000), "{sent:?}");
+    assert!(sent.iter().sum::<usize>() <= 3 * 140_000, "{sent:?}");
+}
