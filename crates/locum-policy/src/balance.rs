@@ -138,6 +138,16 @@ pub struct Ask<'a> {
     pub now: Time,
 }
 
+impl Ask<'_> {
+    /// A number from 0 to 1 for each `purpose`: by the key, so that it is the same for all picks with that;
+    /// without a key, by chance.
+    pub fn lot(&self, purpose: u64) -> f64 {
+        let key = self.key.filter(|key| !key.is_empty());
+        let word = key.map_or(self.random, rendezvous::hash);
+        mix(mix(word, LOT), purpose) as f64 / u64::MAX as f64
+    }
+}
+
 /// A balance made ready for the endpoints of one upstream. Shared by all who pick: it holds no lock,
 /// and a pick allocates nothing.
 #[derive(Debug)]
@@ -207,19 +217,16 @@ impl Balancer {
     }
 
     /// Whether a pick does without endpoint `index`, of which only this share of the picks is to make
-    /// use, from 0 to 1. The same for the same key, and those that do with a smaller share do with a
-    /// larger.
+    /// use, from 0 to 1. The same for the same key, and those that make use of it with a smaller share do
+    /// with a larger.
     pub fn spares(&self, index: u32, share: f64, ask: &Ask<'_>) -> bool {
-        let Some(member) = self.members.get(index as usize) else { return false };
-        let key = ask.key.filter(|key| !key.is_empty());
-        let word = key.map_or(ask.random, rendezvous::hash);
-        mix(mix(word, SPARED), member.hash) as f64 >= share * u64::MAX as f64
+        self.members.get(index as usize).is_some_and(|member| ask.lot(member.hash) >= share)
     }
 
     fn choose<E: Endpoints>(&self, endpoints: &E, liking: &Liking<'_, E>, ask: &Ask<'_>) -> u32 {
         let key = ask.key.filter(|key| !key.is_empty());
         match (&self.balance, key) {
-            (Balance::RoundRobin | Balance::Weighted, _) => self.next_in_round(liking),
+            (Balance::RoundRobin | Balance::Weighted, _) => self.next_in_round(liking, ask.random),
             (Balance::Hash(_), Some(key)) => self.highest(liking, key),
             (Balance::Random | Balance::Hash(_), _) => self.by_weight(liking, ask.random),
             (Balance::PeakEwma, _) => self.better_of_two(liking, ask.random, |index| {
@@ -276,35 +283,36 @@ impl Balancer {
         0..u32::try_from(self.members.len()).unwrap_or(u32::MAX)
     }
 
-    /// The best by `liking` from where the round stands; of equals the next. One that is passed over
-    /// loses its turn: its neighbour would have twice its share if it took that too.
-    fn next_in_round(&self, liking: &Liking<'_, impl Endpoints>) -> u32 {
+    /// The one whose turn it is; if there are better ones by `liking`, any of the best: left to the next in
+    /// the round, that one would have twice its share.
+    fn next_in_round(&self, liking: &Liking<'_, impl Endpoints>, random: u64) -> u32 {
         let at = self.next.fetch_add(1, Ordering::Relaxed);
-        let place = |step: usize| self.round[at.wrapping_add(step) % self.round.len()];
-        let (mut best, mut rank, mut passed_over) = (place(0), liking.of(place(0)), 0);
-        for step in 1..self.round.len() {
-            if rank == Rank::Fresh {
-                break;
-            }
-            let other = liking.of(place(step));
-            if other > rank {
-                (best, rank, passed_over) = (place(step), other, step);
-            }
+        let next = self.round[at % self.round.len()];
+        match liking.of(next) {
+            Rank::Fresh => next,
+            _ if self.balance == Balance::RoundRobin => self.any(liking, random, |_| 1),
+            _ => self.by_weight(liking, random),
         }
-        if passed_over > 0 {
-            self.next.fetch_add(passed_over, Ordering::Relaxed);
-        }
-        best
     }
 
-    /// Any of the best by `liking`, as likely as the weights say.
+    /// Any of the best by `liking`, as likely as their weights say.
     fn by_weight(&self, liking: &Liking<'_, impl Endpoints>, random: u64) -> u32 {
+        self.any(liking, random, |index| u64::from(self.member(index).weight))
+    }
+
+    /// Any of the best by `liking`, as likely as `weight` says.
+    fn any(
+        &self,
+        liking: &Liking<'_, impl Endpoints>,
+        random: u64,
+        weight: impl Fn(u32) -> u64,
+    ) -> u32 {
         let best = self.best(liking);
         let candidates = || self.indices().filter(|index| liking.of(*index) == best);
-        let total: u64 = candidates().map(|index| u64::from(self.member(index).weight)).sum();
+        let total: u64 = candidates().map(&weight).sum();
         let mut ticket = up_to(random, total.saturating_sub(1));
         for index in candidates() {
-            let weight = u64::from(self.member(index).weight);
+            let weight = weight(index);
             if ticket < weight {
                 return index;
             }
@@ -441,7 +449,7 @@ fn two_of(count: u64, random: u64) -> (u64, u64) {
 /// What the random words are for.
 const SECOND: u64 = 0x7365_636f_6e64;
 const REDRAW: u64 = 0x7265_6472_6177;
-const SPARED: u64 = 0x7370_6172_6564;
+const LOT: u64 = 0x006c_6f74;
 
 /// A name for the endpoint that tells nothing of where it is, the same in every run and on every
 /// instance, so that a restart or another instance finds it again.

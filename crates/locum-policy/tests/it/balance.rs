@@ -243,9 +243,7 @@ fn an_endpoint_that_starts_slowly_gets_its_share_little_by_little() {
                 balancer.pick(&As(4, standing), &asked) == Some(2)
             });
             let taken = taken.count() as f64 / picks.len() as f64;
-            // One that loses its turn in a round makes the round shorter.
-            let (least, most) = (share / 4.0, share / (3.0 + share));
-            assert!((least - 0.04..=most + 0.04).contains(&taken), "{text} at {second} s: {taken}");
+            assert!((taken - share / 4.0).abs() < 0.04, "{text} at {second} s: {taken}");
         }
     }
 }
@@ -274,7 +272,8 @@ fn keys_come_to_an_endpoint_that_starts_slowly_and_do_not_leave_it() {
 #[test]
 fn the_turns_of_one_that_is_ejected_are_not_all_its_neighbours() {
     let stand = Stand { usable: vec![true, false, true, true], ..Stand::idle(4) };
-    assert_eq!(counts(&balancer("round-robin", &[1; 4]), &stand, 300), [100, 0, 100, 100]);
+    let counts = counts(&balancer("round-robin", &[1; 4]), &stand, 3000);
+    assert!(counts.iter().all(|count| *count == 0 || count.abs_diff(1000) < 80), "{counts:?}");
 }
 
 #[test]
