@@ -74,6 +74,7 @@ pub(crate) fn plan(settings: &plan::Settings) -> Value {
         "policies": policies.collect::<serde_json::Map<_, _>>(),
         "auth": auths.collect::<serde_json::Map<_, _>>(),
         "routes": settings.routes.iter().map(route).collect::<Vec<_>>(),
+        "zone": settings.zone,
         "drain": duration(settings.drain),
         "seed": settings.seed,
     })
@@ -148,6 +149,8 @@ pub(crate) fn upstream(settings: &upstream::Settings) -> Value {
         "endpoints": settings.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
         "balance": settings.balance.to_string(),
         "max_ejected": settings.max_ejected,
+        "slow_start": settings.slow_start.map(duration),
+        "failover": settings.failover,
         "discover": settings.discover.as_ref().map(discover),
         "health": settings.health.as_ref().map(health),
         "pool": {

@@ -44,6 +44,8 @@ pub(crate) fn run(args: args::Proxy) -> Result<(), Failure> {
         balance: Default::default(),
         max_ejected: None,
         discover: None,
+        slow_start: None,
+        failover: None,
         health: None,
         pool: Pool::default(),
         endpoint_policy: None,

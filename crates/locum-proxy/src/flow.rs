@@ -72,7 +72,7 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
                     Box::pin(transcode(&caller, route, &path, transcoded, worker, &record)).await
                 }
                 (Ok(()), Target::Forward(split)) => {
-                    let choice = split.choose(worker.random());
+                    let choice = split.choose(worker.random(), record.started());
                     forward(&caller, route, &path, choice, worker, &record).await
                 }
             },

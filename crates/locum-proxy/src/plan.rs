@@ -32,6 +32,8 @@ pub struct Settings {
     pub auth: Vec<(String, auth::Settings)>,
     /// Which goes where, in the order of the file.
     pub routes: Vec<route::Settings>,
+    /// Where the proxy stands: calls stay with endpoints of this zone as long as enough of them work.
+    pub zone: Option<String>,
     /// How long a drain may take before what is left is cut off.
     pub drain: Duration,
     /// What every random choice follows from, so that the same calls at the same times are decided
@@ -148,7 +150,13 @@ impl Plan {
                     Some(policy)
                 }
             };
-            upstreams.push(Upstream::build(wanted, &roster, guard, kept)?);
+            upstreams.push(Upstream::build(
+                wanted,
+                &roster,
+                settings.zone.as_deref(),
+                guard,
+                kept,
+            )?);
         }
 
         let listeners = settings.listeners.iter().map(|wanted| {
@@ -224,10 +232,11 @@ impl Plan {
     /// The breakers that may eject `endpoint` from an upstream, each with the name of its policy: that of
     /// the upstream's own endpoint policy, and those of the policies of routes to it.
     pub fn ejectors(&self, upstream: &upstream::Settings, endpoint: &str) -> Vec<(&str, Watch)> {
+        let leads = |name: &str| self.with_failovers(name).any(|name| name == upstream.name);
         let leads_there = |route: &route::Settings| match &route.action {
-            route::Action::Forward(names) => names.iter().any(|(name, _)| *name == upstream.name),
+            route::Action::Forward(names) => names.iter().any(|(name, _)| leads(name)),
             route::Action::Redirect { .. } => false,
-            route::Action::Transcode { upstream: name, .. } => *name == upstream.name,
+            route::Action::Transcode { upstream: name, .. } => leads(name),
         };
         let routes = self.settings.routes.iter().filter(|route| leads_there(route));
         let of_routes: Vec<_> = routes.filter_map(|route| route.policy.as_deref()).collect();
@@ -242,6 +251,12 @@ impl Plan {
         };
         let policies = self.policies.iter();
         policies.filter_map(|policy| Some((policy.name(), watch(policy)?))).collect()
+    }
+
+    /// That upstream, the one that its calls go to when it cannot take them, and so on.
+    fn with_failovers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let next = |name: &&str| self.upstream(name)?.settings.failover.as_deref();
+        std::iter::successors(Some(name), next).take(self.upstreams.len())
     }
 
     /// The upstream of that name.

@@ -1,9 +1,10 @@
 //! Which call goes where.
 
+use std::iter::successors;
 use std::sync::Arc;
 
-use locum_policy::Bound;
 use locum_policy::gates::breaker::{Per, Watch};
+use locum_policy::{Bound, Time};
 
 use crate::auth::{Admitted, Check, Claims, Denied};
 use crate::label::Label;
@@ -168,11 +169,39 @@ pub(crate) struct Choice {
     /// The policy's name.
     pub(crate) label: Label,
     weight: u32,
+    /// The policy's breaker of the whole upstream, if it has one.
+    fuse: Option<Watch>,
+    /// Where calls go while this cannot take any.
+    failover: Option<Box<Self>>,
+}
+
+impl Choice {
+    /// Where a call goes that comes now: here, or to the first after it that can take one. If none can,
+    /// here.
+    pub(crate) fn at(&self, now: Time) -> &Self {
+        if self.failover.is_none() || self.takes(now) {
+            return self;
+        }
+        let mut after = successors(self.failover.as_deref(), |choice| choice.failover.as_deref());
+        let Some(other) = after.find(|choice| choice.takes(now)) else { return self };
+        self.upstream.fail_over();
+        other
+    }
+
+    /// Whether the upstream takes a call: neither is its breaker open nor are all of its endpoints out.
+    fn takes(&self, now: Time) -> bool {
+        !self.fuse.as_ref().is_some_and(|fuse| fuse.is_ejected(now))
+            && self.upstream.is_available(&self.watches, now)
+    }
 }
 
 impl Split {
-    /// The choice that `random` falls on.
-    pub(crate) fn choose(&self, random: u64) -> &Choice {
+    /// The choice that `random` falls on, as it stands `now`.
+    pub(crate) fn choose(&self, random: u64, now: Time) -> &Choice {
+        self.fall_on(random).at(now)
+    }
+
+    fn fall_on(&self, random: u64) -> &Choice {
         if let [only] = &*self.choices {
             return only;
         }
@@ -246,12 +275,29 @@ impl Route {
         bind: impl Fn(&str) -> Result<(Arc<Upstream>, Bound), Error>,
     ) -> Result<Self, Error> {
         let label = settings.policy.as_deref().map_or(Label::NONE, Label::of);
-        let choice = |name: &str, weight: u32| {
+        let one = |name: &str, weight: u32| {
             let (upstream, policy) = bind(name)?;
             let watch =
                 |endpoint: &Arc<Endpoint>| policy.policy()?.watch(&endpoint.name, &[Per::Endpoint]);
             let watches = upstream.endpoints.iter().filter_map(watch).collect();
-            Ok(Choice { upstream, policy, watches, label, weight })
+            let fuse = policy.policy().and_then(|policy| policy.watch(name, &[Per::Upstream]));
+            Ok(Choice { upstream, policy, watches, label, weight, fuse, failover: None })
+        };
+        let choice = |name: &str, weight: u32| {
+            let mut chain = vec![one(name, weight)?];
+            while let Some(next) =
+                chain.last().and_then(|last| last.upstream.settings.failover.clone())
+            {
+                if chain.iter().any(|choice| choice.upstream.settings.name == next) {
+                    return Err(in_circles(&next));
+                }
+                chain.push(one(&next, weight)?);
+            }
+            let last_first = chain.into_iter().rev();
+            let link = |after: Option<Choice>, choice| {
+                Some(Choice { failover: after.map(Box::new), ..choice })
+            };
+            Ok(last_first.fold(None, link).expect("invariant: a chain has a first"))
         };
         let target = match &settings.action {
             Action::Redirect { status, to } => Target::Redirect { status: *status, to: to.clone() },
@@ -343,4 +389,12 @@ impl Route {
             Target::Redirect { .. } | Target::Transcode(_) => false,
         }
     }
+}
+
+fn in_circles(upstream: &str) -> Error {
+    Error::new(
+        format!("upstreams.{upstream}.failover"),
+        "it leads back to where it begins",
+        "let one upstream of the circle have none",
+    )
 }

@@ -4,9 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use rustc_hash::FxHashSet;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::clock;
 use crate::plan::{self, Plan};
 use crate::roster::Roster;
 use crate::shift::Command;
@@ -95,12 +97,15 @@ impl Change<'_> {
     /// endpoints they take none any more that `new` does not use.
     pub(crate) fn take_over(&self, new: &Arc<Plan>) {
         let old = self.stage.plan.swap(Arc::clone(new));
-        for listed in old.upstreams.iter().flat_map(|upstream| &upstream.listed) {
-            listed.endpoint.retire(true);
+        let used = new.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
+        let uids: FxHashSet<u32> = used.clone().map(|endpoint| endpoint.uid).collect();
+        for endpoint in old.upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
+            if !uids.contains(&endpoint.uid) {
+                endpoint.retire();
+            }
         }
-        for listed in new.upstreams.iter().flat_map(|upstream| &upstream.listed) {
-            listed.endpoint.retire(listed.place.is_none());
-        }
+        let now = clock::now();
+        used.for_each(|endpoint| endpoint.enlist(now));
         self.stage.command(|| Command::Plan(Arc::clone(new)));
         self.stage.changed.notify_one();
     }

@@ -9,6 +9,7 @@ use locum_policy::gates::breaker::{Per, Watch};
 use locum_policy::{Bound, Policy, Time};
 use rustls::ClientConfig;
 
+use crate::clock;
 use crate::label::Label;
 use crate::plan::Error;
 use crate::roster::Roster;
@@ -21,7 +22,8 @@ use discover::Discovery;
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::InFlight;
 pub use settings::{EndpointSettings, MethodTypes, PoolSettings, Protocol, Settings};
-use view::View;
+use view::{Sparing, View};
+use zones::Zones;
 
 pub mod discover;
 mod endpoint;
@@ -30,6 +32,7 @@ pub(crate) mod pool;
 mod settings;
 pub(crate) mod sticky;
 mod view;
+mod zones;
 
 /// An upstream of a running plan.
 pub struct Upstream {
@@ -40,6 +43,8 @@ pub struct Upstream {
     /// All of them.
     pub listed: Vec<Listed>,
     pub(crate) label: Label,
+    /// Which of those that are used are near, if it is only some.
+    zones: Option<Zones>,
     tls: Option<Arc<ClientConfig>>,
     /// The policy of each endpoint, in the same order; empty without one.
     guards: Vec<Bound>,
@@ -53,6 +58,8 @@ pub struct Upstream {
     pub(crate) discovery: Discovery,
     /// How often an endpoint was chosen as if none were ejected. Counted on over reloads.
     panics: Arc<AtomicU64>,
+    /// How many calls went to another upstream. Likewise.
+    failovers: Arc<AtomicU64>,
     /// What is known of its methods. Kept over reloads.
     pub(crate) methods: Arc<Methods>,
 }
@@ -71,6 +78,7 @@ impl Upstream {
     pub(crate) fn build(
         settings: &Settings,
         roster: &Roster,
+        zone: Option<&str>,
         guard: Option<&Arc<Policy>>,
         previous: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, Error> {
@@ -91,6 +99,9 @@ impl Upstream {
             (None, None) => None,
             (Some(tls), None) => Some(tls.build(settings.alpn(), &path)?),
         };
+        // One that comes to others is new; those that come together are as new as each other.
+        let joins = previous.is_some_and(|previous| !previous.listed.is_empty());
+        let usable_since = if joins { clock::now() } else { Time::ZERO };
         let endpoint = |wanted: &EndpointSettings| {
             let kept = alike.and_then(|previous| {
                 previous.listed.iter().find(|listed| listed.endpoint.is(wanted))
@@ -102,7 +113,7 @@ impl Upstream {
             let host = wanted.host.as_deref().unwrap_or(&wanted.name);
             let connector =
                 connector.map(|(settings, config)| settings.connector(config, host, &path));
-            Ok(Arc::new(Endpoint::new(wanted, connector.transpose()?)))
+            Ok(Arc::new(Endpoint::new(wanted, connector.transpose()?, usable_since)))
         };
         let list = match settings.discover {
             Some(_) => roster.found(&settings.name).map_or(&[][..], Vec::as_slice),
@@ -136,6 +147,7 @@ impl Upstream {
         })?;
         let (names, weights): (Vec<_>, Vec<_>) =
             used().map(|endpoint| (&endpoint.name, endpoint.weight)).unzip();
+        let zones = Zones::of(used(), zone);
         let balancer = Balancer::new(&settings.balance, &names, &weights);
         if let Some(previous) = previous {
             balancer.inherit(&previous.balancer);
@@ -145,6 +157,7 @@ impl Upstream {
             label: Label::of(&settings.name),
             endpoints,
             listed,
+            zones,
             tls,
             ejects: settings.health.is_some() || !watches.is_empty(),
             guards,
@@ -161,6 +174,7 @@ impl Upstream {
                 .map(|previous| previous.discovery.clone())
                 .unwrap_or_default(),
             panics: previous.map(|previous| Arc::clone(&previous.panics)).unwrap_or_default(),
+            failovers: previous.map(|previous| Arc::clone(&previous.failovers)).unwrap_or_default(),
         }))
     }
 
@@ -171,7 +185,15 @@ impl Upstream {
         if view.panics() {
             self.panics.fetch_add(1, Ordering::Relaxed);
         }
-        self.balancer.pick(&view, ask)
+        match self.zones.is_none() && self.settings.slow_start.is_none() {
+            true => self.balancer.pick(&view, ask),
+            false => self.balancer.pick(&Sparing::new(view, ask), ask),
+        }
+    }
+
+    /// Whether any endpoint may be used, as things stand.
+    pub(crate) fn is_available(&self, watches: &[Watch], now: Time) -> bool {
+        View::new(self, watches, now).is_available()
     }
 
     /// Whether so many endpoints are ejected that all are used.
@@ -201,6 +223,16 @@ impl Upstream {
     /// How often an endpoint was chosen as if none were ejected.
     pub fn panicked(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
+    }
+
+    /// A call goes to another upstream.
+    pub(crate) fn fail_over(&self) {
+        self.failovers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many calls went to another upstream, because this one could not take them.
+    pub fn failed_over(&self) -> u64 {
+        self.failovers.load(Ordering::Relaxed)
     }
 
     /// The time that an answer of an endpoint is expected to take, where `balance` follows it and one

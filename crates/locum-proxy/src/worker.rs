@@ -299,6 +299,7 @@ impl Worker {
             policies: Vec::new(),
             auth: Vec::new(),
             routes: Vec::new(),
+            zone: None,
             drain: Duration::ZERO,
             seed: None,
         };

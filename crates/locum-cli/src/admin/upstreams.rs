@@ -80,6 +80,7 @@ fn unknown(why: &Unknown, upstream: &str, endpoint: &str, running: &Running) -> 
 fn shown(upstream: &Upstream, plan: &Plan, now: Time) -> Value {
     let mut json = print::upstream(&upstream.settings);
     json["panics"] = upstream.panicked().into();
+    json["failovers"] = upstream.failed_over().into();
     json["discovery"] = upstream.discovery().map(|status| discovery(&status, now)).into();
     let endpoints = upstream.listed.iter();
     json["endpoints"] = endpoints.map(|listed| one(upstream, listed, plan, now)).collect();

@@ -104,6 +104,10 @@ pub(crate) struct Runtime {
     /// off. Default 30 s: what an orchestrator grants before it kills.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) drain: Option<Duration>,
+    /// Where this instance stands. Calls stay with the endpoints of the same `zone`, as long as five of
+    /// seven of them may be used; with fewer a part of them goes to other zones. Absent: zones say nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) zone: Option<String>,
     /// What every random choice follows from: with one worker, the same calls at the same times are
     /// decided the same way again. Absent: a new one for each process. A change needs a restart.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -55,7 +55,9 @@ fn lint_use(file: &File, findings: &mut Findings<'_>) {
     }
     for name in file.upstreams.keys() {
         let leads_there = |route: &Route| route.leads_to().iter().any(|(_, to)| to == name);
-        if !file.routes.iter().any(leads_there) {
+        let fails_over =
+            |upstream: &super::file::Upstream| upstream.failover.as_ref() == Some(name);
+        if !file.routes.iter().any(leads_there) && !file.upstreams.values().any(fails_over) {
             findings.warning(
                 &format!("upstreams.{name}"),
                 "no route leads to it",

@@ -62,6 +62,7 @@ pub(super) fn settings(
             .enumerate()
             .map(|(index, wanted)| route(index, wanted, file))
             .collect(),
+        zone: file.runtime.zone.clone(),
         drain: file.runtime.drain.map_or(DRAIN, |drain| drain.0),
         seed: file.runtime.seed,
     };
@@ -253,6 +254,8 @@ fn upstream(
         balance: wanted.balance.clone(),
         max_ejected: wanted.max_ejected.unwrap_or(MAX_EJECTED),
         discover: wanted.discover.as_ref().and_then(discover::resolve),
+        slow_start: wanted.slow_start.map(|time| time.0),
+        failover: wanted.failover.clone(),
         health: wanted.health.as_ref().map(|health| health::resolve(health, wanted.speaks())),
         pool: PoolSettings {
             idle_per_worker: pool.idle_per_worker.unwrap_or(defaults.idle_per_worker),

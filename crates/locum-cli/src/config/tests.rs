@@ -176,6 +176,7 @@ fn everything_that_may_be_written_arrives_in_the_plan() {
     let text = r#"
 [runtime]
 drain = "7s"
+zone = "z"
 seed = 7
 [listeners.web]
 bind = "127.0.0.1:8080"
@@ -198,6 +199,8 @@ endpoints = ["127.0.0.1:1", { address = "http://127.0.0.1:2/", weight = 3, zone 
 protocol = "http1"
 balance = "weighted"
 max_ejected = 0.25
+slow_start = "9s"
+failover = "b"
 health = { path = "/h", host = "h.x", status = "200, 300-303", every = "5s", timeout = "6s", healthy = 7, unhealthy = 8 }
 pool = { idle_per_worker = 1, idle = "2s", connect_timeout = "3s", read_idle = "4s" }
 endpoint_policy = "e"
@@ -233,6 +236,7 @@ rewrite = { prefix = "/v2" }
     plan.as_object_mut().unwrap().remove("policies");
     let expected = serde_json::json!({
         "drain": "7s",
+        "zone": "z",
         "seed": 7,
         "auth": {},
         "listeners": [{
@@ -254,6 +258,7 @@ rewrite = { prefix = "/v2" }
         "upstreams": [
             {
                 "name": "a", "protocol": "http1", "tls": null, "types": {}, "balance": "weighted", "endpoint_policy": "e", "max_ejected": 0.25, "discover": null,
+                "slow_start": "9s", "failover": "b",
                 "health": {
                     "kind": "http", "path": "/h", "host": "h.x", "status": "200, 300-303",
                     "every": "5s", "timeout": "6s", "healthy": 7, "unhealthy": 8,
@@ -271,7 +276,7 @@ rewrite = { prefix = "/v2" }
                 "discover": {
                     "dns": "b.x:81", "every": "5s", "servers": ["127.0.0.1:5353"], "search": [],
                 },
-                "health": null,
+                "health": null, "slow_start": null, "failover": null,
                 "endpoints": [],
                 "pool": { "idle_per_worker": 64,  "idle": "50s", "connect_timeout": "1s", "read_idle": "30s" },
             },

@@ -69,6 +69,8 @@ fn check_upstream(
     {
         findings.error(&format!("{path}.{}", error.path), error.reason, error.remedy);
     }
+    findings.positive(&format!("{path}.slow_start"), upstream.slow_start);
+    check_failover(name, upstream, file, findings);
     if let Some(policy) = &upstream.endpoint_policy {
         let path = format!("{path}.endpoint_policy");
         findings.reference(&path, "policy", "policies", policy, &file.policies);
@@ -78,6 +80,26 @@ fn check_upstream(
             let reason = format!("`{}` of `{policy}`: {}", error.path, error.reason);
             findings.error(&path, reason, error.remedy);
         }
+    }
+}
+
+/// What calls go to in place of another upstream is one that takes them, and not that again.
+fn check_failover(name: &str, upstream: &Upstream, file: &File, findings: &mut Findings<'_>) {
+    let Some(to) = &upstream.failover else { return };
+    let path = format!("upstreams.{name}.failover");
+    let Some(other) = file.upstreams.get(to) else {
+        return findings.reference(&path, "upstream", "upstreams", to, &file.upstreams);
+    };
+    if upstream.speaks().is_rpc() != other.speaks().is_rpc() {
+        let (own, others) = (upstream.speaks().name(), other.speaks().name());
+        let reason = format!("calls of {own} are none that `{to}` takes, which speaks {others}");
+        findings.error(&path, reason, "name an upstream of the same kind");
+    }
+    let next = |name: &&String| file.upstreams.get(*name)?.failover.as_ref();
+    let mut after = std::iter::successors(Some(to), next).take(file.upstreams.len());
+    if after.any(|after| after == name) {
+        let reason = "it leads back to where it begins";
+        findings.error(&path, reason, "let one upstream of the circle have none");
     }
 }
 

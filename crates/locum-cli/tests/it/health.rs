@@ -10,13 +10,13 @@ use serde_json::Value;
 use crate::setup::{Config, demo, locum};
 
 /// An upstream that answers calls with its name, and checks as it is told.
-struct Checked {
-    upstream: Upstream,
+pub(crate) struct Checked {
+    pub(crate) upstream: Upstream,
     well: Arc<AtomicBool>,
 }
 
 impl Checked {
-    fn start(name: &'static str) -> Self {
+    pub(crate) fn start(name: &'static str) -> Self {
         let well = Arc::new(AtomicBool::new(true));
         let upstream = Upstream::start({
             let well = Arc::clone(&well);
@@ -32,24 +32,24 @@ impl Checked {
         Self { upstream, well }
     }
 
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.upstream.address()
     }
 
-    fn be(&self, well: bool) {
+    pub(crate) fn be(&self, well: bool) {
         self.well.store(well, Ordering::SeqCst);
     }
 }
 
 /// Checks in quick succession; none of them is late, however busy the machine.
-const HEALTH: &str =
+pub(crate) const HEALTH: &str =
     "health = { path = \"/healthz\", every = \"50ms\", timeout = \"10s\", unhealthy = 2 }";
 
 fn in_front_of(upstreams: &[Checked]) -> Config {
     Config::to_addresses(upstreams.iter().map(Checked::address)).upstream(HEALTH)
 }
 
-fn is_up(locum: &Locum, address: SocketAddr) -> bool {
+pub(crate) fn endpoint_is_up(locum: &Locum, address: SocketAddr) -> bool {
     locum.metric("locum_endpoint_up", &[("endpoint", &address.to_string())]) == 1.0
 }
 
@@ -65,9 +65,12 @@ fn failing_checks_take_an_endpoint_out_and_good_ones_bring_it_back() {
     let upstreams = ["a", "b"].map(Checked::start);
     let [a, b] = &upstreams;
     let locum = in_front_of(&upstreams).start();
-    assert!(is_up(&locum, a.address()), "it is thought to work until checks say otherwise");
+    assert!(
+        endpoint_is_up(&locum, a.address()),
+        "it is thought to work until checks say otherwise"
+    );
     a.be(false);
-    eventually("it is down", || !is_up(&locum, a.address()));
+    eventually("it is down", || !endpoint_is_up(&locum, a.address()));
     assert!((0..20).all(|_| locum.get("/").text() == "b"));
     let shown = endpoint(&locum, a.address());
     assert_eq!((&shown["health"]["up"], &shown["ejected"]), (&false.into(), &true.into()));
@@ -75,7 +78,7 @@ fn failing_checks_take_an_endpoint_out_and_good_ones_bring_it_back() {
     assert!(shown["health"]["for"].is_number(), "{shown}");
     assert_eq!(endpoint(&locum, b.address())["health"]["up"], true);
     a.be(true);
-    eventually("it is up again", || is_up(&locum, a.address()));
+    eventually("it is up again", || endpoint_is_up(&locum, a.address()));
     let answers: Vec<_> = (0..4).map(|_| locum.get("/").text()).collect();
     assert!(answers.contains(&"a".to_owned()), "{answers:?}");
 }
@@ -117,7 +120,7 @@ fn what_is_wrong_with_an_endpoint_is_told() {
     let locum = Config::to_addresses([nobody])
         .upstream("health = { kind = \"tcp\", every = \"50ms\", unhealthy = 1 }")
         .start();
-    eventually("nobody listens", || !is_up(&locum, nobody));
+    eventually("nobody listens", || !endpoint_is_up(&locum, nobody));
     let last = endpoint(&locum, nobody)["health"]["last"]["reason"].clone();
     assert!(last.as_str().unwrap().starts_with("cannot connect: "), "{last}");
 }
@@ -142,7 +145,7 @@ fn when_all_are_down_all_are_used_unless_all_may_be_out() {
             in_front_of(&upstreams).upstream(&format!("max_ejected = {max_ejected}")).start();
         upstreams.iter().for_each(|upstream| upstream.be(false));
         eventually("all are down", || {
-            upstreams.iter().all(|upstream| !is_up(&locum, upstream.address()))
+            upstreams.iter().all(|upstream| !endpoint_is_up(&locum, upstream.address()))
         });
         let answer = locum.get("/");
         assert_eq!(answer.status, status, "{max_ejected} of {count}");
@@ -171,14 +174,14 @@ fn checks_and_breakers_together_make_an_upstream_panic() {
         .upstream("max_ejected = 0.25\nendpoint_policy = \"guard\"")
         .and("[policies.guard]\nbreaker = { min_calls = 2, wait = \"60s\" }")
         .start();
-    eventually("one is down by its checks", || !is_up(&locum, failing.address()));
+    eventually("one is down by its checks", || !endpoint_is_up(&locum, failing.address()));
     let panics = || locum.metric("locum_upstream_panics_total", &[("upstream", "up")]);
     assert_eq!(panics(), 0.0, "one of four may be out");
     eventually("another is out by its breaker, which is one too many", || {
         locum.get("/");
         panics() > 0.0
     });
-    assert!(!is_up(&locum, unchecked.address()));
+    assert!(!endpoint_is_up(&locum, unchecked.address()));
 }
 
 #[test]
@@ -188,15 +191,15 @@ fn a_reload_that_leaves_an_endpoint_alone_leaves_its_health_alone() {
     let config = in_front_of(&upstreams);
     let locum = config.start();
     a.be(false);
-    eventually("it is down", || !is_up(&locum, a.address()));
+    eventually("it is down", || !endpoint_is_up(&locum, a.address()));
     // From now on no check would find out anything.
     let slowly = HEALTH.replace("50ms", "1h");
     let config = Config::to_addresses(upstreams.iter().map(Checked::address)).upstream(&slowly);
     locum.reload(&config.policy("timeout = \"5s\"").to_string());
-    assert!(!is_up(&locum, a.address()));
+    assert!(!endpoint_is_up(&locum, a.address()));
     assert!((0..10).all(|_| locum.get("/").text() == "b"));
     locum.reload(&Config::to_addresses(upstreams.iter().map(Checked::address)).to_string());
-    assert!(is_up(&locum, a.address()), "without checks nobody knows of anything");
+    assert!(endpoint_is_up(&locum, a.address()), "without checks nobody knows of anything");
     assert!(endpoint(&locum, a.address())["health"].is_null());
 }
 
@@ -207,8 +210,8 @@ fn upstreams_of_remote_calls_are_asked_for_a_connection() {
     let locum = Config::calls_to("gob", [nobody, rpc])
         .upstream("health = { every = \"50ms\", timeout = \"10s\", unhealthy = 1, healthy = 1 }")
         .start();
-    eventually("one of them is down", || !is_up(&locum, nobody));
-    assert!(is_up(&locum, rpc));
+    eventually("one of them is down", || !endpoint_is_up(&locum, nobody));
+    assert!(endpoint_is_up(&locum, rpc));
     let failures = || locum.metric("locum_attempts_total", &[("outcome", "failure")]);
     let before = failures();
     for _ in 0..10 {
@@ -240,9 +243,9 @@ fn a_backend_that_is_killed_under_load_fails_no_call() {
         eventually("it carries load", || load.sent() > 100);
         // Killed, not told to end.
         drop(a);
-        eventually("it is down", || !is_up(&locum, at));
+        eventually("it is down", || !endpoint_is_up(&locum, at));
         let again = start(&at.to_string());
-        eventually("it is up again", || is_up(&locum, at));
+        eventually("it is up again", || endpoint_is_up(&locum, at));
         let sent = load.sent();
         eventually("it carries load", || load.sent() > sent + 100);
         again

@@ -185,6 +185,13 @@ fn render_endpoints(out: &mut Exposition, plan: &Plan, now: Time) {
         }
     }
     out.counter(
+        "locum_upstream_failovers",
+        "Calls that went to the failover, because no endpoint could be used.",
+    );
+    for upstream in plan.upstreams.iter().filter(|upstream| upstream.settings.failover.is_some()) {
+        out.count(&[("upstream", &upstream.settings.name)], upstream.failed_over());
+    }
+    out.counter(
         "locum_upstream_panics",
         "Choices of an endpoint as if none were ejected, because too many were.",
     );

@@ -15,7 +15,7 @@ use crate::flow::refuse;
 use crate::forward::{Delivery, Persistence};
 use crate::record::{Ended, Record};
 use crate::refusal::Refusal;
-use crate::route::{Route, Transcoded};
+use crate::route::{Choice, Route, Transcoded};
 use crate::worker::Worker;
 
 mod argument;
@@ -38,6 +38,7 @@ pub(crate) async fn transcode(
     worker: &Worker,
     record: &Record,
 ) -> Ended {
+    let choice = transcoded.choice.at(record.started());
     let below = route.matcher.path.below_prefix(path);
     let ended = match Asked::of(&caller.request, below) {
         Err(refusal) => refuse(caller, &refusal, worker).await,
@@ -45,9 +46,11 @@ pub(crate) async fn transcode(
             let listing = transcoded.listing.get(route, transcoded, &worker.plan());
             answer_json(caller, route, &listing, worker).await
         }
-        Ok(Asked::Call(method)) => make(caller, route, method, transcoded, worker, record).await,
+        Ok(Asked::Call(method)) => {
+            make(caller, route, method, (transcoded, choice), worker, record).await
+        }
     };
-    Ended { upstream: transcoded.choice.upstream.label, ..ended.by(route) }
+    Ended { upstream: choice.upstream.label, ..ended.by(route) }
 }
 
 /// Makes one call and tells the client what came of it.
@@ -55,7 +58,7 @@ async fn make(
     caller: &Caller<'_>,
     route: &Route,
     method: Box<str>,
-    transcoded: &Transcoded,
+    (transcoded, choice): (&Transcoded, &Choice),
     worker: &Worker,
     record: &Record,
 ) -> Ended {
@@ -83,8 +86,8 @@ async fn make(
         trusted: caller.trusted,
         taker: None,
     };
-    let Transcoded { choice, methods, .. } = transcoded;
-    let performing = perform(&call, &from, route, choice, Some(methods), worker, record);
+    let methods = Some(&*transcoded.methods);
+    let performing = perform(&call, &from, route, choice, methods, worker, record);
     let Some(Done { reply, falls_back, cause, held }) = caller.attends(performing).await else {
         return Ended::gone();
     };

@@ -1,7 +1,7 @@
 //! One address of an upstream, and how it stands.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use locum_policy::Time;
@@ -31,13 +31,20 @@ pub struct Endpoint {
     down: AtomicBool,
     /// It is to get no more calls: it was taken out, or is not there any more.
     retired: AtomicBool,
+    /// Since when it may be used, in nanoseconds; 0: always.
+    usable_since: AtomicU64,
     health: Mutex<Health>,
     /// Asked which of HTTP's versions it wants, it has chosen HTTP/1.1.
     pub(crate) http1: AtomicBool,
 }
 
 impl Endpoint {
-    pub(super) fn new(settings: &EndpointSettings, tls: Option<Connector>) -> Self {
+    /// `usable_since`: when it came to an upstream that had others; zero if it came with all of them.
+    pub(super) fn new(
+        settings: &EndpointSettings,
+        tls: Option<Connector>,
+        usable_since: Time,
+    ) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         Self {
             name: settings.name.clone(),
@@ -50,6 +57,7 @@ impl Endpoint {
             open: AtomicU32::new(0),
             down: AtomicBool::new(false),
             retired: AtomicBool::new(false),
+            usable_since: AtomicU64::new(usable_since.as_nanos()),
             health: Mutex::default(),
             http1: AtomicBool::new(false),
         }
@@ -80,6 +88,11 @@ impl Endpoint {
         self.lock().clone()
     }
 
+    /// Since when it may be used; zero: always.
+    pub(super) fn usable_since(&self) -> Time {
+        Time::from_nanos(self.usable_since.load(Ordering::Relaxed))
+    }
+
     /// Takes note of a check that ended at `now`. Tells whether it is thought to work from now on, if that
     /// has changed.
     pub(crate) fn learn(
@@ -90,6 +103,8 @@ impl Endpoint {
     ) -> Option<bool> {
         let changed = self.lock().learn(checked, settings, now);
         if let Some(up) = changed {
+            // Before it is used, so that whoever uses it finds out since when that may be.
+            self.usable_since.store(now.as_nanos(), Ordering::Relaxed);
             self.down.store(!up, Ordering::Relaxed);
         }
         changed
@@ -106,9 +121,17 @@ impl Endpoint {
         self.retired.load(Ordering::Relaxed)
     }
 
-    /// Says whether it gets calls, to those who still have it in a plan of before.
-    pub(crate) fn retire(&self, retired: bool) {
-        self.retired.store(retired, Ordering::Relaxed);
+    /// It gets no more calls, of those either who still have it in a plan of before.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    /// It gets calls, from `now` on if it got none.
+    pub(crate) fn enlist(&self, now: Time) {
+        if self.is_retired() {
+            self.usable_since.store(now.as_nanos(), Ordering::Relaxed);
+            self.retired.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Counts an attempt until the guard is dropped.

@@ -32,6 +32,11 @@ pub struct Settings {
     pub balance: Balance,
     /// The share of its endpoints that may be ejected at once, from 0 to 1.
     pub max_ejected: f64,
+    /// How long an endpoint that is new, or up again, takes to get its full share of the load; `None`: it
+    /// has it at once.
+    pub slow_start: Option<Duration>,
+    /// The upstream that calls go to while no endpoint of this one may be used.
+    pub failover: Option<String>,
     /// How its endpoints are checked, if they are.
     pub health: Option<health::Settings>,
     /// How connections are kept.
@@ -128,7 +133,7 @@ pub struct EndpointSettings {
     pub host: Option<String>,
     /// How much of the load it takes beside the others, from 1 to 1000.
     pub weight: u32,
-    /// Where it stands, for people to read.
+    /// Where it stands: calls stay in the zone of the proxy as long as enough of that works.
     pub zone: Option<String>,
 }
 

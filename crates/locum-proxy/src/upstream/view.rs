@@ -1,7 +1,7 @@
 //! The endpoints of an upstream as one choice among them finds them.
 
 use locum_policy::Time;
-use locum_policy::balance::{Endpoints, Standing};
+use locum_policy::balance::{Ask, Endpoints, SlowStart, Standing};
 use locum_policy::gates::breaker::Watch;
 
 use super::Upstream;
@@ -29,6 +29,14 @@ impl<'a> View<'a> {
     /// Whether all endpoints are used as if none were ejected.
     pub(super) const fn panics(&self) -> bool {
         self.panics
+    }
+
+    /// Whether any of them may be used: it is neither left out nor gone.
+    pub(super) fn is_available(&self) -> bool {
+        let endpoints = self.upstream.endpoints.iter().enumerate();
+        let mut all =
+            endpoints.map(|(index, endpoint)| endpoint.is_retired() || self.is_ejected(index));
+        all.any(|left_out| !left_out)
     }
 
     /// Whether it is left out: its checks say that it does not work, or a breaker is open.
@@ -60,6 +68,55 @@ impl Endpoints for View<'_> {
             // A breaker lets probes through; who is down has checks for that.
             false if endpoint.is_down() => Standing::Out,
             false => Standing::Ejected,
+        }
+    }
+}
+
+/// The same for one pick, which is to do without some if there are others: those that start slowly, and
+/// those in other zones (or, where its own is failing, those of its own).
+pub(super) struct Sparing<'a> {
+    view: View<'a>,
+    ask: &'a Ask<'a>,
+    /// Whether it stays in the zone, where there are others.
+    stays: Option<bool>,
+}
+
+impl<'a> Sparing<'a> {
+    pub(super) fn new(view: View<'a>, ask: &'a Ask<'a>) -> Self {
+        let zones = view.upstream.zones.as_ref();
+        let stays = zones.map(|zones| zones.stays(&view, ask));
+        Self { view, ask, stays }
+    }
+
+    fn spares(&self, index: u32) -> bool {
+        let upstream = self.view.upstream;
+        if let (Some(zones), Some(stays)) = (&upstream.zones, self.stays)
+            && zones.is_near(index) != stays
+        {
+            return true;
+        }
+        let since = upstream.endpoints[index as usize].usable_since();
+        let Some(window) = upstream.settings.slow_start.filter(|_| since > Time::ZERO) else {
+            return false;
+        };
+        let share = SlowStart(window).share(since.until(self.view.now));
+        share < 1.0 && upstream.balancer.spares(index, share, self.ask)
+    }
+}
+
+impl Endpoints for Sparing<'_> {
+    fn len(&self) -> usize {
+        self.view.len()
+    }
+
+    fn in_flight(&self, index: u32) -> u32 {
+        self.view.in_flight(index)
+    }
+
+    fn standing(&self, index: u32) -> Standing {
+        match self.view.standing(index) {
+            Standing::Usable if self.spares(index) => Standing::Spared,
+            standing => standing,
         }
     }
 }

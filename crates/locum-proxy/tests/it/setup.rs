@@ -52,6 +52,8 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
             balance: Balance::RoundRobin,
             max_ejected: 0.0,
             discover: None,
+            slow_start: None,
+            failover: None,
             health: None,
             pool: PoolSettings::default(),
             endpoint_policy: None,
@@ -72,6 +74,7 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
             priority: 2,
             auth: Vec::new(),
         }],
+        zone: None,
         drain: Duration::from_secs(1),
         seed: None,
     }

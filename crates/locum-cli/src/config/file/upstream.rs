@@ -39,6 +39,14 @@ pub(crate) struct Upstream {
     /// 0.5: the rest would have to carry twice their load.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_ejected: Option<f64>,
+    /// How long an endpoint that is new, up again, or taken back in, takes to get its full share of the
+    /// load, which grows from a tenth. Default: it has it at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) slow_start: Option<Duration>,
+    /// The upstream that calls go to while no endpoint of this one may be used, because all are down, taken
+    /// out, or have open breakers, or while the route's policy has an open breaker of the whole upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) failover: Option<String>,
     /// How endpoints are checked; absent: they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<Health>,

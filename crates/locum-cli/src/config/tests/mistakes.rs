@@ -135,6 +135,26 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "discover = { etcd = \"users/\" }",
             "6:14: error: upstreams.users.discover.etcd: not available in this version; remove it",
         ),
+        (
+            "endpoints",
+            "slow_start = 0\nendpoints",
+            "6:14: error: upstreams.users.slow_start: a time of 0 would end everything at once; write a longer one, or leave it out",
+        ),
+        (
+            "endpoints",
+            "failover = \"user\"\nendpoints",
+            "6:12: error: upstreams.users.failover: upstream `user` is not defined; did you mean `users`? Otherwise add `[upstreams.user]`",
+        ),
+        (
+            "endpoints",
+            "failover = \"users\"\nendpoints",
+            "6:12: error: upstreams.users.failover: it leads back to where it begins; let one upstream of the circle have none",
+        ),
+        (
+            "[upstreams.users]",
+            "[upstreams.calls]\nendpoints = [\"gob://127.0.0.1:1\"]\n[upstreams.users]\nfailover = \"calls\"",
+            "8:12: error: upstreams.users.failover: calls of http1 are none that `calls` takes, which speaks gob; name an upstream of the same kind",
+        ),
         // Values.
         (
             "\"2s\"",
@@ -240,7 +260,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "endpoints = [\"127.0.0.1:7001\", {",
             "endpoints = []\nunused = [{",
-            "7:1: error: upstreams.users.unused: there is no key `unused` here; write one of `endpoints`, `discover`, `protocol`, `tls`, `balance`, `max_ejected`, `health`, `pool`, `endpoint_policy`, `cancel`, `types`",
+            "7:1: error: upstreams.users.unused: there is no key `unused` here; write one of `endpoints`, `discover`, `protocol`, `tls`, `balance`, `max_ejected`, `slow_start`, `failover`, `health`, `pool`, `endpoint_policy`, `cancel`, `types`",
         ),
         // Names.
         (

@@ -182,7 +182,7 @@ struct EndpointTable {
     /// How much of the load it takes beside the others, from 1 to 1000. Default 1.
     #[serde(default = "one")]
     weight: u32,
-    /// Where it stands, for people to read.
+    /// Where it stands; `runtime.zone` is where this instance does.
     #[serde(default)]
     zone: Option<String>,
 }

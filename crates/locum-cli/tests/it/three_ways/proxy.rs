@@ -377,6 +377,8 @@ fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
             balance: upstream::Balance::RoundRobin,
             max_ejected: 0.5,
             discover: None,
+            slow_start: None,
+            failover: None,
             health: None,
             pool: PoolSettings::default(),
             endpoint_policy: None,
@@ -397,6 +399,7 @@ fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
             priority: 1,
             auth: Vec::new(),
         }],
+        zone: None,
         drain: Duration::ZERO,
         seed: Some(SEED),
     }

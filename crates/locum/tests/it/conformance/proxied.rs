@@ -52,6 +52,8 @@ fn plan(protocol: Protocol, server: SocketAddr) -> plan::Settings {
             balance: upstream::Balance::RoundRobin,
             max_ejected: 0.5,
             discover: None,
+            slow_start: None,
+            failover: None,
             health: None,
             pool: PoolSettings::default(),
             endpoint_policy: None,
@@ -72,6 +74,7 @@ fn plan(protocol: Protocol, server: SocketAddr) -> plan::Settings {
             priority: 1,
             auth: Vec::new(),
         }],
+        zone: None,
         drain: Duration::from_secs(1),
         seed: None,
     }
