@@ -4,10 +4,12 @@
 //! routes, policies and tunnels know nothing of it.
 
 pub(crate) use front::serve;
+pub(crate) use link::alone;
 pub(crate) use links::{Links, Way};
 pub(crate) use stream::Stream;
 
 mod crowd;
+mod drive;
 mod front;
 mod inbound;
 mod judge;

@@ -18,7 +18,7 @@ use crate::outgoing::Means;
 use crate::plan::Plan;
 use crate::random::{self, Random};
 use crate::stage::Stage;
-use crate::upstream::{discover, health};
+use crate::upstream::{Protocol, discover, health};
 use lookup::LookUp;
 
 pub(crate) use lookup::first as find_first;
@@ -106,6 +106,7 @@ impl Checks {
                     upstream: upstream.settings.name.as_str().into(),
                     endpoint: Arc::clone(endpoint),
                     settings: settings.clone(),
+                    http2: matches!(upstream.settings.protocol, Protocol::Http2 | Protocol::Grpc),
                 };
                 let checking = Box::pin(check.go_on(Rc::clone(keeper)));
                 let alarms = Rc::clone(&keeper.alarms);

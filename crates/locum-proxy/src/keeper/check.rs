@@ -12,6 +12,7 @@ use locum_wire::http1::{Head, Limits};
 use super::Keeper;
 use crate::buffer::Buffer;
 use crate::clock::now;
+use crate::http2;
 use crate::stream::Stream;
 use crate::upstream::health::{Probe, Settings};
 use crate::upstream::{Endpoint, pool};
@@ -21,6 +22,8 @@ pub(super) struct Check {
     pub(super) upstream: Box<str>,
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) settings: Settings,
+    /// It speaks HTTP/2; otherwise it does where TLS agrees on it.
+    pub(super) http2: bool,
 }
 
 /// An answer's head may be this large.
@@ -64,6 +67,12 @@ impl Check {
         match probe {
             Probe::Tcp => Ok(()),
             Probe::Http { path, host, status } => {
+                if self.http2 && stream.is_secure() && !stream.carries_http2() {
+                    return Err("it does not agree on HTTP/2".to_owned());
+                }
+                if self.http2 || stream.carries_http2() {
+                    stream = http2::alone(stream, &self.endpoint, &keeper.buffers, &keeper.alarms);
+                }
                 let host = host.as_deref().unwrap_or(&self.endpoint.name);
                 let answer = get(&mut stream, path, host, keeper).await?;
                 let is_good = |good: &RangeInclusive<u16>| good.contains(&answer);
@@ -76,7 +85,7 @@ impl Check {
     }
 
     fn note(&self, checked: Result<(), String>) {
-        let Self { upstream, endpoint, settings } = self;
+        let Self { upstream, endpoint, settings, .. } = self;
         let why = checked.clone().err();
         match endpoint.learn(checked, settings, now()) {
             None => {}

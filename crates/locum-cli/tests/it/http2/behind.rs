@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use locum_testkit::http2::{self, Http2};
@@ -231,6 +231,29 @@ fn a_websocket_is_not_asked_of_an_upstream_of_http2() {
     );
     let answer = client.response("GET").unwrap();
     assert_eq!((answer.status, &answer.json()["reason"]), (502, &"protocol".into()));
+}
+
+#[test]
+fn endpoints_are_checked_over_what_they_speak() {
+    let well = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&well);
+    let (address, _) = server(move |_, peer| {
+        while let Some(frame) = peer.read() {
+            if frame.ends() {
+                let status = if told.load(Ordering::SeqCst) { "200" } else { "500" };
+                peer.head(frame.stream, true, &[(":status", status)]);
+            }
+        }
+    });
+    let health = "health = { path = \"/healthz\", every = \"50ms\", timeout = \"10s\", unhealthy = 1, healthy = 1 }";
+    let locum = before(address).upstream(health).start();
+    let is_up = || locum.metric("locum_endpoint_up", &[("upstream", "up")]) == 1.0;
+    eventually("it is down", || !is_up());
+    well.store(true, Ordering::SeqCst);
+    eventually("it is up again", is_up);
+    eventually("the connections of its checks are closed", || {
+        locum.metric("locum_upstream_connections", &[("upstream", "up")]) <= 1.0
+    });
 }
 
 #[test]
