@@ -28,7 +28,7 @@ pub struct Limits {
     pub memory: usize,
     /// DATA frames without data one after the other.
     pub empty_data: u32,
-    /// Streams that had to be reset for what the peer did.
+    /// Streams that had to be reset for what the peer did; one in a thousand more may be.
     pub mistakes: u32,
 }
 

@@ -110,10 +110,7 @@ impl Connection {
             return self.take_request(block);
         }
         // RFC 9113 §5.1: what we have reset the peer may still send on; what has ended it may not.
-        if self.reset.contains(&id.get()) || self.is_beyond_end(id) {
-            return Ok(None);
-        }
-        Err(Reason::StreamClosed)
+        if self.may_not_know(id) { Ok(None) } else { Err(Reason::StreamClosed) }
     }
 
     fn take_request(&mut self, block: &Block) -> Result<Option<Event>, Reason> {

@@ -73,8 +73,7 @@ impl Connection {
             }
         }
         let Some(stream) = self.streams.get_mut(&id.get()) else {
-            let is_known_to_be_over = self.reset.contains(&id.get()) || self.is_beyond_end(id);
-            return Ok(Err((!is_known_to_be_over).then_some(Reason::StreamClosed)));
+            return Ok(Err((!self.may_not_know(id)).then_some(Reason::StreamClosed)));
         };
         let incoming = &mut stream.incoming;
         if !incoming.is_open {

@@ -1,6 +1,6 @@
 //! What a peer does that it should not, or too much of.
 
-use super::Connection;
+use super::{Connection, Role};
 use crate::http2::{Event, Reason, StreamId, frame};
 
 /// What was counted to tell a peer that works from one that keeps us busy.
@@ -20,18 +20,29 @@ pub(super) struct Counts {
     pub(super) heads: usize,
 }
 
-/// How many streams are remembered that were reset.
+/// How many streams are remembered that were reset, or twice as many as may be open.
 const RESET: usize = 128;
+
+/// One stream in so many may go wrong on a connection that lives long.
+const USUAL: u64 = 1000;
 
 /// How many streams a peer may open that does not say that it knows how many it may.
 const EARLY: u64 = 1000;
 
 impl Connection {
     pub(super) fn remember_reset(&mut self, stream: StreamId) {
-        if self.reset.len() == RESET {
+        if self.reset.len() >= RESET.max(2 * self.limits.streams as usize) {
             self.reset.pop_front();
         }
         self.reset.push_back(stream.0);
+    }
+
+    /// Whether the peer may not know yet that a stream is over, which it has opened or answers. A server's
+    /// answer can come long after its client has lost interest.
+    pub(super) fn may_not_know(&self, stream: StreamId) -> bool {
+        matches!(self.role, Role::Client(_))
+            || self.reset.contains(&stream.0)
+            || self.is_beyond_end(stream)
     }
 
     /// Resets a stream for what the peer did on it.
@@ -55,7 +66,8 @@ impl Connection {
         let is_early = !self.is_acknowledged && self.counts.streams <= EARLY;
         if !is_early || reason != Reason::TooManyStreams {
             self.counts.mistakes += 1;
-            if self.counts.mistakes > self.limits.mistakes {
+            let most = u64::from(self.limits.mistakes) + self.counts.streams / USUAL;
+            if u64::from(self.counts.mistakes) > most {
                 return Err(Reason::MistakeFlood);
             }
         }

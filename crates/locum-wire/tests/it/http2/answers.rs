@@ -1,6 +1,6 @@
 //! What a client makes of a server's frames, and a server of the answers it is to send.
 
-use locum_wire::http2::{Connection, Event, Limits, Reason, Scheme};
+use locum_wire::http2::{Connection, ErrorCode, Event, Limits, Reason, Scheme};
 
 use super::frames::{
     DATA, END_HEADERS, END_STREAM, HEADERS, PUSH_PROMISE, RST_STREAM, SETTINGS, block, frame,
@@ -155,4 +155,23 @@ fn a_grpc_answer_with_a_length_keeps_its_trailers() {
     let chunks = "HTTP/1.1 200 OK\r\ncontent-type: application/grpc+proto\r\n\
                   Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\ngrpc-status: 0\r\n\r\n";
     assert_eq!(answer(GET, &frames), whole(chunks));
+}
+
+#[test]
+fn answers_that_nobody_waits_for_any_more_are_skipped() {
+    let mut client = asking(GET);
+    let mut streams = Vec::new();
+    for _ in 0..1000 {
+        let stream = client.open().unwrap();
+        client.send(stream, GET.as_bytes()).unwrap();
+        client.reset(stream, ErrorCode::CANCEL);
+        streams.push(stream.get());
+    }
+    for stream in streams {
+        let answer = [headers(0, stream, &[OK]), frame(DATA, END_STREAM, stream, &[0; 10_000])];
+        assert_eq!(deliver(&mut client, &answer.concat()), Ok(Vec::new()));
+    }
+    client.output().clear();
+    let answer = headers(END_STREAM, 1, &[OK]);
+    assert_eq!(deliver(&mut client, &answer).unwrap().len(), 1, "the connection lives");
 }

@@ -317,5 +317,5 @@ fn a_peer_that_never_acknowledges_is_excused_for_a_while() {
     victim.server = Connection::server(&Limits::default(), 7);
     victim.take(&[&PREFACE[..], &frame(SETTINGS, 0, 0, &[])].concat()).unwrap();
     let (reason, after) = victim.flood(2000, |it| post(2 * it + 1)).unwrap();
-    assert_eq!((reason, after), (Reason::MistakeFlood, 1100));
+    assert_eq!((reason, after), (Reason::MistakeFlood, 1101));
 }
