@@ -10,7 +10,7 @@ use locum_policy::{Call, Key, Keys, Time};
 use locum_wire::http1::encode::{self, field};
 use locum_wire::http1::{Name, Request, Version};
 
-use crate::auth::{Admitted, Asked, Claims};
+use crate::auth::{Admitted, Asked, Certificate, Claims};
 use crate::body::{BodyError, Upload};
 use crate::client::{self, Next};
 use crate::clock::Alarm;
@@ -34,8 +34,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) secure: bool,
     /// It spoke HTTP/2.
     pub(crate) http2: bool,
-    /// Whom its certificate names; empty if it names nobody, `None` if it has shown none.
-    certificate: Option<&'a str>,
+    /// The certificate that it has shown.
+    certificate: Option<&'a Certificate>,
     /// Who it is, as far as the route wanted to know.
     admitted: OnceCell<Box<Admitted<'a>>>,
     pub(crate) stream: RefCell<&'a mut Stream>,
@@ -68,7 +68,7 @@ impl<'a> Caller<'a> {
         request: Request<'a>,
         listener: &'a Listener,
         peer: Option<IpAddr>,
-        certificate: Option<&'a str>,
+        certificate: Option<&'a Certificate>,
         stream: &'a mut Stream,
         upload: Upload<'a>,
         alarm: &'a Alarm,
@@ -388,7 +388,7 @@ fn attempt_above(request: &Request<'_>) -> u32 {
 }
 
 /// `host:port` without the port; a v6 literal keeps its brackets.
-fn without_port(host: &[u8]) -> &[u8] {
+pub(crate) fn without_port(host: &[u8]) -> &[u8] {
     match memchr::memrchr(b':', host) {
         Some(colon) if !host[colon..].contains(&b']') => &host[..colon],
         _ => host,

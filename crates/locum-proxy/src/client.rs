@@ -13,6 +13,7 @@ use locum_wire::http1::{self, Head};
 use locum_wire::http2::PREFACE;
 use rustls::ServerConfig;
 
+use crate::auth::Certificate;
 use crate::buffer::Buffer;
 use crate::clock::Alarm;
 use crate::flow;
@@ -34,8 +35,8 @@ pub(crate) struct Client {
     pub(crate) head: Option<Box<Head>>,
     pub(crate) listener: Arc<Listener>,
     pub(crate) peer: Option<SocketAddr>,
-    /// Whom its certificate names; empty if it names nobody, `None` if it has shown none.
-    pub(crate) certificate: Option<Rc<str>>,
+    /// The certificate that it has shown.
+    pub(crate) certificate: Option<Rc<Certificate>>,
     pub(crate) alarm: Alarm,
     pub(crate) served: u64,
     /// Its place among the connections of its listener; streams of HTTP/2 share that of theirs.
@@ -46,7 +47,7 @@ pub(crate) struct Client {
 pub(crate) struct Origin {
     listener: Arc<Listener>,
     peer: Option<SocketAddr>,
-    certificate: Option<Rc<str>>,
+    certificate: Option<Rc<Certificate>>,
 }
 
 /// Whether a connection goes on after a request.
@@ -171,9 +172,8 @@ impl Client {
     }
 
     /// The same connection, whose client has begun to speak TLS.
-    fn under_tls(self: Box<Self>, config: &Arc<ServerConfig>, worker: &Worker) -> Box<Self> {
-        let Self { stream, buffer, head, listener, peer, certificate, alarm, served, _seat } =
-            *self;
+    fn under_tls(self, config: &Arc<ServerConfig>, worker: &Worker) -> Box<Self> {
+        let Self { stream, buffer, head, listener, peer, certificate, alarm, served, _seat } = self;
         let stream = Stream::Tls(Tls::accepted(stream, config, buffer));
         let buffer = Buffer::new(&worker.buffers);
         Box::new(Self { stream, buffer, head, listener, peer, certificate, alarm, served, _seat })

@@ -12,6 +12,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::auth::Certificate;
+
 use tls::{HandshakeError, Tls};
 
 use crate::http2;
@@ -66,11 +68,10 @@ impl Stream {
         }
     }
 
-    /// Whom the certificate names that the peer has shown and we have verified; empty if it names nobody,
-    /// `None` if the peer has shown none.
-    pub(crate) fn identity(&self) -> Option<Box<str>> {
+    /// The certificate that the peer has shown and we have verified.
+    pub(crate) fn certificate(&self) -> Option<Certificate> {
         match self {
-            Self::Tls(stream) => stream.identity(),
+            Self::Tls(stream) => stream.certificate(),
             Self::Tcp(_) | Self::Unix(_) | Self::Http2(_) => None,
         }
     }

@@ -17,6 +17,7 @@ use rustls::{ClientConfig, ClientConnection, Connection, IoState, ServerConfig, 
 use tokio::io::AsyncWrite;
 
 use super::Stream;
+use crate::auth::Certificate;
 use crate::buffer::{Buffer, Buffers};
 use crate::tls::HTTP2;
 
@@ -142,9 +143,13 @@ impl Tls {
         }
     }
 
-    pub(super) fn identity(&self) -> Option<Box<str>> {
+    pub(super) fn certificate(&self) -> Option<Certificate> {
         let certificate = self.session.peer_certificates()?.first()?;
-        Some(identity(certificate).unwrap_or_default().into())
+        let shown_to = match &self.session {
+            Connection::Server(session) => session.server_name().map(Box::from),
+            Connection::Client(_) => None,
+        };
+        Some(Certificate { name: identity(certificate).unwrap_or_default().into(), shown_to })
     }
 
     /// Whether HTTP/2 was agreed on.
