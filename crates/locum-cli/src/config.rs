@@ -27,6 +27,7 @@ mod lint;
 mod listeners;
 pub(crate) mod problem;
 mod read;
+pub(crate) mod redact;
 mod resolve;
 mod routes;
 pub(crate) mod scenario;

@@ -15,6 +15,7 @@ use locum_proxy::{auth, listener, plan, route, upstream};
 use serde_json::{Value, json};
 
 use crate::config::file::File;
+use crate::config::redact;
 use crate::config::value::Statuses;
 use crate::config::{Config, EMBEDDED};
 use crate::{Failure, demo};
@@ -290,8 +291,8 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
             "host": matches.host,
             "path": matches.path,
             "methods": matches.methods,
-            "headers": pairs(&matches.headers),
-            "query": pairs(&matches.query),
+            "headers": shown(&matches.headers, redact::field),
+            "query": shown(&matches.query, redact::parameter),
             "call": matches.call,
         },
         "auth": settings.auth,
@@ -325,11 +326,17 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
 }
 
 fn edits(edits: &HeaderEdits) -> Value {
-    json!({ "set": pairs(&edits.set), "add": pairs(&edits.add), "remove": edits.remove })
+    let fields = |edits: &[(String, String)]| shown(edits, redact::field);
+    json!({ "set": fields(&edits.set), "add": fields(&edits.add), "remove": edits.remove })
 }
 
 fn pairs(pairs: &[(String, String)]) -> Value {
     pairs.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect()
+}
+
+/// The same, but for what `show` hides.
+fn shown(pairs: &[(String, String)], show: impl for<'v> Fn(&str, &'v str) -> &'v str) -> Value {
+    pairs.iter().map(|(name, value)| (name.clone(), Value::from(show(name, value)))).collect()
 }
 
 fn duration(value: std::time::Duration) -> String {

@@ -28,6 +28,7 @@ mod passwords;
 mod policies;
 mod priorities;
 mod pushback;
+mod redaction;
 mod routing;
 mod rpc_proxy;
 mod setup;
