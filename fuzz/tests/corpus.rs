@@ -79,6 +79,11 @@ fn http2_heads() {
 }
 
 #[test]
+fn proxy_protocol() {
+    replay("proxy_protocol", locum_fuzz::proxy_protocol);
+}
+
+#[test]
 fn differential() {
     replay("differential", locum_fuzz::differential);
 }

@@ -19,4 +19,5 @@ pub mod http2;
 pub mod jsonrpc;
 pub mod native;
 pub mod netrpc;
+pub mod proxy_protocol;
 pub mod rpc;
