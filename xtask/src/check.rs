@@ -31,6 +31,7 @@ pub(crate) fn everything() -> Result<(), String> {
     );
     note(dependencies());
     let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    note(setup::need(&[("curl", "curl"), ("openssl", "openssl"), ("haproxy", "haproxy")]));
     // Without them the tests that need one say that they are skipped.
     match setup::need_go() {
         Ok(gos) => drop(tests.env("LOCUM_GO", gos)),

@@ -27,7 +27,6 @@ mod lint;
 mod listeners;
 pub(crate) mod problem;
 mod read;
-pub(crate) mod redact;
 mod resolve;
 mod routes;
 pub(crate) mod scenario;

@@ -15,7 +15,6 @@ use locum_proxy::{auth, listener, plan, route, upstream};
 use serde_json::{Value, json};
 
 use crate::config::file::File;
-use crate::config::redact;
 use crate::config::value::Statuses;
 use crate::config::{Config, EMBEDDED};
 use crate::{Failure, demo};
@@ -100,6 +99,7 @@ pub(crate) fn listener(settings: &listener::Settings) -> Value {
             },
         })),
         "trusted_proxies": settings.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "proxy_protocol": settings.proxy_protocol.then_some("accept"),
         "limits": {
             "connections": limits.connections,
             "connections_per_client": limits.connections_per_client,
@@ -146,6 +146,10 @@ pub(crate) fn upstream(settings: &upstream::Settings) -> Value {
             "authorities": if tls.ca.is_some() { "own" } else { "the system's" },
             "certificate": if tls.identity.is_some() { "shown" } else { "none" },
         })),
+        "proxy_protocol": settings.proxy_protocol.map(|version| match version {
+            upstream::ProxyProtocol::V1 => "v1",
+            upstream::ProxyProtocol::V2 => "v2",
+        }),
         "types": types(&settings.types),
         "endpoints": settings.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
         "balance": settings.balance.to_string(),
@@ -291,8 +295,8 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
             "host": matches.host,
             "path": matches.path,
             "methods": matches.methods,
-            "headers": shown(&matches.headers, redact::field),
-            "query": shown(&matches.query, redact::parameter),
+            "headers": pairs(&matches.headers),
+            "query": pairs(&matches.query),
             "call": matches.call,
         },
         "auth": settings.auth,
@@ -326,17 +330,11 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
 }
 
 fn edits(edits: &HeaderEdits) -> Value {
-    let fields = |edits: &[(String, String)]| shown(edits, redact::field);
-    json!({ "set": fields(&edits.set), "add": fields(&edits.add), "remove": edits.remove })
+    json!({ "set": pairs(&edits.set), "add": pairs(&edits.add), "remove": edits.remove })
 }
 
 fn pairs(pairs: &[(String, String)]) -> Value {
     pairs.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect()
-}
-
-/// The same, but for what `show` hides.
-fn shown(pairs: &[(String, String)], show: impl for<'v> Fn(&str, &'v str) -> &'v str) -> Value {
-    pairs.iter().map(|(name, value)| (name.clone(), Value::from(show(name, value)))).collect()
 }
 
 fn duration(value: std::time::Duration) -> String {

@@ -35,6 +35,7 @@ pub(crate) fn run(args: args::Proxy) -> Result<(), Failure> {
         protocol: if calls { ListenerProtocol::Rpc } else { ListenerProtocol::Http },
         tls: None,
         trusted_proxies: Vec::new(),
+        proxy_protocol: None,
         limits: Limits::default(),
     };
     let upstream = Upstream {
@@ -42,6 +43,7 @@ pub(crate) fn run(args: args::Proxy) -> Result<(), Failure> {
         protocol: None,
         tls: None,
         balance: Default::default(),
+        proxy_protocol: None,
         max_ejected: None,
         discover: None,
         slow_start: None,

@@ -2,15 +2,16 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use locum_policy::{Call, Key, Keys, Time};
 use locum_wire::http1::encode::{self, field};
 use locum_wire::http1::{Name, Request, Version};
+use locum_wire::proxy_protocol::{Addresses, Header};
 
-use crate::auth::{Admitted, Asked, Certificate, Claims};
+use crate::auth::{Admitted, Asked, Claims};
 use crate::body::{BodyError, Upload};
 use crate::client::{self, Next};
 use crate::clock::Alarm;
@@ -30,12 +31,13 @@ pub(crate) struct Caller<'a> {
     pub(crate) listener: &'a Listener,
     /// The peer's address; `None` on a unix socket.
     pub(crate) peer: Option<IpAddr>,
+    peer_port: u16,
     /// It spoke under TLS.
     pub(crate) secure: bool,
     /// It spoke HTTP/2.
     pub(crate) http2: bool,
-    /// The certificate that it has shown.
-    certificate: Option<&'a Certificate>,
+    /// Whom its certificate names; empty if it names nobody, `None` if it has shown none.
+    certificate: Option<&'a str>,
     /// Who it is, as far as the route wanted to know.
     admitted: OnceCell<Box<Admitted<'a>>>,
     pub(crate) stream: RefCell<&'a mut Stream>,
@@ -67,18 +69,21 @@ impl<'a> Caller<'a> {
         head: &'a [u8],
         request: Request<'a>,
         listener: &'a Listener,
-        peer: Option<IpAddr>,
-        certificate: Option<&'a Certificate>,
+        peer: Option<SocketAddr>,
+        certificate: Option<&'a str>,
         stream: &'a mut Stream,
         upload: Upload<'a>,
         alarm: &'a Alarm,
         keeps: bool,
     ) -> Self {
+        let peer_port = peer.map_or(0, |peer| peer.port());
+        let peer = peer.map(|peer| peer.ip().to_canonical());
         let trusted = peer.is_some_and(|peer| listener.trusts(peer));
         Self {
             head,
             listener,
             peer,
+            peer_port,
             secure: stream.is_secure(),
             http2: stream.is_http2(),
             certificate,
@@ -222,6 +227,18 @@ impl<'a> Caller<'a> {
             }
         }
         Some(client)
+    }
+
+    /// What an upstream is told of whose its connection is: the client's, as far as that is known, and to us.
+    pub(crate) fn whose(&self) -> Header {
+        let Some(client) = self.client_address() else { return Header::Unknown };
+        let port = if self.peer == Some(client) { self.peer_port } else { 0 };
+        let anywhere = match client {
+            IpAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            IpAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+        };
+        let server = self.stream.borrow().local().unwrap_or(anywhere);
+        Header::Addresses(Addresses { client: (client, port).into(), server })
     }
 
     /// Bytes of the request's body that have arrived.
@@ -388,7 +405,7 @@ fn attempt_above(request: &Request<'_>) -> u32 {
 }
 
 /// `host:port` without the port; a v6 literal keeps its brackets.
-pub(crate) fn without_port(host: &[u8]) -> &[u8] {
+fn without_port(host: &[u8]) -> &[u8] {
     match memchr::memrchr(b':', host) {
         Some(colon) if !host[colon..].contains(&b']') => &host[..colon],
         _ => host,

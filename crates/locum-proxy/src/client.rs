@@ -13,7 +13,6 @@ use locum_wire::http1::{self, Head};
 use locum_wire::http2::PREFACE;
 use rustls::ServerConfig;
 
-use crate::auth::Certificate;
 use crate::buffer::Buffer;
 use crate::clock::Alarm;
 use crate::flow;
@@ -27,6 +26,7 @@ use crate::stream::tls::Tls;
 use crate::worker::Worker;
 
 mod handshake;
+mod introduced;
 
 /// A client's connection. While it is idle it holds no buffer and no head.
 pub(crate) struct Client {
@@ -35,19 +35,19 @@ pub(crate) struct Client {
     pub(crate) head: Option<Box<Head>>,
     pub(crate) listener: Arc<Listener>,
     pub(crate) peer: Option<SocketAddr>,
-    /// The certificate that it has shown.
-    pub(crate) certificate: Option<Rc<Certificate>>,
+    /// Whom its certificate names; empty if it names nobody, `None` if it has shown none.
+    pub(crate) certificate: Option<Rc<str>>,
     pub(crate) alarm: Alarm,
     pub(crate) served: u64,
     /// Its place among the connections of its listener; streams of HTTP/2 share that of theirs.
-    _seat: Option<Seat>,
+    seat: Option<Seat>,
 }
 
 /// Whose streams the streams of one connection are.
 pub(crate) struct Origin {
     listener: Arc<Listener>,
     peer: Option<SocketAddr>,
-    certificate: Option<Rc<Certificate>>,
+    certificate: Option<Rc<str>>,
 }
 
 /// Whether a connection goes on after a request.
@@ -91,7 +91,8 @@ impl Client {
         worker: &Worker,
     ) -> Box<Self> {
         let stream = match &listener.tls {
-            Some(config) if !listener.takes_plain() => {
+            // A proxy in front speaks first, and not under TLS.
+            Some(config) if !listener.takes_plain() && !listener.settings.proxy_protocol => {
                 Stream::Tls(Tls::accepted(stream, config, Buffer::new(&worker.buffers)))
             }
             _ => stream,
@@ -105,7 +106,7 @@ impl Client {
             certificate: None,
             alarm: worker.alarms.alarm(),
             served: 0,
-            _seat: Some(seat),
+            seat: Some(seat),
         })
     }
 
@@ -126,7 +127,7 @@ impl Client {
             certificate: origin.certificate.clone(),
             alarm: worker.alarms.alarm(),
             served: 0,
-            _seat: None,
+            seat: None,
         })
     }
 
@@ -145,6 +146,16 @@ impl Client {
 
     /// Serves what the client asks for until the connection ends.
     pub(crate) async fn serve(mut self: Box<Self>, worker: &Worker) {
+        if self.listener.settings.proxy_protocol {
+            if !Box::pin(self.is_introduced(worker)).await {
+                return self.linger().await;
+            }
+            if let Some(config) = self.listener.tls.clone()
+                && !self.listener.takes_plain()
+            {
+                self = self.under_tls(&config, worker);
+            }
+        }
         if self.stream.is_secure()
             && let Err(error) = self.shake_hands(worker).await
         {
@@ -172,11 +183,11 @@ impl Client {
     }
 
     /// The same connection, whose client has begun to speak TLS.
-    fn under_tls(self, config: &Arc<ServerConfig>, worker: &Worker) -> Box<Self> {
-        let Self { stream, buffer, head, listener, peer, certificate, alarm, served, _seat } = self;
+    fn under_tls(self: Box<Self>, config: &Arc<ServerConfig>, worker: &Worker) -> Box<Self> {
+        let Self { stream, buffer, head, listener, peer, certificate, alarm, served, seat } = *self;
         let stream = Stream::Tls(Tls::accepted(stream, config, buffer));
         let buffer = Buffer::new(&worker.buffers);
-        Box::new(Self { stream, buffer, head, listener, peer, certificate, alarm, served, _seat })
+        Box::new(Self { stream, buffer, head, listener, peer, certificate, alarm, served, seat })
     }
 
     /// Serves requests of HTTP until the connection ends.

@@ -13,6 +13,7 @@ use locum_policy::run;
 use locum_policy::seed::of_pick;
 use locum_policy::{Attempt, Cause, Ended, Endpoint, Keys as _, Time};
 use locum_wire::http1::{self, Framing, Head, Response, Version};
+use locum_wire::proxy_protocol::Header;
 
 use crate::attempt::{Tally, UnderWay};
 use crate::body::BodyError;
@@ -217,9 +218,12 @@ impl Exchange<'_, '_> {
                 return Ok(Connection::of_stream(stream, endpoint, reused, &worker.buffers));
             }
         }
-        let connection = pool::connect(endpoint, timeout, &worker.buffers, &worker.alarms)
-            .await
-            .map_err(Failure::Connect)?;
+        let connection = {
+            let whose = endpoint.proxy_protocol.map_or(Header::Local, |_| self.caller.whose());
+            let Worker { buffers, alarms, .. } = worker;
+            let connecting = pool::connect(endpoint, &whose, timeout, buffers, alarms);
+            connecting.await.map_err(Failure::Connect)?
+        };
         if connection.stream.carries_http2() {
             endpoint.http1.store(false, Ordering::Relaxed);
             return Err(Failure::Unexpected("it speaks HTTP/2 now"));

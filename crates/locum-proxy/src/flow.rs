@@ -32,7 +32,7 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
     let record = worker.record(worker.now());
     let plan = worker.plan();
     let keeps = client.outlives_this_request();
-    let peer = client.peer_ip();
+    let peer = client.peer;
     let wire_limits = client.wire_limits();
     let Client { stream, buffer, head, listener, certificate, alarm, .. } = client;
     let head = head.as_deref().expect("invariant: a client is served once its head is there");

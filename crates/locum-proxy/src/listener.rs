@@ -30,6 +30,9 @@ pub struct Settings {
     pub tls: Option<tls::ServerSettings>,
     /// Peers whose `X-Forwarded-*`, `Forwarded` and deadlines are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether each connection begins with a header of the PROXY protocol, which names its peer. Only peers in
+    /// `trusted_proxies`, and those on a unix socket, may connect then.
+    pub proxy_protocol: bool,
     /// What one client, and all of them, may take.
     pub limits: Limits,
 }
@@ -244,24 +247,27 @@ impl Listener {
             && self.settings.trusted_proxies.iter().any(|net| net.contains(&peer.to_canonical()))
     }
 
-    /// Counts a connection in, if there is room for it.
-    pub(crate) fn admit(&self, client: Option<IpAddr>) -> Option<Seat> {
+    /// Whether `peer` may connect: where connections are carried for others, only who is believed may.
+    pub(crate) fn takes_from(&self, peer: Option<IpAddr>) -> bool {
+        !self.settings.proxy_protocol || peer.is_none_or(|peer| self.trusts(peer))
+    }
+
+    /// Whether a client may understand an answer of HTTP before it has said anything.
+    pub(crate) fn speaks_http_first(&self) -> bool {
+        self.tls.is_none()
+    }
+
+    /// Counts a connection in, if there is room for it. Where its client is not known yet, who that is has to be
+    /// told to [`Seat::is_for`].
+    pub(crate) fn admit(&self, peer: Option<IpAddr>) -> Option<Seat> {
         let limits = &self.settings.limits;
         let open = self.census.open.fetch_add(1, Ordering::Relaxed);
         let mut seat = Seat { census: Arc::clone(&self.census), client: None };
         if open >= limits.connections {
             return None;
         }
-        if let (Some(most), Some(client)) = (limits.connections_per_client, client) {
-            let mut by_client = lock(&self.census.by_client);
-            let count = by_client.entry(client).or_default();
-            if *count >= most {
-                return None;
-            }
-            *count += 1;
-            seat.client = Some(client);
-        }
-        Some(seat)
+        let client = peer.filter(|_| !self.settings.proxy_protocol);
+        client.is_none_or(|client| seat.is_for(client, limits)).then_some(seat)
     }
 }
 
@@ -269,6 +275,21 @@ impl Listener {
 pub(crate) struct Seat {
     census: Arc<Census>,
     client: Option<IpAddr>,
+}
+
+impl Seat {
+    /// Counts the connection as one of `client`, if there is room for one more of these.
+    pub(crate) fn is_for(&mut self, client: IpAddr, limits: &Limits) -> bool {
+        let Some(most) = limits.connections_per_client else { return true };
+        let mut by_client = lock(&self.census.by_client);
+        let count = by_client.entry(client).or_default();
+        if *count >= most {
+            return false;
+        }
+        *count += 1;
+        self.client = Some(client);
+        true
+    }
 }
 
 impl Drop for Seat {

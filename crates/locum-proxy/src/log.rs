@@ -3,7 +3,6 @@
 //! Workers append to a buffer; a thread of its own writes it out. A disk that is full or slow never
 //! holds up a call: lines that do not fit are dropped and counted.
 
-use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -164,37 +163,9 @@ impl Shared {
     }
 }
 
-/// The same JSON without characters that move a terminal's cursor. Those of ASCII JSON has escaped itself; left
-/// are DEL, and the control characters of ISO 6429 that have eight bits: U+0080 to U+009F.
-fn harmless(line: &[u8]) -> Cow<'_, [u8]> {
-    let mut rest = line;
-    let mut out = Vec::new();
-    while let Some(at) = memchr::memchr2(0x7f, 0xc2, rest) {
-        let (before, from) = rest.split_at(at);
-        let (length, code) = match from {
-            [0x7f, ..] => (1, 0x7f),
-            [_, second @ 0x80..=0x9f, ..] => (2, *second),
-            _ => {
-                out.extend_from_slice(&rest[..=at]);
-                rest = &from[1..];
-                continue;
-            }
-        };
-        out.extend_from_slice(before);
-        out.extend_from_slice(format!("\\u{code:04x}").as_bytes());
-        rest = &from[length..];
-    }
-    if out.is_empty() {
-        return Cow::Borrowed(rest);
-    }
-    out.extend_from_slice(rest);
-    Cow::Owned(out)
-}
-
 impl Writer {
-    /// Adds a line of JSON, its end included, or several.
+    /// Adds a line, its end included, or several.
     pub(crate) fn write(&self, line: &[u8]) {
-        let line = &*harmless(line);
         let mut state = self.0.state();
         if state.buffer.len() + line.len() > WAITING {
             self.0.dropped.fetch_add(line.len() as u64, Ordering::Relaxed);
@@ -205,24 +176,6 @@ impl Writer {
         drop(state);
         if was_empty {
             self.0.filled.notify_one();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_moves_a_cursor_is_escaped_and_means_the_same() {
-        for text in
-            ["", "plain", "caf\u{e9} \u{a0}", "\u{9b}2J", "a\u{7f}b\u{80}\u{9f}", "\u{c2}\u{9b}"]
-        {
-            let line = serde_json::to_vec(text).unwrap();
-            let written = harmless(&line);
-            let written = str::from_utf8(&written).unwrap();
-            assert_eq!(serde_json::from_str::<String>(written).unwrap(), text);
-            assert!(!written.chars().any(char::is_control), "{written:?}");
         }
     }
 }

@@ -172,8 +172,6 @@ impl Refusal {
             Why::Answered(answer) => {
                 Self { answer: Some(answer.clone()), ..refusal(answer.status) }
             }
-            // RFC 9110 §15.5.20: on a connection of its own it may be taken.
-            Why::Misdirected => refusal(421),
             Why::Certificate | Why::Address | Why::Unsayable => refusal(403),
             Why::Busy | Why::Unavailable => {
                 let seconds = denied.retry_after().map(ceiling);
@@ -310,7 +308,7 @@ impl Refusal {
         match self.status {
             408 => "timeout",
             413 | 414 | 431 => "too_large",
-            401 | 403 | 404 | 405 | 415 | 421 | 503 => self.reason,
+            401 | 403 | 404 | 405 | 415 | 503 => self.reason,
             _ if self.reason == "tls" || self.answer.is_some() => self.reason,
             _ => "malformed",
         }

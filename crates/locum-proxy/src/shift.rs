@@ -181,10 +181,13 @@ fn welcome(worker: &Rc<Worker>, stream: Stream, peer: Option<SocketAddr>, name: 
     let plan = worker.plan();
     let Some(listener) = plan.listener(name) else { return };
     let client = peer.map(|peer| peer.ip().to_canonical());
+    if !listener.takes_from(client) {
+        return worker.shard.count_refused(listener.label, "proxy_protocol");
+    }
     let Some(seat) = listener.admit(client) else {
         worker.shard.count_refused(listener.label, "connections");
         // Who waits for a handshake understands no other word, and one is more than we can spare.
-        if listener.tls.is_none() {
+        if listener.speaks_http_first() {
             spawn_local(turn_away(stream));
         }
         return;

@@ -4,6 +4,7 @@
 //! completion-based one) is one more arm here and nothing elsewhere.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -11,8 +12,6 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-
-use crate::auth::Certificate;
 
 use tls::{HandshakeError, Tls};
 
@@ -39,6 +38,16 @@ impl Stream {
             Self::Tls(stream) => stream.poll_handshake(cx),
             Self::Tcp(_) | Self::Unix(_) | Self::Http2(_) => Poll::Ready(Ok(())),
         }
+    }
+
+    /// The address at this end, of a connection of TCP that carries nothing else.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        let address = match self {
+            Self::Tcp(stream) => stream.local_addr().ok()?,
+            Self::Tls(stream) => stream.under().local()?,
+            Self::Unix(_) | Self::Http2(_) => return None,
+        };
+        Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
     /// Whether nobody on the way can read it.
@@ -68,10 +77,11 @@ impl Stream {
         }
     }
 
-    /// The certificate that the peer has shown and we have verified.
-    pub(crate) fn certificate(&self) -> Option<Certificate> {
+    /// Whom the certificate names that the peer has shown and we have verified; empty if it names nobody,
+    /// `None` if the peer has shown none.
+    pub(crate) fn identity(&self) -> Option<Box<str>> {
         match self {
-            Self::Tls(stream) => stream.certificate(),
+            Self::Tls(stream) => stream.identity(),
             Self::Tcp(_) | Self::Unix(_) | Self::Http2(_) => None,
         }
     }

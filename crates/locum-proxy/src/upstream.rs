@@ -17,6 +17,7 @@ use crate::rpc::methods::Methods;
 
 pub use locum_policy::balance::Balance;
 pub use locum_wire::gob::Declared as TypeSettings;
+pub use locum_wire::proxy_protocol::Version as ProxyProtocol;
 
 use discover::Discovery;
 pub use endpoint::Endpoint;
@@ -91,7 +92,9 @@ impl Upstream {
         }
         // What its connections are like; those of another kind cannot be taken over, nor tickets with them.
         let alike = previous.filter(|previous| {
-            previous.settings.tls == settings.tls && previous.settings.alpn() == settings.alpn()
+            previous.settings.tls == settings.tls
+                && previous.settings.alpn() == settings.alpn()
+                && previous.settings.proxy_protocol == settings.proxy_protocol
         });
         let path = format!("upstreams.{}.tls", settings.name);
         let tls = match (&settings.tls, alike) {
@@ -113,7 +116,12 @@ impl Upstream {
             let host = wanted.host.as_deref().unwrap_or(&wanted.name);
             let connector =
                 connector.map(|(settings, config)| settings.connector(config, host, &path));
-            Ok(Arc::new(Endpoint::new(wanted, connector.transpose()?, usable_since)))
+            Ok(Arc::new(Endpoint::new(
+                wanted,
+                connector.transpose()?,
+                settings.proxy_protocol,
+                usable_since,
+            )))
         };
         let list = match settings.discover {
             Some(_) => roster.found(&settings.name).map_or(&[][..], Vec::as_slice),

@@ -212,7 +212,8 @@ impl Worker {
 
     /// Keeps a connection that has nothing left to read or write.
     pub(crate) fn keep(&self, connection: Box<Connection>, settings: &PoolSettings) {
-        if !self.is_draining() {
+        let is_for_one = connection.endpoint.proxy_protocol.is_some();
+        if !self.is_draining() && !is_for_one {
             self.pool.give(connection, settings, self.now());
         }
     }

@@ -12,6 +12,7 @@
 //! - [`Go`] is a real Go, as a server, as a client that checks what it is answered, and as many.
 //! - [`Grpc`] is a real gRPC, likewise.
 //! - [`http2`] is either end of a connection of HTTP/2, frame by frame.
+//! - [`HaProxy`] is a real HAProxy, in front or behind.
 //! - [`NetRpc`] is a client of net/rpc that sends exactly the bytes it is given.
 //! - [`Slicer`] has what a client sends arrive byte by byte.
 //! - [`Dns`] is a name server that says what a test wants.
@@ -30,6 +31,7 @@ mod dns;
 mod gate;
 mod go;
 mod grpc;
+mod haproxy;
 mod load;
 mod locum;
 mod slicer;
@@ -41,6 +43,7 @@ pub use dns::{Dns, Mood};
 pub use gate::Gate;
 pub use go::{Calls, Go, GoServer, Mode, Tally};
 pub use grpc::{Grpc, GrpcServer};
+pub use haproxy::HaProxy;
 pub use http::{Broken, Headers, Reader, Request, Response};
 pub use load::{Load, Report};
 pub use locum::{Finished, Launch, Locum, Signal, run_to_end};

@@ -18,7 +18,7 @@ pub(crate) use listener::{
 };
 pub(crate) use route::{HeaderEdits, Match, Rewrite, Route, Share, Transcode};
 pub(crate) use types::{Args, Type, Types};
-pub(crate) use upstream::{Pool, Upstream, UpstreamProtocol, UpstreamTls};
+pub(crate) use upstream::{Pool, ProxyProtocol, Upstream, UpstreamProtocol, UpstreamTls};
 
 mod auth;
 mod discover;

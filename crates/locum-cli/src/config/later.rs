@@ -35,7 +35,6 @@ const KEYS: &[&str] = &[
     "telemetry",
     "engine",
     "capture",
-    "listeners.*.proxy_protocol",
     "listeners.*.transparent",
     "upstreams.*.discover.etcd",
     "policies.*.rate_limit.shared",

@@ -25,6 +25,14 @@ fn check_listener(name: &str, listener: &Listener, findings: &mut Findings<'_>) 
         let remedy = "name a certificate: [{ cert = \"a.pem\", key = \"a.key\" }]";
         findings.error(&format!("{path}.tls.certificates"), reason, remedy);
     }
+    if listener.proxy_protocol.is_some()
+        && listener.trusted_proxies.is_empty()
+        && matches!(listener.bind, Bind::Tcp(_))
+    {
+        let reason = "nobody gets in: no peer is believed to say whom it carries";
+        let remedy = "name the proxies in front: trusted_proxies = [\"10.0.0.0/8\"]";
+        findings.error_in_key(&format!("{path}.proxy_protocol"), reason, remedy);
+    }
     check_limits(&format!("{path}.limits"), &listener.limits, findings);
     check_traffic(&format!("{path}.limits"), listener, findings);
 }

@@ -9,7 +9,7 @@ use locum_proxy::upstream::{self, EndpointSettings, PoolSettings};
 use locum_proxy::{listener, route};
 
 use super::attached::Attachments;
-use super::file::{self, File, ListenerProtocol};
+use super::file::{self, File, ListenerProtocol, ProxyProtocol};
 use super::value::{Address, Bind, Endpoint, Size};
 use super::{auth, discover, health, tls, types};
 use crate::demo;
@@ -85,6 +85,7 @@ fn listener(name: &str, wanted: &file::Listener, attached: &Attachments) -> list
         },
         tls: wanted.tls.as_ref().map(|tls| tls::of_listener(name, tls, attached)),
         trusted_proxies: wanted.trusted_proxies.iter().map(|net| net.0).collect(),
+        proxy_protocol: wanted.proxy_protocol.is_some(),
         limits: listener::Limits {
             connections: limits.connections.unwrap_or(defaults.connections),
             connections_per_client: limits.connections_per_client,
@@ -249,6 +250,10 @@ fn upstream(
         endpoints,
         protocol: wanted.speaks().into(),
         tls: wanted.is_over_tls().then(|| tls::of_upstream(name, wanted.tls.as_ref(), attached)),
+        proxy_protocol: wanted.proxy_protocol.map(|version| match version {
+            ProxyProtocol::V1 => upstream::ProxyProtocol::V1,
+            ProxyProtocol::V2 => upstream::ProxyProtocol::V2,
+        }),
         cancel: wanted.cancel.unwrap_or(true),
         types: types::resolve(&wanted.types),
         balance: wanted.balance.clone(),

@@ -182,6 +182,7 @@ seed = 7
 bind = "127.0.0.1:8080"
 protocol = "http"
 trusted_proxies = ["10.0.0.0/8", "192.0.2.7"]
+proxy_protocol = "accept"
 [listeners.web.limits]
 connections = 1
 connections_per_client = 2
@@ -197,6 +198,7 @@ requests_per_connection = 11
 [upstreams.a]
 endpoints = ["127.0.0.1:1", { address = "http://127.0.0.1:2/", weight = 3, zone = "z" }, "http://127.0.0.1", "demo://2"]
 protocol = "http1"
+proxy_protocol = "v2"
 balance = "weighted"
 max_ejected = 0.25
 slow_start = "9s"
@@ -242,6 +244,7 @@ rewrite = { prefix = "/v2" }
         "listeners": [{
             "name": "web", "bind": "127.0.0.1:8080", "protocol": "http", "tls": null,
             "trusted_proxies": ["10.0.0.0/8", "192.0.2.7/32"],
+            "proxy_protocol": "accept",
             "limits": {
                 "connections": 1, "connections_per_client": 2, "header_bytes": "3KiB", "headers": 4,
                 "header_timeout": "5s", "body_bytes": "6KiB", "body_idle": "7s", "body_rate": "8B",
@@ -257,7 +260,7 @@ rewrite = { prefix = "/v2" }
         }],
         "upstreams": [
             {
-                "name": "a", "protocol": "http1", "tls": null, "types": {}, "balance": "weighted", "endpoint_policy": "e", "max_ejected": 0.25, "discover": null,
+                "name": "a", "protocol": "http1", "tls": null, "proxy_protocol": "v2", "types": {}, "balance": "weighted", "endpoint_policy": "e", "max_ejected": 0.25, "discover": null,
                 "slow_start": "9s", "failover": "b",
                 "health": {
                     "kind": "http", "path": "/h", "host": "h.x", "status": "200, 300-303",
@@ -272,7 +275,7 @@ rewrite = { prefix = "/v2" }
                 "pool": { "idle_per_worker": 1,  "idle": "2s", "connect_timeout": "3s", "read_idle": "4s" },
             },
             {
-                "name": "b", "protocol": "http1", "tls": null, "types": {}, "balance": "round-robin", "endpoint_policy": null, "max_ejected": 0.5,
+                "name": "b", "protocol": "http1", "tls": null, "proxy_protocol": null, "types": {}, "balance": "round-robin", "endpoint_policy": null, "max_ejected": 0.5,
                 "discover": {
                     "dns": "b.x:81", "every": "5s", "servers": ["127.0.0.1:5353"], "search": [],
                 },

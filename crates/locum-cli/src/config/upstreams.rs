@@ -131,7 +131,18 @@ fn check_protocol(path: &str, upstream: &Upstream, findings: &mut Findings<'_>) 
         let remedy = "choose another, such as \"hash:client-ip\"";
         findings.error(&format!("{path}.balance"), reason, remedy);
     }
-    let Pool { idle_per_worker, connections_per_worker, read_idle, .. } = &upstream.pool;
+    let introduces = upstream.proxy_protocol.is_some();
+    if introduces && speaks != UpstreamProtocol::Http1 {
+        let reason =
+            format!("a connection that speaks {} is not for one client alone", speaks.name());
+        let remedy = "remove it, or write protocol = \"http1\"";
+        findings.error_in_key(&format!("{path}.proxy_protocol"), reason, remedy);
+    }
+    let Pool { idle_per_worker, connections_per_worker, idle, read_idle, .. } = &upstream.pool;
+    if introduces && (idle_per_worker.is_some() || idle.is_some()) {
+        let reason = "no connection is kept, as each names its client";
+        findings.warning(&format!("{path}.pool"), reason, "remove `idle_per_worker` and `idle`");
+    }
     let without_effect: &[(&str, bool)] = match speaks {
         UpstreamProtocol::Http1 => &[("connections_per_worker", connections_per_worker.is_some())],
         UpstreamProtocol::Http2 | UpstreamProtocol::Grpc => {

@@ -192,36 +192,6 @@ fn a_certificate_of_a_client_says_who_calls() {
 }
 
 #[test]
-fn a_certificate_shown_to_one_server_is_not_for_another() {
-    let upstream = Upstream::start(script::answers("hello"));
-    let authority = Authority::new();
-    authority.sign("web", &["web.test", "other.test"]);
-    authority.sign("alice", &[]);
-    let locum = Config::to(&upstream)
-        .listener(&format!(
-            "tls = {{ certificates = [{{ {} }}], client_ca = {:?} }}",
-            authority.table("web"),
-            authority.path("ca.pem")
-        ))
-        .route("auth = [\"people\"]")
-        .and("[auth.people]\nkind = \"mtls\"")
-        .and("[[routes]]\nname = \"open\"\nupstream = \"up\"\nmatch = { path = \"/open\" }")
-        .start();
-    let (cert, key) = (authority.path("alice.pem"), authority.path("alice.key"));
-    let ask = |more: &[&str], target: &str| {
-        let shown = ["--cert", &cert, "--key", &key, "-w", "%{http_code}", "-o", "/dev/null"];
-        authority.curl(&locum, &[&shown, more].concat(), &[target]).0
-    };
-    for version in ["--http1.1", "--http2"] {
-        assert_eq!(ask(&[version], "/"), "200");
-        assert_eq!(ask(&[version, "-H", "Host: WEB.test:1"], "/"), "200");
-        assert_eq!(ask(&[version, "-H", "Host: other.test"], "/"), "421");
-        assert_eq!(ask(&[version, "-H", "Host: other.test"], "/open"), "200", "it asks for none");
-    }
-    locum.counts("locum_refused_total", &[("reason", "misdirected")], 2.0);
-}
-
-#[test]
 fn keys_are_read_from_their_file_and_again_at_a_reload() {
     // What the reference implementation of argon2 makes of `password`.
     const MADE_UP: &str =

@@ -28,8 +28,6 @@ pub(crate) enum Why {
     Unavailable,
     /// It showed no certificate, or that of somebody who may not call.
     Certificate,
-    /// It showed its certificate to another server than the one that it asks.
-    Misdirected,
     /// It is where nobody may call from.
     Address,
     /// What it is called, or says of itself, cannot be told an upstream in a line.
@@ -44,7 +42,6 @@ impl Denied {
         match self.why {
             Why::Busy => "busy",
             Why::Unavailable => "auth_unavailable",
-            Why::Misdirected => "misdirected",
             _ => "unauthorized",
         }
     }
@@ -64,7 +61,6 @@ impl Denied {
             Why::Unavailable => "nobody is there to say who may call; try again",
             Why::Unsayable => "who calls is called by what cannot be passed on",
             Why::Key(_) => "a key that is known is needed here",
-            Why::Misdirected => "this connection was made to another server",
             Why::Certificate => "the certificate of a client who may call is needed here",
             Why::Address => "nobody may call from this address",
             Why::Busy => "too many callers are being verified; try again",
@@ -82,7 +78,6 @@ impl Why {
             Self::Answered(_) => "denied",
             Self::Unavailable => "unavailable",
             Self::Certificate => "certificate",
-            Self::Misdirected => "misdirected",
             Self::Address => "address",
             Self::Unsayable => "unsayable",
             Self::Busy => "busy",

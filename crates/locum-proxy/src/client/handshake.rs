@@ -21,7 +21,7 @@ impl Client {
             Poll::Pending => self.alarm.poll(cx).map(|()| Err(HandshakeError::TimedOut)),
         })
         .await?;
-        self.certificate = self.stream.certificate().map(Rc::new);
+        self.certificate = self.stream.identity().map(Rc::from);
         Ok(())
     }
 

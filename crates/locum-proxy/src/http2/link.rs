@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use locum_wire::http2::{Connection, Limits, Scheme};
+use locum_wire::proxy_protocol::Header;
 use tokio::task::spawn_local;
 
 use super::crowd::Crowd;
@@ -83,10 +84,11 @@ pub(super) async fn drive(link: Rc<Link>, outfit: Outfit) {
     let closing = Closing { link: &link, crowd: &outfit.crowd };
     let Outfit { protocol, pool, crowd, buffers, alarms } = &outfit;
     let endpoint = &link.endpoint;
-    let stream = match pool::dial(endpoint, pool.connect_timeout, buffers, alarms).await {
-        Ok(stream) => stream,
-        Err(error) => return link.enter(Phase::Failed(error), crowd),
-    };
+    let stream =
+        match pool::dial(endpoint, &Header::Local, pool.connect_timeout, buffers, alarms).await {
+            Ok(stream) => stream,
+            Err(error) => return link.enter(Phase::Failed(error), crowd),
+        };
     if stream.is_secure() && !stream.carries_http2() {
         let phase = if *protocol == Protocol::Auto {
             endpoint.http1.store(true, Ordering::Relaxed);

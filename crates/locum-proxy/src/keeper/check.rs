@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use locum_wire::http1::{Head, Limits};
+use locum_wire::proxy_protocol::Header;
 
 use super::Keeper;
 use crate::buffer::Buffer;
@@ -62,7 +63,9 @@ impl Check {
 
     async fn ask(&self, keeper: &Keeper) -> Result<(), String> {
         let Settings { probe, timeout, .. } = &self.settings;
-        let dialled = pool::dial(&self.endpoint, *timeout, &keeper.buffers, &keeper.alarms).await;
+        let dialled =
+            pool::dial(&self.endpoint, &Header::Local, *timeout, &keeper.buffers, &keeper.alarms)
+                .await;
         let mut stream = dialled.map_err(|error| error.to_string())?;
         match probe {
             Probe::Tcp => Ok(()),

@@ -8,7 +8,7 @@ use locum_policy::{Key, Keys};
 use locum_wire::rpc::{Metadata, OwnedBody, TraceParent};
 
 use super::taker::Taker;
-use crate::auth::{Admitted, Certificate};
+use crate::auth::Admitted;
 use crate::listener::Listener;
 use crate::route::Edits;
 
@@ -79,8 +79,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) address: Option<IpAddr>,
     /// What it speaks, for the metrics.
     pub(crate) protocol: &'static str,
-    /// The certificate that it has shown.
-    pub(crate) certificate: Option<&'a Certificate>,
+    /// Whom its certificate names; empty if it names nobody, `None` if it has shown none.
+    pub(crate) certificate: Option<&'a str>,
     /// Who it has shown to be.
     pub(crate) identity: Option<&'a str>,
     /// Whether what it says of whom it stands for is believed.

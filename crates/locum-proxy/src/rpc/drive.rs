@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use locum_wire::connect;
+use locum_wire::proxy_protocol::Header;
 use locum_wire::rpc::{Answer, Answers, Limits};
 
 use super::link::{Answered, CROWDED, Link, Lost, Phase, State};
@@ -73,10 +74,13 @@ async fn connect(link: &Link, outfit: &Outfit, alarm: &Alarm) -> Result<Box<Conn
     let mut pause = FIRST_PAUSE;
     let mut connection = loop {
         let left = outfit.alarms.read().until(until);
-        let error = match pool::connect(endpoint, left, &outfit.buffers, &outfit.alarms).await {
-            Ok(connection) => break connection,
-            Err(error) => error,
-        };
+        let error =
+            match pool::connect(endpoint, &Header::Local, left, &outfit.buffers, &outfit.alarms)
+                .await
+            {
+                Ok(connection) => break connection,
+                Err(error) => error,
+            };
         if outfit.alone && matches!(error, ConnectError::Failed(_)) {
             alarm.arm(outfit.alarms.read() + pause);
             poll_fn(|cx| alarm.poll(cx)).await;

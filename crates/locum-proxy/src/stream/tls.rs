@@ -17,7 +17,6 @@ use rustls::{ClientConfig, ClientConnection, Connection, IoState, ServerConfig, 
 use tokio::io::AsyncWrite;
 
 use super::Stream;
-use crate::auth::Certificate;
 use crate::buffer::{Buffer, Buffers};
 use crate::tls::HTTP2;
 
@@ -111,6 +110,11 @@ impl Tls {
         Box::new(Self { under, session, incoming, suspect, readable: 0, taken: 0, end: End::Open })
     }
 
+    /// The stream below.
+    pub(super) fn under(&self) -> &Stream {
+        &self.under
+    }
+
     /// Ready once both sides have said and proved what they must.
     pub(crate) fn poll_handshake(
         &mut self,
@@ -143,13 +147,9 @@ impl Tls {
         }
     }
 
-    pub(super) fn certificate(&self) -> Option<Certificate> {
+    pub(super) fn identity(&self) -> Option<Box<str>> {
         let certificate = self.session.peer_certificates()?.first()?;
-        let shown_to = match &self.session {
-            Connection::Server(session) => session.server_name().map(Box::from),
-            Connection::Client(_) => None,
-        };
-        Some(Certificate { name: identity(certificate).unwrap_or_default().into(), shown_to })
+        Some(identity(certificate).unwrap_or_default().into())
     }
 
     /// Whether HTTP/2 was agreed on.

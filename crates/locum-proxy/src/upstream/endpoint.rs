@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use locum_policy::Time;
+use locum_wire::proxy_protocol;
 
 use super::EndpointSettings;
 use super::health::{self, Health};
@@ -22,6 +23,8 @@ pub struct Endpoint {
     pub(crate) label: Label,
     /// How it is spoken to under TLS, if it is.
     pub(crate) tls: Option<Connector>,
+    /// How it is told, first on each connection, for whom it is.
+    pub(crate) proxy_protocol: Option<proxy_protocol::Version>,
     /// Unique in the process: what pools go by.
     pub(crate) uid: u32,
     in_flight: AtomicU32,
@@ -43,6 +46,7 @@ impl Endpoint {
     pub(super) fn new(
         settings: &EndpointSettings,
         tls: Option<Connector>,
+        proxy_protocol: Option<proxy_protocol::Version>,
         usable_since: Time,
     ) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -52,6 +56,7 @@ impl Endpoint {
             host: settings.host.clone(),
             label: Label::of(&settings.name),
             tls,
+            proxy_protocol,
             uid: NEXT.fetch_add(1, Ordering::Relaxed),
             in_flight: AtomicU32::new(0),
             open: AtomicU32::new(0),

@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use locum_policy::Time;
+use locum_wire::proxy_protocol::Header;
 use rustc_hash::FxHashMap;
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -143,18 +144,19 @@ impl fmt::Display for ConnectError {
     }
 }
 
-/// Makes a connection to `endpoint`, for the pool.
+/// Makes a connection to `endpoint`, for the pool, or for a client alone where the endpoint is told `whose` it is.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future closes the half-made connection.
 pub(crate) async fn connect(
     endpoint: &Arc<Endpoint>,
+    whose: &Header,
     timeout: Duration,
     buffers: &Rc<Buffers>,
     alarms: &Rc<Alarms>,
 ) -> Result<Box<Connection>, ConnectError> {
-    let stream = dial(endpoint, timeout, buffers, alarms).await?;
+    let stream = dial(endpoint, whose, timeout, buffers, alarms).await?;
     endpoint.open.fetch_add(1, Ordering::Relaxed);
     Ok(Box::new(Connection {
         stream,
@@ -164,27 +166,35 @@ pub(crate) async fn connect(
     }))
 }
 
-/// Connects to `endpoint`, as it is to be spoken to, within `timeout`.
+/// Connects to `endpoint`, as it is to be spoken to, within `timeout`. `whose` the connection is it is told where it
+/// wants to know.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future closes the half-made connection.
 pub(crate) async fn dial(
     endpoint: &Endpoint,
+    whose: &Header,
     timeout: Duration,
     buffers: &Rc<Buffers>,
     alarms: &Rc<Alarms>,
 ) -> Result<Stream, ConnectError> {
-    dial_to(endpoint.address, endpoint.tls.as_ref(), timeout, buffers, alarms).await
+    let mut first = Vec::new();
+    if let Some(version) = endpoint.proxy_protocol {
+        version.write(whose, &mut first);
+    }
+    dial_to(endpoint.address, &first, endpoint.tls.as_ref(), timeout, buffers, alarms).await
 }
 
-/// Connects to `address`, under TLS if `tls` says how, within `timeout`.
+/// Connects to `address`, under TLS if `tls` says how, within `timeout`. `first` is what is said before anything
+/// else.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future closes the half-made connection.
 pub(crate) async fn dial_to(
     address: SocketAddr,
+    first: &[u8],
     tls: Option<&Connector>,
     timeout: Duration,
     buffers: &Rc<Buffers>,
@@ -204,8 +214,17 @@ pub(crate) async fn dial_to(
     let socket = SockRef::from(&stream);
     let _ = socket.set_tcp_keepalive(&crate::listener::keepalive());
     let _ = socket.set_tcp_user_timeout(Some(crate::listener::USER_TIMEOUT));
-    let Some(Connector { config, name }) = tls else { return Ok(Stream::Tcp(stream)) };
-    let mut stream = Tls::dialled(Stream::Tcp(stream), config, name.clone(), buffers)
+    let mut stream = Stream::Tcp(stream);
+    if !first.is_empty() {
+        // It is short, and the first: the socket has room for it.
+        let sent = poll_fn(|cx| stream.poll_send(cx, first)).await;
+        match sent.map_err(ConnectError::Failed)? {
+            count if count == first.len() => {}
+            _ => return Err(ConnectError::Failed(io::ErrorKind::WriteZero.into())),
+        }
+    }
+    let Some(Connector { config, name }) = tls else { return Ok(stream) };
+    let mut stream = Tls::dialled(stream, config, name.clone(), buffers)
         .map_err(|error| ConnectError::Handshake(HandshakeError::Refused(error)))?;
     poll_fn(|cx| match stream.poll_handshake(cx) {
         Poll::Ready(shaken) => Poll::Ready(shaken.map_err(ConnectError::Handshake)),

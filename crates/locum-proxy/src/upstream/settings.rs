@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use locum_policy::balance::Balance;
 use locum_wire::gob::Declared as TypeSettings;
+use locum_wire::proxy_protocol;
 use locum_wire::rpc;
 
 use super::{discover, health};
@@ -23,6 +24,8 @@ pub struct Settings {
     pub protocol: Protocol,
     /// Whom they are believed to be over TLS, if they speak that.
     pub tls: Option<tls::ClientSettings>,
+    /// How they are told, first on each connection, for whom it is. Each is for one call then.
+    pub proxy_protocol: Option<proxy_protocol::Version>,
     /// Whether endpoints that speak gob are told of calls that are given up, by a call of `_goRPC_.Cancel`: a stock
     /// Go server knows no such method, says so, and no harm is done.
     pub cancel: bool,

@@ -34,6 +34,7 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
             protocol: listener::Protocol::Http,
             tls: None,
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             limits: listener::Limits::default(),
         }],
         upstreams: vec![upstream::Settings {
@@ -50,6 +51,7 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
             cancel: true,
             types: Vec::new(),
             balance: Balance::RoundRobin,
+            proxy_protocol: None,
             max_ejected: 0.0,
             discover: None,
             slow_start: None,

@@ -21,6 +21,11 @@ pub(crate) struct Listener {
     /// Peers whose `X-Forwarded-*`, `Forwarded` and deadlines are believed; default none.
     #[serde(default)]
     pub(crate) trusted_proxies: Vec<Net>,
+    /// `accept`: each connection begins with a header of the PROXY protocol, version 1 or 2, by which a proxy in
+    /// front names its client: that is the peer from then on, to limits, logs and upstreams. Only peers in
+    /// `trusted_proxies`, and those on a unix socket, may connect then. Absent: no such header is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) proxy_protocol: Option<Acceptance>,
     /// What its clients may take.
     #[serde(default)]
     pub(crate) limits: Limits,
@@ -38,6 +43,14 @@ pub(crate) enum ListenerProtocol {
     /// HTTP/1.1, HTTP/2 or remote calls; each connection shows which, and with `tls` whether it speaks that: it need not,
     /// unless there is `client_ca`.
     Auto,
+}
+
+/// Whether a listener reads whom a proxy in front carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Acceptance {
+    /// Every connection has to say so.
+    Accept,
 }
 
 /// How a listener proves who it is, and whether its clients have to.

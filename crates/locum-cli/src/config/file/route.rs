@@ -6,7 +6,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::types::Types;
-use crate::config::redact;
 use crate::config::value::Size;
 
 /// Which call goes where. One of `upstream`, `split`, `redirect` and `transcode` says where.
@@ -76,10 +75,10 @@ pub(crate) struct Match {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) methods: Vec<String>,
     /// Each of these fields with exactly this value.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "redact::fields")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) headers: BTreeMap<String, String>,
     /// Each of these query parameters with exactly this value.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "redact::parameters")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) query: BTreeMap<String, String>,
     /// A remote call: `Arith.Divide`, `Arith.*` for every method of that service, or `*`. Nothing else may
     /// stand beside it.
@@ -140,10 +139,10 @@ pub(crate) struct Rewrite {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct HeaderEdits {
     /// Replaces every field of that name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "redact::fields")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) set: BTreeMap<String, String>,
     /// Adds a field beside those of that name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "redact::fields")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) add: BTreeMap<String, String>,
     /// Removes every field of that name.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -30,6 +30,11 @@ pub(crate) struct Upstream {
     /// Whom the endpoints are believed to be over TLS; absent: what their URL scheme says, else no TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<UpstreamTls>,
+    /// `v1` or `v2`: each connection begins with a header of that version of the PROXY protocol, which names the
+    /// client. Such a connection is for one call, so none is kept for the next. For `http1` alone. Absent: none is
+    /// sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) proxy_protocol: Option<ProxyProtocol>,
     /// Which endpoint the next attempt takes: `round-robin` (the default), `weighted`, `random`,
     /// `least-request`, `peak-ewma`, `hash:header:NAME`, `hash:client-ip` or `sticky:COOKIE`.
     #[serde(default)]
@@ -117,6 +122,16 @@ impl From<UpstreamProtocol> for upstream::Protocol {
             UpstreamProtocol::Native => Self::Native,
         }
     }
+}
+
+/// A version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ProxyProtocol {
+    /// A line of text.
+    V1,
+    /// Bytes.
+    V2,
 }
 
 impl Upstream {

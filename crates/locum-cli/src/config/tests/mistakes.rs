@@ -67,8 +67,8 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         ),
         (
             "bind =",
-            "proxy_protocol = \"accept\"\nbind =",
-            "4:1: error: listeners.web.proxy_protocol: not available in this version; remove it",
+            "transparent = \"redirect\"\nbind =",
+            "4:1: error: listeners.web.transparent: not available in this version; remove it",
         ),
         (
             "bind =",
@@ -183,6 +183,21 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         ),
         (
             "bind =",
+            "proxy_protocol = \"accept\"\nbind =",
+            "4:1: error: listeners.web.proxy_protocol: nobody gets in: no peer is believed to say whom it carries; name the proxies in front: trusted_proxies = [\"10.0.0.0/8\"]",
+        ),
+        (
+            "bind =",
+            "proxy_protocol = \"v2\"\nbind =",
+            "4:18: error: listeners.web.proxy_protocol: `v2` is not one of its values; write one of `accept`",
+        ),
+        (
+            "endpoints",
+            "proxy_protocol = \"v1\"\nprotocol = \"h2\"\nendpoints",
+            "6:1: error: upstreams.users.proxy_protocol: a connection that speaks h2 is not for one client alone; remove it, or write protocol = \"http1\"",
+        ),
+        (
+            "bind =",
             "trusted_proxies = [\"10.0.0.0/33\"]\nbind =",
             "4:20: error: listeners.web.trusted_proxies[0]: found the text \"10.0.0.0/33\"; write a network such as \"10.0.0.0/8\", or an address",
         ),
@@ -260,7 +275,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "endpoints = [\"127.0.0.1:7001\", {",
             "endpoints = []\nunused = [{",
-            "7:1: error: upstreams.users.unused: there is no key `unused` here; write one of `endpoints`, `discover`, `protocol`, `tls`, `balance`, `max_ejected`, `slow_start`, `failover`, `health`, `pool`, `endpoint_policy`, `cancel`, `types`",
+            "7:1: error: upstreams.users.unused: there is no key `unused` here; write one of `endpoints`, `discover`, `protocol`, `tls`, `proxy_protocol`, `balance`, `max_ejected`, `slow_start`, `failover`, `health`, `pool`, `endpoint_policy`, `cancel`, `types`",
         ),
         // Names.
         (

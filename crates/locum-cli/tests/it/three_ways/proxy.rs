@@ -359,6 +359,7 @@ fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
             protocol: listener::Protocol::Http,
             tls: None,
             trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+            proxy_protocol: false,
             limits: listener::Limits::default(),
         }],
         upstreams: vec![upstream::Settings {
@@ -375,6 +376,7 @@ fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
             cancel: true,
             types: Vec::new(),
             balance: upstream::Balance::RoundRobin,
+            proxy_protocol: None,
             max_ejected: 0.5,
             discover: None,
             slow_start: None,

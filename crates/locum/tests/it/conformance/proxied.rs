@@ -34,6 +34,7 @@ fn plan(protocol: Protocol, server: SocketAddr) -> plan::Settings {
             protocol: listener::Protocol::Rpc,
             tls: None,
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             limits: listener::Limits::default(),
         }],
         upstreams: vec![upstream::Settings {
@@ -50,6 +51,7 @@ fn plan(protocol: Protocol, server: SocketAddr) -> plan::Settings {
             cancel: true,
             types: Vec::new(),
             balance: upstream::Balance::RoundRobin,
+            proxy_protocol: None,
             max_ejected: 0.5,
             discover: None,
             slow_start: None,
