@@ -80,7 +80,11 @@ pub(super) fn resolve(health: &Health, speaks: UpstreamProtocol) -> Settings {
 }
 
 fn kind(health: &Health, speaks: UpstreamProtocol) -> HealthKind {
-    let usual = if speaks.is_rpc() { HealthKind::Tcp } else { HealthKind::Http };
+    // Servers of gRPC answer no GET.
+    let usual = match speaks.is_rpc() || speaks == UpstreamProtocol::Grpc {
+        true => HealthKind::Tcp,
+        false => HealthKind::Http,
+    };
     health.kind.unwrap_or(usual)
 }
 

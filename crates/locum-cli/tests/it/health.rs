@@ -99,6 +99,24 @@ fn an_endpoint_is_asked_once_however_many_workers_there_are() {
 }
 
 #[test]
+fn endpoints_of_http2_are_asked_by_http2() {
+    let behind = [Checked::start("a")];
+    let backend = Config::to(&behind[0].upstream).start();
+    let address = backend.address("web");
+    let locum =
+        Config::to_addresses([address]).upstream("protocol = \"h2\"").upstream(HEALTH).start();
+    let passed = || endpoint(&locum, address)["health"]["passed"].as_u64();
+    eventually("it was checked some times", || passed() > Some(3));
+    assert_eq!(endpoint(&locum, address)["health"]["failed"], 0);
+    behind[0].be(false);
+    eventually("it is down", || !endpoint_is_up(&locum, address));
+    assert_eq!(endpoint(&locum, address)["health"]["last"]["reason"], "it answered 500");
+    behind[0].be(true);
+    eventually("it is up again", || endpoint_is_up(&locum, address));
+    assert_eq!(locum.get("/").text(), "a");
+}
+
+#[test]
 fn what_is_wrong_with_an_endpoint_is_told() {
     let raw = |bytes: &'static str| Upstream::start(script::sends_raw(bytes));
     let cases = [

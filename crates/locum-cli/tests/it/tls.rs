@@ -353,8 +353,11 @@ fn checks_of_an_upstream_over_tls_are_made_under_tls() {
     let address = behind.address("web");
     let ca = authority.path("ca.pem");
     let checks = "every = \"50ms\", timeout = \"10s\", healthy = 1, unhealthy = 1";
-    for check in ["path = \"/\"", "kind = \"tcp\""] {
+    let get = "path = \"/\"";
+    let kinds = [("http1", get), ("auto", get), ("h2", get), ("http1", "kind = \"tcp\"")];
+    for (protocol, check) in kinds {
         let locum = Config::to_addresses([address, plain.address()])
+            .upstream(&format!("protocol = \"{protocol}\""))
             .upstream(&format!("tls = {{ server_name = \"web.test\", ca = {ca:?} }}"))
             .upstream(&format!("health = {{ {check}, {checks} }}"))
             .start();

@@ -11,7 +11,7 @@ use crate::config::value::{Duration, Statuses};
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Health {
     /// What an endpoint is asked: `http`, a GET; `tcp`, whether it takes a connection (over TLS, whether the
-    /// handshake succeeds). Default `tcp` for an upstream of remote calls, else `http`.
+    /// handshake succeeds). Default `tcp` for an upstream of remote calls or gRPC, else `http`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kind: Option<HealthKind>,
     /// What `http` asks for: `/healthz`.
