@@ -232,7 +232,8 @@ impl Plan {
     /// The breakers that may eject `endpoint` from an upstream, each with the name of its policy: that of
     /// the upstream's own endpoint policy, and those of the policies of routes to it.
     pub fn ejectors(&self, upstream: &upstream::Settings, endpoint: &str) -> Vec<(&str, Watch)> {
-        let leads = |name: &str| self.with_failovers(name).any(|name| name == upstream.name);
+        let leading = self.leading_to(&upstream.name);
+        let leads = |name: &str| leading.contains(&name);
         let leads_there = |route: &route::Settings| match &route.action {
             route::Action::Forward(names) => names.iter().any(|(name, _)| leads(name)),
             route::Action::Redirect { .. } => false,
@@ -253,10 +254,23 @@ impl Plan {
         policies.filter_map(|policy| Some((policy.name(), watch(policy)?))).collect()
     }
 
-    /// That upstream, the one that its calls go to when it cannot take them, and so on.
-    fn with_failovers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let next = |name: &&str| self.upstream(name)?.settings.failover.as_deref();
-        std::iter::successors(Some(name), next).take(self.upstreams.len())
+    /// That upstream, and those whose calls go there when they cannot take them.
+    fn leading_to<'a>(&'a self, name: &'a str) -> Vec<&'a str> {
+        let mut leading = vec![name];
+        let mut seen = 0;
+        while let Some(to) = leading.get(seen).copied() {
+            let before: Vec<_> = self
+                .upstreams
+                .iter()
+                .map(|upstream| &upstream.settings)
+                .filter(|other| other.failover.as_deref() == Some(to))
+                .map(|other| &*other.name)
+                .filter(|name| !leading.contains(name))
+                .collect();
+            leading.extend(before);
+            seen += 1;
+        }
+        leading
     }
 
     /// The upstream of that name.
