@@ -83,9 +83,12 @@ impl<'a> Admitted<'a> {
         Ok(())
     }
 
-    /// The same of one that another check has let in as well: who it is, the last one tells that can.
+    /// The same of one that another check has let in as well: who it is, the last one tells that can, and what
+    /// it tells by a name is all that is told by it.
     pub(crate) fn and(self, later: Self) -> Self {
         let mut passed = self.passed;
+        let again = |name: &str| later.passed.iter().any(|(it, _)| it.eq_ignore_ascii_case(name));
+        passed.retain(|(name, _)| !again(name));
         passed.extend(later.passed);
         Self { identity: later.identity.or(self.identity), passed }
     }
@@ -190,6 +193,7 @@ impl Check {
                 Cow::Borrowed(identity) => Cow::Borrowed(identity.as_bytes()),
                 Cow::Owned(identity) => Cow::Owned(identity.into_bytes()),
             };
+            admitted.passed.retain(|(name, _)| !name.eq_ignore_ascii_case(header));
             admitted.pass(header, value)?;
         }
         Ok(admitted)
@@ -320,6 +324,17 @@ mod tests {
         assert_eq!(refused, Err(Denied { by, why: Why::Key("x-api-key".into()) }));
         assert_eq!(keys.check(&nobody(), &worker).await, refused);
         assert_eq!(keys.refusals.all().into_iter().collect::<Vec<_>>(), [("key", 2)]);
+    }
+
+    #[test]
+    fn of_two_who_tell_the_same_the_last_is_told() {
+        let told = |who: &'static str, fields: &[(&'static str, &'static str)]| Admitted {
+            identity: Some(who.into()),
+            passed: fields.iter().map(|(name, value)| (*name, value.as_bytes().into())).collect(),
+        };
+        let first = told("ann", &[("x-user", "ann"), ("x-team", "red"), ("x-team", "blue")]);
+        let both = first.and(told("bob", &[("X-User", "bob")])).and(Admitted::nobody());
+        assert_eq!(both, told("bob", &[("x-team", "red"), ("x-team", "blue"), ("X-User", "bob")]));
     }
 
     #[test]

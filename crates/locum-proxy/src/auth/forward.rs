@@ -1,7 +1,7 @@
 //! Another server that says who may call.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub(super) struct Forward {
     settings: Settings,
     server: Server,
     under_way: AtomicU32,
+    /// When somebody was last told that nobody answers, as many seconds after the start as one.
+    complained: AtomicU64,
     /// Answers that let in, by what was asked, and until when they hold.
     known: Mutex<FxHashMap<[u8; 32], (Time, Copied)>>,
 }
@@ -65,6 +67,7 @@ impl Forward {
             settings: settings.clone(),
             server,
             under_way: AtomicU32::new(0),
+            complained: AtomicU64::new(0),
             known: Mutex::default(),
         })
     }
@@ -148,18 +151,21 @@ impl Forward {
         };
         let means = worker.means();
         let asking = within(self.settings.timeout, &means, self.exchange(question, worker, &means));
-        let answer = asking.await.map_err(|error| {
-            tracing::warn!(url = %self.server.url, error, "nobody says who may call");
-            Why::Unavailable
-        })?;
+        let answer = asking.await.map_err(|error| self.complain(&error, worker.now()))?;
         match answer.status {
             200..300 => Ok(self.read(answer)),
             300..500 => Err(Why::Answered(Box::new(answer))),
-            status => {
-                tracing::warn!(url = %self.server.url, status, "nobody says who may call");
-                Err(Why::Unavailable)
-            }
+            status => Err(self.complain(&format!("it answered {status}"), worker.now())),
         }
+    }
+
+    /// Tells the operator, at most once a second: what fails may fail for every call.
+    fn complain(&self, error: &str, now: Time) -> Why {
+        let second = now.as_nanos() / 1_000_000_000 + 1;
+        if self.complained.swap(second, Ordering::Relaxed) != second {
+            tracing::warn!(url = %self.server.url, error, "nobody says who may call");
+        }
+        Why::Unavailable
     }
 
     async fn exchange(
