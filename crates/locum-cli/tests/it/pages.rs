@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use locum_testkit::run_to_end;
+use serde_json::Value;
 
 use crate::setup::binary;
 
@@ -65,5 +66,48 @@ fn what_is_explained_on_a_page_is_explained_so() {
     let shown = shown.lines().map_while(|line| line.strip_prefix("    "));
     for line in shown.filter(|line| line.trim() != "…") {
         assert!(told.output.lines().any(|told| told == line), "{line}\n{}", told.output);
+    }
+}
+
+/// The keys that a table of limits tells, each with its default.
+fn told(table: &str) -> Vec<(String, Value)> {
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let row = |row: &str| {
+        let cells: Vec<_> = row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        (cells[1].to_owned(), cells[2].parse().unwrap_or_else(|_| panic!("{row}")))
+    };
+    rows.map(row).collect()
+}
+
+/// The same as the program has them.
+fn held(limits: &Value, prefix: &str) -> Vec<(String, Value)> {
+    let entries = limits.as_object().unwrap().iter();
+    let one = |(key, value): (&String, &Value)| match value {
+        Value::Object(_) => held(value, &format!("{prefix}{key}.")),
+        value => vec![(format!("{prefix}{key}"), value.clone())],
+    };
+    entries.flat_map(one).collect()
+}
+
+#[test]
+fn the_page_of_limits_tells_those_that_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = saved(
+        folder.path(),
+        "[listeners.web]\nbind = \"127.0.0.1:8080\"\n[upstreams.up]\nendpoints = [\"127.0.0.1:7001\"]\n\
+         [[routes]]\nupstream = \"up\"\n",
+    );
+    let printed = run_to_end(binary(), &["print", "-c", file.to_str().unwrap(), "--resolved"]);
+    let plan: Value = serde_json::from_str(&printed.output).unwrap();
+    let page = page("docs/limits.md");
+    let section = |title: &str| page.split("\n## ").find(|it| it.starts_with(title)).unwrap();
+    for (title, limits) in [
+        ("Of a listener", &plan["listeners"][0]["limits"]),
+        ("Of an upstream", &plan["upstreams"][0]["pool"]),
+    ] {
+        let (mut told, mut held) = (told(section(title)), held(limits, ""));
+        told.sort_by(|one, other| one.0.cmp(&other.0));
+        held.sort_by(|one, other| one.0.cmp(&other.0));
+        assert_eq!(told, held, "{title}");
     }
 }
