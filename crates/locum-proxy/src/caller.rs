@@ -304,19 +304,12 @@ impl<'a> Caller<'a> {
         .await
     }
 
-    /// Waits for `work`, unless the client gives up the stream that it asked on: then there is nothing left to be
-    /// done for it, whatever is waited for.
-    pub(crate) async fn unless_given_up<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = pin!(work);
-        poll_fn(|cx| match work.as_mut().poll(cx) {
-            Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending if self.http2 => self.poll_given_up(cx).map(|()| None),
-            Poll::Pending => Poll::Pending,
-        })
-        .await
-    }
-
-    fn poll_given_up(&self, cx: &Context<'_>) -> Poll<()> {
+    /// Ready once the client has given up the stream that it asked on. Then there is nothing left to be done for it,
+    /// whatever is waited for.
+    pub(crate) fn poll_given_up(&self, cx: &Context<'_>) -> Poll<()> {
+        if !self.http2 {
+            return Poll::Pending;
+        }
         // Who has it in hand finds out by itself.
         match self.stream.try_borrow().as_deref() {
             Ok(Stream::Http2(stream)) => stream.poll_lost(cx),

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use locum_policy::{Answer, Bound, Cause, End, run};
 use locum_wire::http1::path;
@@ -59,31 +61,48 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
         keeps,
     );
 
-    let answering = async {
-        match route(&plan, &caller) {
-            Err(refusal) => refuse(&caller, &refusal, worker).await,
-            Ok((route, path)) => match (caller.identify(route, &path, worker).await, &route.target)
-            {
-                (Err(refusal), _) => refuse(&caller, &refusal, worker).await.by(route),
-                (Ok(()), Target::Redirect { status, to }) => {
-                    Box::pin(redirect(&caller, route, &path, (*status, to), worker)).await
-                }
-                (Ok(()), Target::Transcode(transcoded)) => {
-                    Box::pin(transcode(&caller, route, &path, transcoded, worker, &record)).await
-                }
-                (Ok(()), Target::Forward(split)) => {
-                    let choice = split.choose(worker.random(), record.started());
-                    forward(&caller, route, &path, choice, worker, &record).await
-                }
-            },
-        }
+    let ended = {
+        // Pinned where it is made: whoever took it would have room for it twice.
+        let mut answering = pin!(answer(&plan, &caller, worker, &record));
+        poll_fn(|cx| match answering.as_mut().poll(cx) {
+            Poll::Pending => caller.poll_given_up(cx).map(|()| Ended::gone()),
+            ended => ended,
+        })
+        .await
     };
-    let ended = caller.unless_given_up(answering).await.unwrap_or_else(Ended::gone);
     record.end(&caller, &ended, worker);
 
     worker.give_record(record);
     worker.give_scratch(head_bytes);
     ended.next
+}
+
+/// Routes the request, asks who sent it, and does what the route says.
+async fn answer<'c>(
+    plan: &'c Plan,
+    caller: &Caller<'c>,
+    worker: &Worker,
+    record: &Record,
+) -> Ended {
+    let (route, path) = match route(plan, caller) {
+        Ok(found) => found,
+        Err(refusal) => return refuse(caller, &refusal, worker).await,
+    };
+    if let Err(refusal) = caller.identify(route, &path, worker).await {
+        return refuse(caller, &refusal, worker).await.by(route);
+    }
+    match &route.target {
+        Target::Redirect { status, to } => {
+            Box::pin(redirect(caller, route, &path, (*status, to), worker)).await
+        }
+        Target::Transcode(transcoded) => {
+            Box::pin(transcode(caller, route, &path, transcoded, worker, record)).await
+        }
+        Target::Forward(split) => {
+            let choice = split.choose(worker.random(), record.started());
+            forward(caller, route, &path, choice, worker, record).await
+        }
+    }
 }
 
 /// Where the request goes, and its path in the one form that decides that and is sent on.

@@ -59,7 +59,12 @@ impl Prepared {
             head.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
         }
         write_forwarded(&mut head, caller, &route.request_edits);
-        head.extend_from_slice(b"Via: 1.1 locum\r\n");
+        // RFC 9110 §7.6.3: as it was received.
+        head.extend_from_slice(if caller.http2 {
+            b"Via: 2.0 locum\r\n"
+        } else {
+            b"Via: 1.1 locum\r\n"
+        });
         for (name, value) in caller.passed() {
             if !route.request_edits.drops(name.as_bytes()) {
                 field(&mut head, name.as_bytes(), value);

@@ -289,7 +289,7 @@ impl Front<'_> {
                 Some(Waits::ToSend) => alarm.arm_in(limits.write_stall),
                 Some(Waits::ForRest) => alarm.arm_in(limits.header_timeout),
                 Some(Waits::ForStreams) => {
-                    state.codec.shrink();
+                    state.shrink();
                     alarm.arm_in(if self.going == Going::On { limits.idle } else { GRACE });
                 }
                 None => alarm.disarm(),

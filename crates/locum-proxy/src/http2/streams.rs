@@ -222,6 +222,13 @@ impl State {
         Some(key)
     }
 
+    /// Gives back what only a busy connection needs.
+    pub(super) fn shrink(&mut self) {
+        self.codec.shrink();
+        self.slots.shrink_to_fit();
+        self.places.shrink_to_fit();
+    }
+
     /// The connection is over.
     pub(super) fn close(&mut self) {
         self.slots.iter_mut().for_each(|(_, slot)| slot.lose(Lost::Broken));

@@ -96,12 +96,14 @@ impl Pool {
         debug_assert!(connection.buffer.is_empty());
         let mut idle = self.idle.borrow_mut();
         let kept = idle.entry(connection.endpoint.uid).or_default();
-        if kept.len() >= settings.idle_per_worker {
-            return;
-        }
+        let idle = match kept.len() {
+            few if few < settings.idle_per_worker => settings.idle,
+            many if many < settings.idle_per_worker * BURST => MOMENT,
+            _ => return,
+        };
         connection.buffer.shrink();
         connection.reused = true;
-        kept.push(Idle { connection, expires: now + settings.idle });
+        kept.push(Idle { connection, expires: now + idle });
     }
 
     /// Closes what has been idle for too long, what the other side has closed, and what leads to where no
@@ -116,6 +118,11 @@ impl Pool {
         });
     }
 }
+
+/// Calls come in bursts: what was in use together a moment ago will be again, or nearly. So many times more than may be
+/// idle for long are kept for so long.
+const BURST: usize = 8;
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Neither closed nor talking out of turn: an answer that nobody asked for must never be taken for
 /// the next call's.

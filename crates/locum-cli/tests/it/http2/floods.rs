@@ -206,11 +206,11 @@ fn a_window_that_is_never_opened_holds_little() {
         }
     });
     let locum = Config::to(&upstream).listener("limits = { write_stall = \"1s\" }").start();
-    siege("50 streams without a window each", &locum, |peer| {
+    siege("40 streams without a window each", &locum, |peer| {
         peer.frame(http2::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
-        (0..50).for_each(|n| peer.get(2 * n + 1, "/bad"));
+        (0..40).for_each(|n| peer.get(2 * n + 1, "/bad"));
         // Until each was reset for being stalled.
-        let mut left = 50;
+        let mut left = 40;
         while left > 0
             && let Some(frame) = peer.read()
         {

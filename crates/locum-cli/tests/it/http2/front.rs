@@ -23,6 +23,7 @@ fn a_request_over_http2_is_a_request_like_any_other() {
     assert_eq!(received.headers.get("x-a"), Some("1"));
     assert_eq!(received.headers.get("cookie"), Some("a=1"));
     assert_eq!(received.headers.get("x-forwarded-proto"), Some("http"));
+    assert_eq!(received.headers.get("via"), Some("2.0 locum"));
     assert_eq!(upstream.violations(), [""; 0]);
     locum.counts("locum_calls_total", &[("protocol", "h2"), ("code", "200")], 1.0);
 }
