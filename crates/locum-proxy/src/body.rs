@@ -11,6 +11,7 @@ use crate::buffer::Buffer;
 use crate::clock::Alarm;
 use crate::forward;
 use crate::listener::Limits;
+use crate::route::Owned;
 use crate::stream::Stream;
 
 /// The body of one request, from its client.
@@ -28,6 +29,8 @@ pub(crate) struct Upload<'a> {
     replay_most: usize,
     /// How a chunked body ended: the last chunk and its trailers.
     tail: Vec<u8>,
+    /// What a client cannot say in a trailer either.
+    owned: Option<Owned>,
     /// `100 Continue` is owed before the client sends anything.
     continue_owed: bool,
     pace: Pace,
@@ -91,6 +94,7 @@ impl<'a> Upload<'a> {
             replay: has_body.then(Vec::new),
             replay_most: 0,
             tail: Vec::new(),
+            owned: None,
             continue_owed: has_body && request.expects_continue(),
             pace: Pace {
                 idle: limits.body_idle,
@@ -111,6 +115,11 @@ impl<'a> Upload<'a> {
             (State::Length(length), Some(most)) => *length <= most,
             _ => true,
         }
+    }
+
+    /// Leaves trailers of these names out.
+    pub(crate) fn leave_out(&mut self, owned: &Owned) {
+        self.owned = (!owned.is_empty()).then(|| owned.clone());
     }
 
     /// Keeps up to `bytes` of content, so that it can be sent again.
@@ -255,7 +264,10 @@ impl<'a> Upload<'a> {
                     }
                     Piece::End => {
                         if self.chunked {
-                            encode::last_chunk(&mut self.tail, decoder.trailers());
+                            let owned = self.owned.as_ref();
+                            let ours = |name| owned.is_some_and(|owned| owned.holds(name));
+                            let trailers = decoder.trailers().filter(|(name, _)| !ours(name));
+                            encode::last_chunk(&mut self.tail, trailers);
                             out.extend_from_slice(&self.tail);
                         }
                         self.buffer.consume(consumed);

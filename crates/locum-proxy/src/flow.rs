@@ -115,7 +115,9 @@ fn route<'p, 'c>(
     let route = plan
         .route(caller.listener.label, &caller.subject(&path, &has_field))
         .ok_or_else(Refusal::no_route)?;
-    let fits = caller.upload.borrow_mut().limit(route.settings.max_body);
+    let mut upload = caller.upload.borrow_mut();
+    upload.leave_out(&route.request_edits.owned);
+    let fits = upload.limit(route.settings.max_body);
     if fits { Ok((route, path)) } else { Err(Refusal::too_large()) }
 }
 

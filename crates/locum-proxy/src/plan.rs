@@ -16,7 +16,7 @@ use crate::auth::{self, Check};
 use crate::label::Label;
 use crate::listener::{self, Listener};
 use crate::roster::Roster;
-use crate::route::{self, Route, Router, Subject};
+use crate::route::{self, Owned, Route, Router, Subject};
 use crate::upstream::{self, Upstream};
 
 /// What a plan is built from: plain values, references by name.
@@ -166,8 +166,7 @@ impl Plan {
         let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
 
         // What tells an upstream who calls is nobody else's to write, on any route.
-        let owned: Arc<[Box<str>]> =
-            settings.auth.iter().flat_map(|(_, auth)| auth.owned()).map(Box::from).collect();
+        let owned: Owned = settings.auth.iter().flat_map(|(_, auth)| auth.owned()).collect();
         let mut routes = Vec::with_capacity(settings.routes.len());
         for (index, wanted) in settings.routes.iter().enumerate() {
             let path = |key: &str| format!("routes.{index}.{key}");

@@ -18,10 +18,12 @@ use crate::worker::Worker;
 pub use explain::{Candidate, Question};
 pub(crate) use matcher::Subject;
 pub use matcher::{HostPattern, PathPattern};
+pub(crate) use owned::Owned;
 pub(crate) use router::Router;
 
 mod explain;
 mod matcher;
+mod owned;
 mod router;
 
 /// One route as configured.
@@ -222,7 +224,7 @@ impl Split {
 pub(crate) struct Edits {
     pub(crate) dropped: Vec<Box<[u8]>>,
     /// What only the proxy may say of a request, however a client spells it.
-    owned: Arc<[Box<str>]>,
+    pub(crate) owned: Owned,
     pub(crate) lines: Box<[u8]>,
 }
 
@@ -233,7 +235,7 @@ impl Edits {
         let lines = edits.set.iter().chain(&edits.add);
         Self {
             dropped: dropped.map(lower).collect(),
-            owned: Arc::default(),
+            owned: Owned::default(),
             lines: lines
                 .flat_map(|(name, value)| format!("{name}: {value}\r\n").into_bytes())
                 .collect(),
@@ -246,23 +248,7 @@ impl Edits {
 
     /// Whether a client's field of that name stays behind.
     pub(crate) fn strips(&self, name: &[u8]) -> bool {
-        self.drops(name) || self.owns(name)
-    }
-
-    /// Whether any field is the proxy's to write.
-    pub(crate) fn owns_any(&self) -> bool {
-        !self.owned.is_empty()
-    }
-
-    /// Whether the field is the proxy's to write. Some servers read an underscore as a hyphen.
-    pub(crate) fn owns(&self, name: &[u8]) -> bool {
-        let same = |(one, other): (&u8, &u8)| match (one, other) {
-            (b'-' | b'_', b'-' | b'_') => true,
-            (one, other) => one.eq_ignore_ascii_case(other),
-        };
-        let is =
-            |owned: &str| owned.len() == name.len() && owned.as_bytes().iter().zip(name).all(same);
-        self.owned.iter().any(|owned| is(owned))
+        self.drops(name) || self.owned.holds(name)
     }
 }
 
@@ -271,7 +257,7 @@ impl Route {
         settings: &Settings,
         index: usize,
         checks: Box<[Arc<Check>]>,
-        owned: &Arc<[Box<str>]>,
+        owned: &Owned,
         bind: impl Fn(&str) -> Result<(Arc<Upstream>, Bound), Error>,
     ) -> Result<Self, Error> {
         let label = settings.policy.as_deref().map_or(Label::NONE, Label::of);
@@ -335,7 +321,7 @@ impl Route {
             checks,
             target,
             request_edits: Edits {
-                owned: Arc::clone(owned),
+                owned: owned.clone(),
                 ..Edits::build(&settings.request_headers)
             },
             response_edits: Edits::build(&settings.response_headers),

@@ -85,3 +85,25 @@ fn credentials_that_are_there_twice_are_none() {
     assert_eq!(curl(&locum, "/", &twice).0, 200);
     assert_eq!(curl(&locum, "/", &[twice, twice].concat()).0, 401);
 }
+
+#[test]
+fn a_trailer_does_not_say_who_calls_either() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("people.txt");
+    fs::write(&file, PEOPLE).unwrap();
+    let upstream = Upstream::start(script::echoes());
+    let locum = Config::to(&upstream)
+        .route("auth = [\"people\"]")
+        .and(&format!(
+            "[auth.people]\nkind = \"basic\"\nfile = {file:?}\nidentity_header = \"x-user\""
+        ))
+        .start();
+    let mut client = locum.client();
+    client.send(
+        "POST / HTTP/1.1\r\nHost: a.test\r\nAuthorization: Basic YW5uOnNlY3JldA==\r\n\
+         Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-User: root\r\nx-sum: 7\r\n\r\n",
+    );
+    let answer = client.response("POST").unwrap();
+    assert_eq!(answer.json()["trailers"], serde_json::json!([["x-sum", "7"]]));
+    assert_eq!(seen(&(answer.status, answer.text()), "x-user"), ["ann"]);
+}

@@ -204,7 +204,7 @@ mod tests {
             auth: Vec::new(),
         };
         Arc::new(
-            Route::build(&settings, index, [].into(), &Arc::default(), |_| {
+            Route::build(&settings, index, [].into(), &Default::default(), |_| {
                 unreachable!("no upstream")
             })
             .unwrap(),

@@ -52,11 +52,11 @@ impl Call {
     /// it has to tell of the caller.
     pub(crate) fn tell(&mut self, edits: &Edits, admitted: Option<&Admitted<'_>>) {
         let passed = admitted.map_or(&[][..], |admitted| &admitted.passed);
-        if passed.is_empty() && !edits.owns_any() {
+        if passed.is_empty() && edits.owned.is_empty() {
             return;
         }
         let metadata = self.metadata();
-        let left = metadata.iter().filter(|(name, _)| !edits.owns(name.as_bytes()));
+        let left = metadata.iter().filter(|(name, _)| !edits.owned.holds(name.as_bytes()));
         let ours =
             passed.iter().filter_map(|(name, value)| Some((*name, str::from_utf8(value).ok()?)));
         let mut edited = Vec::new();
@@ -130,5 +130,42 @@ impl Keys for CallKeys<'_> {
             Key::Route => Some(self.route.as_bytes()),
             Key::Identity => self.identity.map(str::as_bytes),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_says_who_calls_only_where_the_proxy_does() {
+        let mut metadata = Vec::new();
+        let said = [("X_User", "root"), ("tenant", "blue"), ("x-user", "root")];
+        Metadata::encode(&said, &mut metadata);
+        let mut call = Call {
+            method: "Desk.Greet".into(),
+            args: OwnedBody::Json(b"[]".to_vec()),
+            timeout: None,
+            attempt: 1,
+            idempotent: false,
+            trace: None,
+            metadata,
+            edited: None,
+        };
+        let passed_on = |call: &Call| {
+            let pairs = call.passed_on();
+            pairs.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>()
+        };
+        call.tell(&Edits::default(), None);
+        assert_eq!(call.edited, None, "where nothing is to be told, nothing is copied");
+
+        let owned = ["x-user"].into_iter().collect();
+        let edits = Edits { owned, ..Edits::default() };
+        call.tell(&edits, None);
+        assert_eq!(passed_on(&call), ["tenant: blue"]);
+        let passed = vec![("x-user", b"ann"[..].into())];
+        call.tell(&edits, Some(&Admitted { identity: None, passed }));
+        assert_eq!(passed_on(&call), ["tenant: blue", "x-user: ann"]);
+        assert_eq!(call.metadata().iter().count(), 3, "what the client gave is what limits see");
     }
 }

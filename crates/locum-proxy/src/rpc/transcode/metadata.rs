@@ -48,7 +48,7 @@ fn edited_by(
 }
 
 fn pairs<'a>(request: &Request<'a>, edits: &Edits) -> impl Iterator<Item = (String, &'a str)> {
-    let goes_on = |it: &Field<'_>| forward::goes_on(it) && !edits.owns(it.name);
+    let goes_on = |it: &Field<'_>| forward::goes_on(it) && !edits.owned.holds(it.name);
     let fields = request.fields().filter(move |it| goes_on(it) && !ends_here(it.kind));
     fields.filter_map(|it| {
         let name = str::from_utf8(it.name).ok()?.to_ascii_lowercase();
@@ -111,6 +111,10 @@ mod tests {
             add: vec![pair("tenant", "green")],
             remove: vec!["COOKIE".to_owned(), "Traceparent".to_owned()],
         };
+        let owned = ["x-user", "cookie"].into_iter().collect();
+        let ours = Edits { owned, ..Edits::default() };
+        assert_eq!(list(&of(&request, &ours)), ["tenant: blue"]);
+
         let built = Edits::build(&edits);
         let given = edited_by(&request, (&edits, &built), vec![("x-user", b"ann")]).unwrap();
         assert_eq!(list(&given), ["x-user: ann", "tenant: red", "tenant: green"]);
