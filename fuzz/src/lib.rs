@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod chunked;
+mod client_hello;
 mod connect;
 mod detect;
 mod differential;
@@ -26,6 +27,7 @@ mod stream;
 mod strict;
 
 pub use chunked::chunked;
+pub use client_hello::client_hello;
 pub use connect::connect;
 pub use detect::detect;
 pub use differential::differential;

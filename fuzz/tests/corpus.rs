@@ -84,6 +84,11 @@ fn proxy_protocol() {
 }
 
 #[test]
+fn client_hello() {
+    replay("client_hello", locum_fuzz::client_hello);
+}
+
+#[test]
 fn differential() {
     replay("differential", locum_fuzz::differential);
 }

@@ -11,6 +11,7 @@
 
 #[cfg(feature = "tls")]
 pub mod certificate;
+pub mod client_hello;
 pub mod connect;
 pub mod detect;
 pub mod gob;
