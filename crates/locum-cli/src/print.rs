@@ -89,6 +89,7 @@ pub(crate) fn listener(settings: &listener::Settings) -> Value {
             listener::Protocol::Http => "http",
             listener::Protocol::Rpc => "rpc",
             listener::Protocol::Auto => "auto",
+            listener::Protocol::Tcp => "tcp",
         },
         "tls": settings.tls.as_ref().map(|tls| json!({
             "certificates": tls.certificates.len(),
@@ -298,6 +299,7 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
             "headers": pairs(&matches.headers),
             "query": pairs(&matches.query),
             "call": matches.call,
+            "sni": matches.sni,
         },
         "auth": settings.auth,
         "policy": settings.policy,

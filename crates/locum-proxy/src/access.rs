@@ -5,11 +5,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::caller::Caller;
+use crate::client::Client;
 use crate::clock::unix_time;
 use crate::metrics::{kind_name, outcome_name};
 use crate::record::{Ended, Record};
 use crate::rpc::call::{self as rpc, Call};
 use crate::rpc::reply::Told;
+use crate::tcp;
 
 /// The query is left out: it is where secrets stand.
 pub(crate) fn line(
@@ -76,6 +78,34 @@ pub(crate) fn call_line(
         "deadline": call.timeout.map(millis),
         "bytes_in": call.bytes(),
         "bytes_out": told.bytes,
+        "attempts": attempts(record),
+        "verdicts": verdicts(record),
+    })
+}
+
+/// The same of a connection whose bytes were carried.
+pub(crate) fn connection_line(
+    client: &Client,
+    record: &Record,
+    told: &tcp::Told,
+    took: Duration,
+    id: u64,
+) -> Value {
+    json!({
+        "time": unix_time() - took.as_secs_f64(),
+        "id": format!("{id:016x}"),
+        "client": client.peer_ip().map(|address| address.to_string()),
+        "identity": told.identity,
+        "listener": client.listener.settings.name,
+        "route": &*told.route.name(),
+        "upstream": &*told.upstream.name(),
+        "protocol": "tcp",
+        "server_name": told.server_name,
+        "code": told.code,
+        "outcome": told.outcome,
+        "took": millis(took),
+        "bytes_in": told.bytes.0,
+        "bytes_out": told.bytes.1,
         "attempts": attempts(record),
         "verdicts": verdicts(record),
     })

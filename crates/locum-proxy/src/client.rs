@@ -23,6 +23,7 @@ use crate::refusal::Refusal;
 use crate::rpc::front::{self, Found};
 use crate::stream::Stream;
 use crate::stream::tls::Tls;
+use crate::tcp;
 use crate::worker::Worker;
 
 mod handshake;
@@ -161,8 +162,10 @@ impl Client {
         {
             return Box::pin(self.turn_down(error, worker)).await;
         }
-        if self.listener.settings.protocol == Protocol::Http {
-            return self.serve_http(worker).await;
+        match self.listener.settings.protocol {
+            Protocol::Http => return self.serve_http(worker).await,
+            Protocol::Tcp => return Box::pin(tcp::serve(&mut self, worker)).await,
+            Protocol::Rpc | Protocol::Auto => {}
         }
         let found = front::find(&mut self, worker).await;
         let found = match (found, &self.listener.tls) {
@@ -178,6 +181,9 @@ impl Client {
         };
         match found {
             Found::Http => self.serve_http(worker).await,
+            Found::Tls | Found::Other if tcp::is_served(&self, worker) => {
+                Box::pin(tcp::serve(&mut self, worker)).await
+            }
             found => front::serve(&mut self, found, worker).await,
         }
     }

@@ -44,6 +44,7 @@ mod rpc;
 mod shift;
 mod stage;
 mod stream;
+mod tcp;
 mod timeout;
 pub mod tls;
 mod tunnel;

@@ -45,19 +45,26 @@ pub enum Protocol {
     Http,
     /// Remote calls, in any protocol that carries them; found out for each connection.
     Rpc,
-    /// HTTP or remote calls, under TLS or not; found out for each connection.
+    /// HTTP, remote calls or other bytes, under TLS or not; found out for each connection.
     Auto,
+    /// Any bytes, which are carried as they are.
+    Tcp,
 }
 
 impl Protocol {
     /// Whether requests of HTTP are served.
     pub fn takes_http(self) -> bool {
-        self != Self::Rpc
+        matches!(self, Self::Http | Self::Auto)
     }
 
     /// Whether remote calls are served.
     pub fn takes_rpc(self) -> bool {
-        self != Self::Http
+        matches!(self, Self::Rpc | Self::Auto)
+    }
+
+    /// Whether connections are carried as they are.
+    pub fn takes_bytes(self) -> bool {
+        matches!(self, Self::Tcp | Self::Auto)
     }
 }
 
@@ -254,7 +261,7 @@ impl Listener {
 
     /// Whether a client may understand an answer of HTTP before it has said anything.
     pub(crate) fn speaks_http_first(&self) -> bool {
-        self.tls.is_none()
+        self.tls.is_none() && self.settings.protocol != Protocol::Tcp
     }
 
     /// Counts a connection in, if there is room for it. Where its client is not known yet, who that is has to be

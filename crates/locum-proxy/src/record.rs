@@ -9,7 +9,7 @@ use locum_policy::{Attempt, AttemptKind, Bound, Cause, Event, Kind, Observer, Ti
 
 use crate::access;
 use crate::caller::Caller;
-use crate::client::Next;
+use crate::client::{Client, Next};
 use crate::decisions::Decisions;
 use crate::grpc;
 use crate::label::Label;
@@ -18,6 +18,7 @@ use crate::refusal::Refusal;
 use crate::route::Route;
 use crate::rpc::call::{self as rpc, Call};
 use crate::rpc::reply::Told;
+use crate::tcp;
 use crate::upstream::{Endpoint, Upstream};
 use crate::worker::Worker;
 
@@ -247,6 +248,28 @@ impl Record {
         }
         if let Some(access) = &worker.access {
             let line = access::call_line(call, caller, self, told, took, worker.random());
+            access.write(format!("{line}\n").as_bytes());
+        }
+    }
+
+    /// The same of a connection whose bytes were carried, or were to be.
+    pub(crate) fn end_connection(&self, client: &Client, told: &tcp::Told, worker: &Worker) {
+        let took = worker.now().since(self.started());
+        let listener = client.listener.label;
+        let key = CallKey {
+            listener,
+            route: told.route,
+            upstream: told.upstream,
+            protocol: Word("tcp"),
+            outcome: Word(told.outcome),
+            code: Code::Word(Word(told.code)),
+        };
+        worker.shard.count_call(key, took, told.bytes, self);
+        if told.outcome == "refused" {
+            worker.shard.count_refused(listener, told.code);
+        }
+        if let Some(access) = &worker.access {
+            let line = access::connection_line(client, self, told, took, worker.random());
             access.write(format!("{line}\n").as_bytes());
         }
     }

@@ -12,7 +12,7 @@ use crate::listener;
 use crate::plan::Error;
 use crate::rpc::methods::Methods;
 use crate::rpc::transcode::listing::Listing;
-use crate::upstream::{Endpoint, MethodTypes, Upstream};
+use crate::upstream::{self, Endpoint, MethodTypes, Upstream};
 use crate::worker::Worker;
 
 pub use explain::{Candidate, Question};
@@ -72,6 +72,9 @@ pub struct Match {
     /// A remote call: `Arith.Divide`, `Arith.*` or `*`. Requests of HTTP it does not match, and what else
     /// stands here no remote call.
     pub call: Option<String>,
+    /// A connection whose client names this server, by TLS that is not ended here: `example.com`, or
+    /// `*.example.com`. Requests and calls it does not match.
+    pub sni: Option<String>,
 }
 
 /// What happens to a request that matches.
@@ -147,6 +150,17 @@ pub(crate) enum Target {
     Forward(Split),
     Redirect { status: u16, to: String },
     Transcode(Transcoded),
+}
+
+/// What a route is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Traffic {
+    /// Requests of HTTP.
+    Http,
+    /// Remote calls.
+    Calls,
+    /// Connections, which are carried as they are.
+    Bytes,
 }
 
 /// Where requests go as remote calls.
@@ -355,24 +369,28 @@ impl Route {
     /// for has it not.
     pub(crate) fn serves(&self, listener: &listener::Settings) -> bool {
         let protocol = listener.protocol;
-        let carried = match self.carries_calls() {
-            true => protocol.takes_rpc(),
-            false => protocol.takes_http(),
+        let carried = match self.traffic() {
+            Traffic::Http => protocol.takes_http(),
+            Traffic::Calls => protocol.takes_rpc(),
+            Traffic::Bytes => protocol.takes_bytes(),
         };
         carried && self.settings.listener.as_deref().is_none_or(|name| name == listener.name)
     }
 
-    /// Whether it is for remote calls, and not for requests of HTTP: it says so, or it says nothing and leads
-    /// to where nothing else is understood.
-    pub(crate) fn carries_calls(&self) -> bool {
+    /// What it is for: it says so, or it says nothing and leads to where nothing else is understood.
+    pub(crate) fn traffic(&self) -> Traffic {
         let matches = &self.settings.matches;
-        match &self.target {
-            _ if matches.call.is_some() => true,
-            _ if *matches != Match::default() => false,
-            Target::Forward(split) => {
-                split.choices.iter().all(|choice| choice.upstream.settings.protocol.rpc().is_some())
-            }
-            Target::Redirect { .. } | Target::Transcode(_) => false,
+        let Target::Forward(split) = &self.target else { return Traffic::Http };
+        let speak = |is: fn(upstream::Protocol) -> bool| {
+            split.choices.iter().all(|choice| is(choice.upstream.settings.protocol))
+        };
+        match matches {
+            Match { call: Some(_), .. } => Traffic::Calls,
+            Match { sni: Some(_), .. } => Traffic::Bytes,
+            _ if *matches != Match::default() => Traffic::Http,
+            _ if speak(|protocol| protocol.rpc().is_some()) => Traffic::Calls,
+            _ if speak(|protocol| protocol == upstream::Protocol::Tcp) => Traffic::Bytes,
+            _ => Traffic::Http,
         }
     }
 }

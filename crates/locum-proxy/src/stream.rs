@@ -40,6 +40,14 @@ impl Stream {
         }
     }
 
+    /// The server that the peer has named under TLS, in lower case.
+    pub(crate) fn server_name(&self) -> Option<Box<str>> {
+        match self {
+            Self::Tls(stream) => stream.server_name(),
+            Self::Tcp(_) | Self::Unix(_) | Self::Http2(_) => None,
+        }
+    }
+
     /// The address at this end, of a connection of TCP that carries nothing else.
     pub(crate) fn local(&self) -> Option<SocketAddr> {
         let address = match self {

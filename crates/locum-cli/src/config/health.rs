@@ -6,13 +6,18 @@ use locum_proxy::upstream::health::{Probe, Settings};
 
 use super::check::{Findings, is_field_value};
 use super::file::{Health, HealthKind, Upstream, UpstreamProtocol};
+use super::traffic::Traffic;
 use super::value::Statuses;
 
 pub(super) fn check(path: &str, health: &Health, upstream: &Upstream, findings: &mut Findings<'_>) {
     let speaks = upstream.speaks();
     let kind = kind(health, speaks);
     // Go's `rpc.HandleHTTP` stands beside whatever else its server answers.
-    if kind == HealthKind::Http && speaks.is_rpc() && speaks != UpstreamProtocol::GobHttp {
+    let answers = match speaks {
+        UpstreamProtocol::GobHttp => true,
+        speaks => speaks.carries() == Traffic::Http,
+    };
+    if kind == HealthKind::Http && !answers {
         let reason = format!("an upstream that speaks {} answers no GET", speaks.name());
         findings.error(&format!("{path}.kind"), reason, "write \"tcp\", or leave it out");
     }
@@ -81,9 +86,9 @@ pub(super) fn resolve(health: &Health, speaks: UpstreamProtocol) -> Settings {
 
 fn kind(health: &Health, speaks: UpstreamProtocol) -> HealthKind {
     // Servers of gRPC answer no GET.
-    let usual = match speaks.is_rpc() || speaks == UpstreamProtocol::Grpc {
-        true => HealthKind::Tcp,
-        false => HealthKind::Http,
+    let usual = match speaks.carries() == Traffic::Http && speaks != UpstreamProtocol::Grpc {
+        true => HealthKind::Http,
+        false => HealthKind::Tcp,
     };
     health.kind.unwrap_or(usual)
 }

@@ -43,8 +43,5 @@ const KEYS: &[&str] = &[
     "routes.*.mirror",
 ];
 
-const VALUES: &[(&str, &[&str])] = &[
-    ("listeners.*.protocol", &["tcp", "forward"]),
-    ("upstreams.*.protocol", &["tcp"]),
-    ("upstreams.*.health.kind", &["grpc"]),
-];
+const VALUES: &[(&str, &[&str])] =
+    &[("listeners.*.protocol", &["forward"]), ("upstreams.*.health.kind", &["grpc"])];

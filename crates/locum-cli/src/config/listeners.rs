@@ -125,8 +125,12 @@ fn check_traffic(path: &str, listener: &Listener, findings: &mut Findings<'_>) {
     ];
     let (foreign, what) = match listener.protocol {
         ListenerProtocol::Auto => return,
-        ListenerProtocol::Http => (&of_calls[..], "remote calls"),
-        ListenerProtocol::Rpc => (&of_http[..], "HTTP requests"),
+        ListenerProtocol::Http => (of_calls.to_vec(), "remote calls"),
+        ListenerProtocol::Rpc => (of_http.to_vec(), "HTTP requests"),
+        ListenerProtocol::Tcp => {
+            let meaningless = of_http.iter().chain(&of_calls).filter(|(name, _)| *name != "idle");
+            (meaningless.copied().collect(), "requests or calls")
+        }
     };
     for (name, _) in foreign.iter().filter(|(_, given)| *given) {
         let reason = format!("it bounds {what}, of which the listener takes none");

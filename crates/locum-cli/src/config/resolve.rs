@@ -82,6 +82,7 @@ fn listener(name: &str, wanted: &file::Listener, attached: &Attachments) -> list
             ListenerProtocol::Http => listener::Protocol::Http,
             ListenerProtocol::Rpc => listener::Protocol::Rpc,
             ListenerProtocol::Auto => listener::Protocol::Auto,
+            ListenerProtocol::Tcp => listener::Protocol::Tcp,
         },
         tls: wanted.tls.as_ref().map(|tls| tls::of_listener(name, tls, attached)),
         trusted_proxies: wanted.trusted_proxies.iter().map(|net| net.0).collect(),
@@ -98,7 +99,11 @@ fn listener(name: &str, wanted: &file::Listener, attached: &Attachments) -> list
             body_idle: limits.body_idle.map_or(defaults.body_idle, |time| time.0),
             body_rate: limits.body_rate.map_or(defaults.body_rate, |size| size.0),
             write_stall: limits.write_stall.map_or(defaults.write_stall, |time| time.0),
-            idle: limits.idle.map_or(defaults.idle, |time| time.0),
+            idle: match (limits.idle, wanted.protocol) {
+                (Some(time), _) => time.0,
+                (None, ListenerProtocol::Tcp) => IDLE_BYTES,
+                (None, _) => defaults.idle,
+            },
             requests_per_connection: limits
                 .requests_per_connection
                 .unwrap_or(defaults.requests_per_connection),
@@ -315,6 +320,7 @@ fn route(index: usize, wanted: &file::Route, file: &File) -> route::Settings {
             headers: pairs(&wanted.matches.headers),
             query: pairs(&wanted.matches.query),
             call: wanted.calls(file).map(str::to_owned),
+            sni: wanted.matches.sni.clone(),
         },
         action,
         policy: wanted.policy.clone(),
@@ -337,6 +343,9 @@ fn route(index: usize, wanted: &file::Route, file: &File) -> route::Settings {
         auth: wanted.auth.clone(),
     }
 }
+
+/// What carries bytes that mean nothing to us may be silent for long.
+const IDLE_BYTES: Duration = Duration::from_secs(600);
 
 /// What an orchestrator commonly grants before it kills.
 const DRAIN: Duration = Duration::from_secs(30);

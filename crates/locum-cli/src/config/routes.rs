@@ -20,7 +20,8 @@ pub(super) fn check(file: &File, findings: &mut Findings<'_>) {
 impl Route {
     /// Its name, given or made up from what it matches and its place.
     pub(crate) fn name_at(&self, index: usize) -> String {
-        let matched = self.matches.path.as_ref().or(self.matches.call.as_ref());
+        let Match { path, call, sni, .. } = &self.matches;
+        let matched = path.as_ref().or(call.as_ref()).or(sni.as_ref());
         self.name.as_ref().or(matched).cloned().unwrap_or_else(|| format!("route-{index}"))
     }
 }
@@ -252,12 +253,14 @@ fn check_reach(file: &File, findings: &mut Findings<'_>) {
 
 fn covers(earlier: &Route, later: &Route, file: &File) -> bool {
     let (one, other) = (&earlier.matches, &later.matches);
-    let host = |matches: &Match| matches.host.as_deref().map(str::to_ascii_lowercase);
+    let lower = |name: &Option<String>| name.as_deref().map(str::to_ascii_lowercase);
     let path = |matches: &Match| matches.path.as_deref().map(shape);
     let among = |method| one.methods.contains(method);
     (earlier.listener.is_none() || earlier.listener == later.listener)
         && earlier.calls(file) == later.calls(file)
-        && host(one) == host(other)
+        && earlier.traffic(file) == later.traffic(file)
+        && lower(&one.sni) == lower(&other.sni)
+        && lower(&one.host) == lower(&other.host)
         && path(one) == path(other)
         && (one.methods.is_empty()
             || (!other.methods.is_empty() && other.methods.iter().all(among)))

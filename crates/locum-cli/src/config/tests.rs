@@ -290,7 +290,7 @@ rewrite = { prefix = "/v2" }
                 "priority": 3,
                 "match": {
                     "host": "*.x", "path": "/a/{id}", "methods": ["GET"],
-                    "headers": { "h": "1" }, "query": { "q": "2" }, "call": null,
+                    "headers": { "h": "1" }, "query": { "q": "2" }, "call": null, "sni": null,
                 },
                 "auth": [],
                 "split": [{ "upstream": "a", "weight": 9 }, { "upstream": "b", "weight": 1 }],
@@ -300,7 +300,7 @@ rewrite = { prefix = "/v2" }
             },
             {
                 "name": "/old/*", "listener": null, "policy": null, "host": "preserve", "max_body": null, "priority": 1,
-                "match": { "host": null, "path": "/old/*", "methods": [], "headers": {}, "query": {}, "call": null },
+                "match": { "host": null, "path": "/old/*", "methods": [], "headers": {}, "query": {}, "call": null, "sni": null },
                 "auth": [],
                 "redirect": { "status": 302, "to": "/new" },
                 "rewrite": null,
@@ -309,7 +309,7 @@ rewrite = { prefix = "/v2" }
             },
             {
                 "name": "route-2", "listener": null, "policy": null, "host": "z", "max_body": null, "priority": 1,
-                "match": { "host": "y", "path": null, "methods": [], "headers": {}, "query": {}, "call": null },
+                "match": { "host": "y", "path": null, "methods": [], "headers": {}, "query": {}, "call": null, "sni": null },
                 "auth": [],
                 "split": [{ "upstream": "b", "weight": 1 }],
                 "rewrite": { "prefix": "/v2" },

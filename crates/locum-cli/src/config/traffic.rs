@@ -1,7 +1,9 @@
-//! What routes, listeners and upstreams carry: requests of HTTP, or remote calls.
+//! What routes, listeners and upstreams carry: requests of HTTP, remote calls, or connections as they are.
+
+use locum_proxy::route::HostPattern;
 
 use super::check::Findings;
-use super::file::{File, HeaderEdits, Listener, ListenerProtocol, Match, Route};
+use super::file::{File, HeaderEdits, Listener, ListenerProtocol, Match, Route, UpstreamProtocol};
 use super::types::is_method;
 
 /// What a route is for, its listener takes, its upstreams speak, and nothing is said of it that means nothing
@@ -11,8 +13,21 @@ pub(super) fn check(index: usize, route: &Route, file: &File, findings: &mut Fin
     if let Some(call) = &route.matches.call {
         check_call(&path("match.call"), call, findings);
     }
-    if route.traffic(file) == Traffic::Calls {
-        check_keys(index, route, findings);
+    if let Some(sni) = &route.matches.sni
+        && let Err((reason, remedy)) = HostPattern::parse(sni)
+    {
+        findings.error(&path("match.sni"), reason, remedy);
+    }
+    match route.traffic(file) {
+        Traffic::Http => {}
+        Traffic::Calls => check_keys(index, route, "remote calls", findings),
+        Traffic::Bytes => {
+            check_keys(index, route, "connections", findings);
+            if route.matches.call.is_some() {
+                let remedy = "keep one of `call` and `sni`";
+                findings.error_in_key(&path("match.call"), "a connection is no call", remedy);
+            }
+        }
     }
     check_fallback(index, route, file, findings);
     check_upstreams(index, route, file, findings);
@@ -31,7 +46,7 @@ fn check_call(path: &str, call: &str, findings: &mut Findings<'_>) {
 }
 
 /// What means something of HTTP requests only.
-fn check_keys(index: usize, route: &Route, findings: &mut Findings<'_>) {
+fn check_keys(index: usize, route: &Route, what: &str, findings: &mut Findings<'_>) {
     let matches = &route.matches;
     let given = [
         ("match.host", matches.host.is_some()),
@@ -50,7 +65,7 @@ fn check_keys(index: usize, route: &Route, findings: &mut Findings<'_>) {
     for (key, _) in given.iter().filter(|(_, given)| *given) {
         findings.error_in_key(
             &format!("routes.{index}.{key}"),
-            "it is for HTTP requests, and the route is for remote calls",
+            format!("it is for HTTP requests, and the route is for {what}"),
             "remove it, or give it a route of its own",
         );
     }
@@ -63,6 +78,11 @@ fn check_fallback(index: usize, route: &Route, file: &File, findings: &mut Findi
     }
     let Some(name) = &route.policy else { return };
     let fallback = file.policies.get(name).and_then(|policy| policy.fallback.as_ref());
+    if fallback.is_some() && route.traffic(file) == Traffic::Bytes {
+        let reason = format!("`{name}` has a fallback, and a connection cannot be answered");
+        findings.error(&format!("routes.{index}.policy"), reason, "name another policy");
+        return;
+    }
     let is_json = |text: &str| serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok();
     if fallback.is_some_and(|fallback| !is_json(&fallback.body)) {
         let reason = format!("the fallback of `{name}` is no JSON, which a call is answered with");
@@ -76,20 +96,30 @@ fn check_upstreams(index: usize, route: &Route, file: &File, findings: &mut Find
     for (key, name) in route.leads_to() {
         let Some(upstream) = file.upstreams.get(name) else { continue };
         let (speaks, path) = (upstream.speaks(), format!("routes.{index}.{key}"));
-        let wants_calls = traffic == Traffic::Calls || route.transcode.is_some();
-        match (wants_calls, speaks.is_rpc()) {
-            (true, false) => findings.error(
-                &path,
-                format!("`{name}` speaks {}, which carries no remote calls", speaks.name()),
-                "name an upstream whose `protocol` is gob, gob-http, json-rpc, json-rpc2 or native",
-            ),
-            (false, true) => findings.error(
-                &path,
+        let wants = if route.transcode.is_some() { Traffic::Calls } else { traffic };
+        if wants == speaks.carries() {
+            continue;
+        }
+        let (reason, remedy) = match (wants, speaks.carries()) {
+            (Traffic::Http, Traffic::Calls) => (
                 format!("`{name}` speaks {}, and the route is for HTTP requests", speaks.name()),
                 format!("match by `call`, or write transcode = {{ upstream = \"{name}\" }}"),
             ),
-            _ => {}
-        }
+            (Traffic::Http, _) => (
+                format!("`{name}` speaks {}, and the route is for HTTP requests", speaks.name()),
+                "match by `sni` or anything, or name an upstream that speaks http1".to_owned(),
+            ),
+            (Traffic::Calls, _) => (
+                format!("`{name}` speaks {}, which carries no remote calls", speaks.name()),
+                "name an upstream whose `protocol` is gob, gob-http, json-rpc, json-rpc2 or native"
+                    .to_owned(),
+            ),
+            (Traffic::Bytes, _) => (
+                format!("`{name}` speaks {}, and the route is for connections", speaks.name()),
+                "name an upstream whose `protocol` is tcp".to_owned(),
+            ),
+        };
+        findings.error(&path, reason, remedy);
     }
 }
 
@@ -98,6 +128,7 @@ fn check_listeners(index: usize, route: &Route, file: &File, findings: &mut Find
     let (what, protocol) = match traffic {
         Traffic::Http => ("HTTP requests", "http"),
         Traffic::Calls => ("remote calls", "rpc"),
+        Traffic::Bytes => ("connections as they are", "tcp"),
     };
     if let Some(name) = &route.listener
         && let Some(listener) = file.listeners.get(name)
@@ -125,6 +156,18 @@ pub(super) enum Traffic {
     Http,
     /// Remote calls.
     Calls,
+    /// Connections, as they are.
+    Bytes,
+}
+
+impl UpstreamProtocol {
+    pub(super) fn carries(self) -> Traffic {
+        match self {
+            Self::Tcp => Traffic::Bytes,
+            _ if self.is_rpc() => Traffic::Calls,
+            _ => Traffic::Http,
+        }
+    }
 }
 
 impl ListenerProtocol {
@@ -133,6 +176,7 @@ impl ListenerProtocol {
             Self::Auto => true,
             Self::Http => traffic == Traffic::Http,
             Self::Rpc => traffic == Traffic::Calls,
+            Self::Tcp => traffic == Traffic::Bytes,
         }
     }
 }
@@ -140,6 +184,9 @@ impl ListenerProtocol {
 impl Route {
     /// What it is for. A route that matches anything goes by its upstream.
     pub(super) fn traffic(&self, file: &File) -> Traffic {
+        if self.matches.sni.is_some() {
+            return Traffic::Bytes;
+        }
         if self.matches.call.is_some() {
             return Traffic::Calls;
         }
@@ -149,17 +196,14 @@ impl Route {
         }
         let leads_to = self.leads_to();
         let mut known = leads_to.iter().filter_map(|(_, name)| file.upstreams.get(*name));
-        match known.next().is_some_and(|upstream| upstream.speaks().is_rpc()) {
-            true => Traffic::Calls,
-            false => Traffic::Http,
-        }
+        known.next().map_or(Traffic::Http, |upstream| upstream.speaks().carries())
     }
 
     /// The remote calls that it is for, if it is for these: `Arith.Divide`, `Arith.*` or `*`.
     pub(super) fn calls(&self, file: &File) -> Option<&str> {
         match self.traffic(file) {
             Traffic::Calls => Some(self.matches.call.as_deref().unwrap_or("*")),
-            Traffic::Http => None,
+            Traffic::Http | Traffic::Bytes => None,
         }
     }
 
@@ -189,13 +233,14 @@ impl Route {
 
 impl Match {
     fn is_anything(&self) -> bool {
-        let Self { host, path, methods, headers, query, call } = self;
+        let Self { host, path, methods, headers, query, call, sni } = self;
         host.is_none()
             && path.is_none()
             && methods.is_empty()
             && headers.is_empty()
             && query.is_empty()
             && call.is_none()
+            && sni.is_none()
     }
 }
 

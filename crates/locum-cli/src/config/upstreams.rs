@@ -5,6 +5,7 @@ use locum_policy::balance::{Balance, Ejection};
 use super::attached::Attachments;
 use super::check::{Findings, check_name};
 use super::file::{File, Pool, Upstream, UpstreamProtocol, UpstreamTls};
+use super::traffic::Traffic;
 use super::value::{Endpoint, host_and_port};
 use super::{discover, health, types};
 
@@ -109,7 +110,8 @@ fn check_protocol(path: &str, upstream: &Upstream, findings: &mut Findings<'_>) 
     for (index, scheme) in upstream.schemes() {
         let at = format!("{path}.endpoints.{index}");
         // `http` says little: whoever writes a protocol as well says which of HTTP's it is.
-        let of_http = scheme.protocol == UpstreamProtocol::Http1 && !speaks.is_rpc();
+        let of_http =
+            scheme.protocol == UpstreamProtocol::Http1 && speaks.carries() == Traffic::Http;
         if scheme.protocol != speaks && !of_http {
             let reason =
                 format!("`{scheme}` is not `{}`, which the upstream speaks", speaks.name());
@@ -124,15 +126,15 @@ fn check_protocol(path: &str, upstream: &Upstream, findings: &mut Findings<'_>) 
         let remedy = "remove it, or name a `protocol` of remote calls";
         findings.error_in_key(&format!("{path}.types"), reason, remedy);
     }
-    if speaks.is_rpc()
+    if speaks.carries() != Traffic::Http
         && let Balance::Sticky(_) = upstream.balance
     {
-        let reason = "remote calls carry no cookies";
+        let reason = "there are no cookies in what it speaks";
         let remedy = "choose another, such as \"hash:client-ip\"";
         findings.error(&format!("{path}.balance"), reason, remedy);
     }
     let introduces = upstream.proxy_protocol.is_some();
-    if introduces && speaks != UpstreamProtocol::Http1 {
+    if introduces && !matches!(speaks, UpstreamProtocol::Http1 | UpstreamProtocol::Tcp) {
         let reason =
             format!("a connection that speaks {} is not for one client alone", speaks.name());
         let remedy = "remove it, or write protocol = \"http1\"";
@@ -149,6 +151,12 @@ fn check_protocol(path: &str, upstream: &Upstream, findings: &mut Findings<'_>) 
             &[("idle_per_worker", idle_per_worker.is_some())]
         }
         UpstreamProtocol::Auto => &[],
+        UpstreamProtocol::Tcp => &[
+            ("idle_per_worker", idle_per_worker.is_some()),
+            ("connections_per_worker", connections_per_worker.is_some()),
+            ("idle", idle.is_some()),
+            ("read_idle", read_idle.is_some()),
+        ],
         _ => &[("idle_per_worker", idle_per_worker.is_some()), ("read_idle", read_idle.is_some())],
     };
     for (key, _) in without_effect.iter().filter(|(_, given)| *given) {

@@ -35,6 +35,7 @@ mod setup;
 mod simulate;
 mod sparing;
 mod streaming;
+mod tcp;
 mod three_ways;
 mod throttling;
 mod tls;

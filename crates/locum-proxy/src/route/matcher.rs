@@ -208,6 +208,8 @@ pub(crate) struct Subject<'a> {
 pub(crate) struct Matcher {
     pub(crate) host: HostPattern,
     pub(crate) path: PathPattern,
+    /// Which servers clients name whose connections are carried.
+    pub(crate) sni: HostPattern,
     methods: Box<[Box<[u8]>]>,
     headers: Box<[(Box<[u8]>, Box<[u8]>)]>,
     query: Box<[(Box<[u8]>, Box<[u8]>)]>,
@@ -216,6 +218,7 @@ pub(crate) struct Matcher {
 impl Matcher {
     pub(crate) fn build(wanted: &Match) -> Result<Self, (&'static str, String, String)> {
         let host = wanted.host.as_deref().map_or(Ok(HostPattern::Any), HostPattern::parse);
+        let sni = wanted.sni.as_deref().map_or(Ok(HostPattern::Any), HostPattern::parse);
         let path = wanted.path.as_deref().map_or(Ok(PathPattern::Any), PathPattern::parse);
         let pairs = |pairs: &[(String, String)]| {
             pairs
@@ -226,6 +229,7 @@ impl Matcher {
         Ok(Self {
             host: host.map_err(|(reason, remedy)| ("host", reason, remedy))?,
             path: path.map_err(|(reason, remedy)| ("path", reason, remedy))?,
+            sni: sni.map_err(|(reason, remedy)| ("sni", reason, remedy))?,
             methods: wanted.methods.iter().map(|method| method.as_bytes().into()).collect(),
             headers: pairs(&wanted.headers),
             query: pairs(&wanted.query),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::Route;
 use super::matcher::{HostPattern, PathPattern, Subject};
+use super::{Route, Traffic};
 
 /// The routes of one listener.
 pub(crate) struct Router {
@@ -18,6 +18,7 @@ pub(crate) struct Router {
     suffix: Vec<(Box<[u8]>, Group)>,
     any: Group,
     calls: Calls,
+    connections: Connections,
 }
 
 /// The routes of remote calls.
@@ -27,6 +28,16 @@ struct Calls {
     exact: FxHashMap<Box<str>, Arc<Route>>,
     /// By `Service`.
     services: FxHashMap<Box<str>, Arc<Route>>,
+    any: Option<Arc<Route>>,
+}
+
+/// The routes of connections.
+#[derive(Default)]
+struct Connections {
+    /// By the server that the client names.
+    exact: FxHashMap<Box<[u8]>, Arc<Route>>,
+    /// By what is above it; longest first.
+    suffix: Vec<(Box<[u8]>, Arc<Route>)>,
     any: Option<Arc<Route>>,
 }
 
@@ -44,13 +55,16 @@ impl Router {
             suffix: Vec::new(),
             any: Group::default(),
             calls: Calls::default(),
+            connections: Connections::default(),
         };
         for route in routes {
-            match route.carries_calls() {
-                true => router.calls.push(route),
-                false => router.group(&route.matcher.host).push(Arc::clone(route)),
+            match route.traffic() {
+                Traffic::Calls => router.calls.push(route),
+                Traffic::Bytes => router.connections.push(route),
+                Traffic::Http => router.group(&route.matcher.host).push(Arc::clone(route)),
             }
         }
+        router.connections.suffix.sort_by_key(|(suffix, _)| usize::MAX - suffix.len());
         router.suffix.sort_by_key(|(suffix, _)| usize::MAX - suffix.len());
         let groups =
             router.exact.values_mut().chain(router.suffix.iter_mut().map(|(_, group)| group));
@@ -91,6 +105,29 @@ impl Router {
             false => services.get(method.rsplit_once('.')?.0),
         };
         exact.get(method).or_else(of_service).or(any.as_ref())
+    }
+
+    /// The route that a connection takes whose client names that server, or none: that of the name before those of
+    /// the names above it, the nearest first, before any.
+    pub(crate) fn find_connection(&self, server_name: Option<&str>) -> Option<&Arc<Route>> {
+        let Connections { exact, suffix, any } = &self.connections;
+        let named = server_name.and_then(|name| {
+            let name = name.as_bytes();
+            let above = || suffix.iter().find(|(suffix, _)| is_below(name, suffix));
+            exact.get(name).or_else(|| above().map(|(_, route)| route))
+        });
+        named.or(any.as_ref())
+    }
+
+    /// Whether any route is for connections.
+    pub(crate) fn carries_connections(&self) -> bool {
+        self.connections.any.is_some() || self.asks_for_server_names()
+    }
+
+    /// Whether it matters to connections which server their clients name.
+    pub(crate) fn asks_for_server_names(&self) -> bool {
+        let Connections { exact, suffix, .. } = &self.connections;
+        !exact.is_empty() || !suffix.is_empty()
     }
 
     /// The routes of remote calls, in the order in which they are looked at.
@@ -142,6 +179,22 @@ impl Router {
 fn is_below(host: &[u8], suffix: &[u8]) -> bool {
     let at = host.len().checked_sub(suffix.len());
     at.is_some_and(|at| at > 0 && host[at..].eq_ignore_ascii_case(suffix))
+}
+
+impl Connections {
+    /// Adds a route; of several for the same connections the first of the file wins.
+    fn push(&mut self, route: &Arc<Route>) {
+        let route = Arc::clone(route);
+        match &route.matcher.sni {
+            HostPattern::Any => drop(self.any.get_or_insert(route)),
+            HostPattern::Exact(name) => drop(self.exact.entry(name.clone()).or_insert(route)),
+            HostPattern::Suffix(suffix) => {
+                if !self.suffix.iter().any(|(known, _)| known == suffix) {
+                    self.suffix.push((suffix.clone(), route));
+                }
+            }
+        }
+    }
 }
 
 impl Calls {

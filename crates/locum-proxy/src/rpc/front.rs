@@ -23,6 +23,8 @@ pub(crate) enum Found {
     Http,
     /// It begins TLS.
     Tls,
+    /// It carries something else.
+    Other,
     /// Nothing that is served here, or nothing in time; this is why.
     Refused(&'static str),
     /// A request of HTTP where only calls are served.
@@ -40,7 +42,9 @@ pub(crate) async fn serve(client: &mut Client, found: Found, worker: &Worker) {
                 Box::pin(client::serve(client, Protocol::Gob, worker)).await;
             }
         }
-        Found::Tls | Found::Http => worker.shard.count_refused(client.listener.label, "malformed"),
+        Found::Tls | Found::Http | Found::Other => {
+            worker.shard.count_refused(client.listener.label, "malformed")
+        }
         Found::Refused(reason) => worker.shard.count_refused(client.listener.label, reason),
         Found::Turned(refused) => {
             worker.shard.count_refused(client.listener.label, "malformed");
@@ -108,7 +112,7 @@ fn judge(
         Detected::Json => Some(Found::Calls(Protocol::Json1)),
         Detected::Native => Some(Found::Calls(Protocol::Native)),
         Detected::Tls => Some(Found::Tls),
-        Detected::Other => Some(Found::Refused("malformed")),
+        Detected::Other => Some(Found::Other),
         Detected::Http => {
             let input = buffer.filled();
             let common = input.len().min(WANTED.len());

@@ -110,6 +110,14 @@ impl Tls {
         Box::new(Self { under, session, incoming, suspect, readable: 0, taken: 0, end: End::Open })
     }
 
+    /// The server that the client has named, in lower case.
+    pub(super) fn server_name(&self) -> Option<Box<str>> {
+        match &self.session {
+            Connection::Server(session) => Some(session.server_name()?.to_ascii_lowercase().into()),
+            Connection::Client(_) => None,
+        }
+    }
+
     /// The stream below.
     pub(super) fn under(&self) -> &Stream {
         &self.under

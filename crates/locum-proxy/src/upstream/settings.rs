@@ -81,6 +81,8 @@ pub enum Protocol {
     JsonRpc2,
     /// Locum's own.
     Native,
+    /// Anything: connections are carried as they are.
+    Tcp,
 }
 
 impl Protocol {
@@ -96,18 +98,19 @@ impl Protocol {
             Self::JsonRpc => "json-rpc",
             Self::JsonRpc2 => "json-rpc2",
             Self::Native => "native",
+            Self::Tcp => "tcp",
         }
     }
 
     /// Whether calls share a connection, rather than take turns on many.
     pub fn shares_connections(self) -> bool {
-        !matches!(self, Self::Http1)
+        !matches!(self, Self::Http1 | Self::Tcp)
     }
 
     /// The protocol of remote calls that it is, if it is one.
     pub fn rpc(self) -> Option<rpc::Protocol> {
         match self {
-            Self::Http1 | Self::Http2 | Self::Auto | Self::Grpc => None,
+            Self::Http1 | Self::Http2 | Self::Auto | Self::Grpc | Self::Tcp => None,
             Self::Gob | Self::GobHttp => Some(rpc::Protocol::Gob),
             Self::JsonRpc => Some(rpc::Protocol::Json1),
             Self::JsonRpc2 => Some(rpc::Protocol::Json2),

@@ -41,8 +41,10 @@ pub(crate) enum ListenerProtocol {
     /// Remote calls: gob, gob after a `CONNECT`, JSON-RPC 1.0 and 2.0, native; each connection shows which.
     Rpc,
     /// HTTP/1.1, HTTP/2 or remote calls; each connection shows which, and with `tls` whether it speaks that: it need not,
-    /// unless there is `client_ca`.
+    /// unless there is `client_ca`. What is none of these is carried as with `tcp`, where a route is for that.
     Auto,
+    /// Any bytes, carried as they are. With `tls` that ends here.
+    Tcp,
 }
 
 /// Whether a listener reads whom a proxy in front carries.
@@ -124,7 +126,8 @@ pub(crate) struct Limits {
     /// How long a client may take nothing of its answer; beyond: closed. Default `30s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) write_stall: Option<Duration>,
-    /// How long a connection may stay without a request. Default `60s`.
+    /// How long a connection may stay without a request, or, of connections that are carried as they are, without
+    /// a byte either way. Default `60s`; with `protocol = "tcp"` `10min`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) idle: Option<Duration>,
     /// Requests of one connection, after which it is closed; 0, the default, is no limit.

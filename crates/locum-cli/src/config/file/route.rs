@@ -15,8 +15,8 @@ pub(crate) struct Route {
     /// Its name in metrics, logs and rejections; default: its path, or `route-N`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
-    /// The one listener it serves; default all that carry what it is for: HTTP requests, or remote calls if
-    /// it matches by `call`, or matches anything and its upstream speaks them.
+    /// The one listener it serves; default all that carry what it is for: HTTP requests, remote calls if it matches by
+    /// `call`, connections if by `sni`; if it matches anything, what its upstream speaks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) listener: Option<String>,
     /// What a request must be like; default anything.
@@ -84,6 +84,10 @@ pub(crate) struct Match {
     /// stand beside it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) call: Option<String>,
+    /// A connection of TLS, passed through, whose client names this server: `example.com`, or `*.example.com`. Nothing
+    /// else may stand beside it. Where `tls` ends here, what was named there counts as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sni: Option<String>,
 }
 
 /// One upstream's part of a route's calls.

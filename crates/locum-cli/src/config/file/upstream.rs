@@ -31,8 +31,8 @@ pub(crate) struct Upstream {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<UpstreamTls>,
     /// `v1` or `v2`: each connection begins with a header of that version of the PROXY protocol, which names the
-    /// client. Such a connection is for one call, so none is kept for the next. For `http1` alone. Absent: none is
-    /// sent.
+    /// client. Such a connection is for one call, so none is kept for the next. For `http1` and `tcp` alone. Absent:
+    /// none is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) proxy_protocol: Option<ProxyProtocol>,
     /// Which endpoint the next attempt takes: `round-robin` (the default), `weighted`, `random`,
@@ -94,6 +94,8 @@ pub(crate) enum UpstreamProtocol {
     JsonRpc2,
     /// Locum's own.
     Native,
+    /// Anything: connections are carried as they are.
+    Tcp,
 }
 
 impl UpstreamProtocol {
@@ -120,6 +122,7 @@ impl From<UpstreamProtocol> for upstream::Protocol {
             UpstreamProtocol::JsonRpc => Self::JsonRpc,
             UpstreamProtocol::JsonRpc2 => Self::JsonRpc2,
             UpstreamProtocol::Native => Self::Native,
+            UpstreamProtocol::Tcp => Self::Tcp,
         }
     }
 }

@@ -72,8 +72,8 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         ),
         (
             "bind =",
-            "protocol = \"tcp\"\nbind =",
-            "4:12: error: listeners.web.protocol: `tcp` is not available in this version; choose another",
+            "protocol = \"forward\"\nbind =",
+            "4:12: error: listeners.web.protocol: `forward` is not available in this version; choose another",
         ),
         (
             "endpoints",
@@ -187,6 +187,16 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "4:1: error: listeners.web.proxy_protocol: nobody gets in: no peer is believed to say whom it carries; name the proxies in front: trusted_proxies = [\"10.0.0.0/8\"]",
         ),
         (
+            "path = \"/users/{id}\"",
+            "sni = \"a.test\"",
+            "10:1: error: routes[0]: it is never reached: no listener takes connections as they are, which it is for; add a listener with protocol = \"tcp\" or \"auto\"",
+        ),
+        (
+            "endpoints",
+            "protocol = \"tcp\"\nendpoints",
+            "14:12: error: routes[0].upstream: `users` speaks tcp, and the route is for HTTP requests; match by `sni` or anything, or name an upstream that speaks http1",
+        ),
+        (
             "bind =",
             "proxy_protocol = \"v2\"\nbind =",
             "4:18: error: listeners.web.proxy_protocol: `v2` is not one of its values; write one of `accept`",
@@ -229,7 +239,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "\"127.0.0.1:7001\"",
             "\"ftp://a\"",
-            "6:14: error: upstreams.users.endpoints[0]: found the text \"ftp://a\"; write an address such as \"10.0.0.1:7001\", or a URL with http, https, h2, grpc, gob, gob-http, json-rpc, json-rpc2 or native: no other is available in this version",
+            "6:14: error: upstreams.users.endpoints[0]: found the text \"ftp://a\"; write an address such as \"10.0.0.1:7001\", or a URL with http, https, h2, grpc, gob, gob-http, json-rpc, json-rpc2, native or tcp: no other is available in this version",
         ),
         (
             "upstream = \"users\"",

@@ -57,6 +57,7 @@ impl Scheme {
             "json-rpc" => UpstreamProtocol::JsonRpc,
             "json-rpc2" => UpstreamProtocol::JsonRpc2,
             "native" => UpstreamProtocol::Native,
+            "tcp" => UpstreamProtocol::Tcp,
             _ => return None,
         };
         Some(Self { protocol, tls })
@@ -229,4 +230,4 @@ impl JsonSchema for Endpoint {
 
 const ENDPOINT: &str =
     "\"host:port\" or \"http://host:port\", without a path: a route's `rewrite` is for that";
-const SCHEME: &str = "an address such as \"10.0.0.1:7001\", or a URL with http, https, h2, grpc, gob, gob-http, json-rpc, json-rpc2 or native: no other is available in this version";
+const SCHEME: &str = "an address such as \"10.0.0.1:7001\", or a URL with http, https, h2, grpc, gob, gob-http, json-rpc, json-rpc2, native or tcp: no other is available in this version";

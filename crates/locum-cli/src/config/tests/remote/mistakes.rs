@@ -10,7 +10,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "gob://127",
             "redis://127",
-            "8:14: error: upstreams.arith.endpoints[0]: found the text \"redis://127.0.0.1:7001\"; write an address such as \"10.0.0.1:7001\", or a URL with http, https, h2, grpc, gob, gob-http, json-rpc, json-rpc2 or native: no other is available in this version",
+            "8:14: error: upstreams.arith.endpoints[0]: found the text \"redis://127.0.0.1:7001\"; write an address such as \"10.0.0.1:7001\", or a URL with http, https, h2, grpc, gob, gob-http, json-rpc, json-rpc2, native or tcp: no other is available in this version",
         ),
         (
             "min = \"1.3\"",
@@ -108,7 +108,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "7001\"]",
             "7001\"]\nbalance = \"sticky:id\"",
-            "9:11: error: upstreams.arith.balance: remote calls carry no cookies; choose another, such as \"hash:client-ip\"",
+            "9:11: error: upstreams.arith.balance: there are no cookies in what it speaks; choose another, such as \"hash:client-ip\"",
         ),
         // Types.
         (
