@@ -1,7 +1,6 @@
 //! Where calls come in: an address, its limits, and whom it believes.
 
 use std::fmt;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,11 +9,15 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use rustls::ServerConfig;
-use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 
 use crate::label::Label;
 use crate::plan::Error;
 use crate::tls::{self, Alpn};
+
+pub use sockets::{Given, Handed, Sockets};
+pub(crate) use sockets::{Opened, USER_TIMEOUT, keepalive, open};
+
+mod sockets;
 
 /// One listener as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +78,8 @@ pub enum Bind {
     Tcp(SocketAddr),
     /// A unix socket's path; a stale socket file is replaced.
     Unix(PathBuf),
+    /// A socket that the process was given, by its name or its number: all of that name.
+    Given(String),
 }
 
 impl fmt::Display for Bind {
@@ -82,6 +87,7 @@ impl fmt::Display for Bind {
         match self {
             Self::Tcp(address) => write!(f, "{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Given(called) => write!(f, "fd:{called}"),
         }
     }
 }
@@ -316,86 +322,3 @@ impl Drop for Seat {
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
-
-/// Opens one listening socket per worker for `bind`, all on the same address.
-///
-/// TCP workers get a socket each (`SO_REUSEPORT`: the kernel spreads connections, no lock between
-/// workers); a unix socket is one socket that the workers share.
-///
-/// # Errors
-///
-/// The address is taken, not ours to take, or not of this machine.
-pub(crate) fn open(bind: &Bind, workers: usize) -> io::Result<(Bind, Vec<Socket>)> {
-    match bind {
-        Bind::Tcp(address) => open_tcp(*address, workers),
-        Bind::Unix(path) => {
-            remove_stale(path)?;
-            let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-            socket.bind(&SockAddr::unix(path)?)?;
-            socket.listen(BACKLOG)?;
-            let sockets = (0..workers).map(|_| socket.try_clone()).collect::<io::Result<_>>()?;
-            Ok((bind.clone(), sockets))
-        }
-    }
-}
-
-fn open_tcp(address: SocketAddr, workers: usize) -> io::Result<(Bind, Vec<Socket>)> {
-    // SO_REUSEPORT would let us share the port with a stranger of the same user and lose half the
-    // connections to it, so first make sure that nobody else listens there.
-    let probe = tcp_socket(address)?;
-    probe.bind(&address.into())?;
-    let address = probe.local_addr()?.as_socket().unwrap_or(address);
-    drop(probe);
-
-    let mut sockets = Vec::with_capacity(workers);
-    for _ in 0..workers {
-        let socket = tcp_socket(address)?;
-        socket.set_reuse_port(true)?;
-        // Accepted sockets inherit these, so they cost no system call a connection.
-        socket.set_tcp_nodelay(true)?;
-        socket.set_keepalive(true)?;
-        socket.set_tcp_keepalive(&keepalive())?;
-        socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-        socket.bind(&address.into())?;
-        sockets.push(socket);
-    }
-    for socket in &sockets {
-        socket.listen(BACKLOG)?;
-    }
-    Ok((Bind::Tcp(address), sockets))
-}
-
-fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking(),
-        Some(socket2::Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    Ok(socket)
-}
-
-/// A socket file that nobody listens on is left from a process that was killed.
-fn remove_stale(path: &std::path::Path) -> io::Result<()> {
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path)
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Finds peers that vanished without a word.
-pub(crate) fn keepalive() -> TcpKeepalive {
-    TcpKeepalive::new()
-        .with_time(Duration::from_secs(60))
-        .with_interval(Duration::from_secs(10))
-        .with_retries(3)
-}
-
-pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// The kernel caps it at `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::Socket;
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::oneshot;
 
 use crate::clock::{self, now};
 use crate::keeper;
-use crate::listener::{self, Bind};
+use crate::listener::{self, Bind, Handed, Opened, Sockets};
 use crate::log::{self, Log};
 use crate::metrics::{self, Exposition, Shard};
 use crate::plan::{self, Plan};
@@ -32,19 +33,30 @@ pub struct Options {
     pub decisions: Option<log::Target>,
     /// Where time comes from.
     pub clock: clock::Source,
+    /// Listening sockets that are open already.
+    pub sockets: Sockets,
 }
 
 /// A running proxy. Dropping it leaves its workers running until the process ends; drain it first.
 pub struct Proxy {
     stage: Arc<Stage>,
     shards: Vec<Arc<Shard>>,
-    /// Where each listener really listens, by name.
-    bound: Mutex<HashMap<String, Bind>>,
+    /// What each listener listens on, by name.
+    bound: Mutex<HashMap<String, Bound>>,
+    /// For listeners that come with a reload.
+    sockets: Mutex<Sockets>,
     access: Option<Log>,
     decisions: Option<Log>,
     clock: clock::Source,
     /// A worker that has ended says so.
     ended: Mutex<Receiver<()>>,
+}
+
+/// What a listener listens on.
+struct Bound {
+    bind: Bind,
+    /// Those of the workers, to be handed over; none once they are closing.
+    sockets: Vec<Socket>,
 }
 
 /// Why an endpoint could not be taken out, or back in. Nothing has changed then.
@@ -112,7 +124,10 @@ impl Proxy {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
         };
-        let opened = open(&plan, count, |_| true)?;
+        let mut sockets = options.sockets;
+        let opened = open(&plan, count, &mut sockets, |_| true)?;
+        // What is not used is not listened on: a connection that waits in it would wait for ever.
+        sockets.handed.clear();
         let open_log = |target: Option<_>| target.map(Log::open).transpose();
         let access = open_log(options.access).map_err(StartError::Io)?;
         let decisions = open_log(options.decisions).map_err(StartError::Io)?;
@@ -151,6 +166,7 @@ impl Proxy {
             stage,
             shards,
             bound: Mutex::default(),
+            sockets: Mutex::new(sockets),
             access,
             decisions,
             clock: options.clock,
@@ -172,7 +188,25 @@ impl Proxy {
 
     /// Where each listener really listens, by name.
     pub fn bound(&self) -> HashMap<String, Bind> {
-        self.bound.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let bound = lock(&self.bound);
+        bound.iter().map(|(name, bound)| (name.clone(), bound.bind.clone())).collect()
+    }
+
+    /// Every listening socket once more, for the process that takes this one's place: as both accept from
+    /// them, no connection is lost when this one [drains](Self::drain).
+    ///
+    /// # Errors
+    ///
+    /// No descriptor is left.
+    pub fn hand_over(&self) -> io::Result<Sockets> {
+        let mut sockets = Sockets::default();
+        for (name, bound) in &*lock(&self.bound) {
+            for socket in &bound.sockets {
+                sockets.handed.push(Handed::of(name, socket)?);
+            }
+        }
+        sockets.given = lock(&self.sockets).again()?;
+        Ok(sockets)
     }
 
     /// Builds a new plan and swaps it in. Calls in flight end under the plan they began with;
@@ -194,7 +228,7 @@ impl Proxy {
         let changed = |wanted: &listener::Settings| {
             old.listener(&wanted.name).is_none_or(|kept| kept.settings.bind != wanted.bind)
         };
-        let opened = open(&new, self.workers(), changed)?;
+        let opened = open(&new, self.workers(), &mut lock(&self.sockets), changed)?;
 
         change.take_over(&new);
         self.listen(opened);
@@ -202,7 +236,7 @@ impl Proxy {
             let name = &listener.settings.name;
             if new.listener(name).is_none() {
                 self.stage.command(|| Command::Unlisten(name.clone()));
-                self.bound.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+                lock(&self.bound).remove(name);
             }
         }
         Ok(())
@@ -242,6 +276,20 @@ impl Proxy {
         right.know(change).map_err(Unknown::Plan)
     }
 
+    /// Waits until every worker has answered that it is there.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be asked again at any time.
+    pub async fn answers(&self) {
+        for worker in self.stage.workers() {
+            let (answer, answered) = oneshot::channel();
+            // A worker that has ended hangs no more than one that answers.
+            let _ = worker.send(Command::Answer(answer));
+            let _ = answered.await;
+        }
+    }
+
     /// Opens the logs anew, for whoever rotates them.
     pub fn reopen_logs(&self) {
         [&self.access, &self.decisions].into_iter().flatten().for_each(Log::reopen);
@@ -249,6 +297,8 @@ impl Proxy {
 
     /// Stops accepting; what is in flight is answered, with `Connection: close`.
     pub fn drain(&self) {
+        // The workers close theirs once nobody waits in them.
+        lock(&self.bound).values_mut().for_each(|bound| bound.sockets.clear());
         self.stage.command(|| Command::Drain);
         self.stage.close();
     }
@@ -256,7 +306,7 @@ impl Proxy {
     /// Waits until every worker has ended, at most for `timeout`. True if they have.
     pub fn wait(&self, timeout: Duration) -> bool {
         let until = now() + timeout;
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = lock(&self.ended);
         (0..self.workers()).all(|_| match ended.recv_timeout(now().until(until)) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
             Err(RecvTimeoutError::Timeout) => false,
@@ -271,41 +321,38 @@ impl Proxy {
     }
 
     fn listen(&self, opened: Vec<Opened>) {
-        for Opened { name, bind, sockets } in opened {
-            self.bound.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), bind);
-            for (worker, socket) in self.stage.workers().iter().zip(sockets) {
+        for Opened { name, bind, sockets, dealt } in opened {
+            for (worker, sockets) in self.stage.workers().iter().zip(dealt) {
                 // A worker that has ended listens to nobody.
-                let _ = worker.send(Command::Listen(name.clone(), socket));
+                let _ = worker.send(Command::Listen(name.clone(), sockets));
             }
+            lock(&self.bound).insert(name, Bound { bind, sockets });
         }
     }
-}
-
-struct Opened {
-    name: String,
-    bind: Bind,
-    sockets: Vec<Socket>,
 }
 
 /// Opens the listeners of `plan` that are `wanted`; all of them or none.
 fn open(
     plan: &Plan,
     workers: usize,
+    sockets: &mut Sockets,
     wanted: impl Fn(&listener::Settings) -> bool,
 ) -> Result<Vec<Opened>, StartError> {
     let listeners = plan.listeners.iter().map(|listener| &listener.settings);
     listeners
         .filter(|settings| wanted(settings))
         .map(|settings| {
-            let name = settings.name.clone();
-            match listener::open(&settings.bind, workers) {
-                Ok((bind, sockets)) => Ok(Opened { name, bind, sockets }),
-                Err(source) => {
-                    Err(StartError::Bind { listener: name, bind: settings.bind.clone(), source })
-                }
-            }
+            listener::open(settings, workers, sockets).map_err(|source| StartError::Bind {
+                listener: settings.name.clone(),
+                bind: settings.bind.clone(),
+                source,
+            })
         })
         .collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Says that a worker has ended, however it did.

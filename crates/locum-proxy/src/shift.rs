@@ -13,6 +13,7 @@ use locum_policy::Time;
 use rustc_hash::FxHashMap;
 use socket2::Socket;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 use tokio::task::{LocalSet, spawn_local};
 
 use crate::acceptor::{Acceptor, Door, is_of_one_connection};
@@ -30,10 +31,12 @@ use crate::worker::{GRACE, Guest, Worker};
 pub(crate) enum Command {
     /// Run by this plan from now on.
     Plan(Arc<Plan>),
-    /// Accept on this socket for the listener of that name.
-    Listen(String, Socket),
+    /// Accept on these sockets, and no others, for the listener of that name.
+    Listen(String, Vec<Socket>),
     /// Accept no more for the listener of that name.
     Unlisten(String),
+    /// Say that you are there.
+    Answer(oneshot::Sender<()>),
     /// Accept no more at all, finish what is in flight, and end.
     Drain,
 }
@@ -62,15 +65,17 @@ async fn serve(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     while let Some(command) = commands.recv().await {
         match command {
             Command::Plan(plan) => worker.follow(plan),
-            Command::Listen(name, socket) => {
+            Command::Listen(name, sockets) => {
                 let open = Rc::new(Cell::new(true));
-                let door = Door { name: name.clone(), open: Rc::clone(&open) };
+                for socket in sockets {
+                    let door = Door { name: name.clone(), open: Rc::clone(&open) };
+                    // Its own guest, so that a drain waits for whoever stands at the door.
+                    spawn_local(let_in(worker.guest(), door, socket));
+                }
                 if let Some(old) = doors.insert(name, open) {
                     old.set(false);
                     worker.alarms.wake_all();
                 }
-                // Its own guest, so that a drain waits for whoever stands at the door.
-                spawn_local(let_in(worker.guest(), door, socket));
             }
             Command::Unlisten(name) => {
                 if let Some(open) = doors.remove(&name) {
@@ -78,6 +83,8 @@ async fn serve(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
                     worker.alarms.wake_all();
                 }
             }
+            // Whoever asked may have lost patience.
+            Command::Answer(answer) => answer.send(()).unwrap_or_default(),
             Command::Drain => {
                 worker.begin_drain();
                 doors.values().for_each(|open| open.set(false));
