@@ -6,19 +6,23 @@
 use std::convert::Infallible;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use locum_proxy::listener::Sockets;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -40,16 +44,30 @@ pub(crate) struct Listener {
 
 /// An admin API that answers.
 pub(crate) struct Server {
+    /// What it listens on, to be handed over; none once it does not.
+    socket: Option<Socket>,
+    retire: watch::Sender<()>,
+    /// Says that it does not listen any more.
+    left: Receiver<()>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
 
-/// Opens the listener.
+/// Opens the listener, or takes it from `sockets`.
 ///
 /// # Errors
 ///
-/// The address is taken, or not ours to take.
-pub(crate) fn open(listen: &Bind) -> io::Result<Listener> {
+/// The address is taken, or not ours to take; no such socket was given.
+pub(crate) fn open(listen: &Bind, sockets: &mut Sockets) -> io::Result<Listener> {
+    let taken = match listen {
+        Bind::Given(called) => sockets.named(called)?,
+        listen => sockets.take("admin", &listen.of_listener()),
+    };
+    if let Some(socket) = taken.into_iter().next() {
+        let socket = Socket::from(socket);
+        let address = socket.local_addr()?.as_socket();
+        return Ok(Listener { address: address.map_or_else(|| listen.clone(), Bind::Tcp), socket });
+    }
     match listen {
         Bind::Tcp(address) => {
             let socket =
@@ -69,6 +87,7 @@ pub(crate) fn open(listen: &Bind) -> io::Result<Listener> {
             socket.listen(BACKLOG)?;
             Ok(Listener { address: listen.clone(), socket })
         }
+        Bind::Given(_) => Err(io::ErrorKind::NotFound.into()),
     }
 }
 
@@ -88,26 +107,46 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 pub(crate) fn start(listener: Listener, running: Arc<Running>) -> io::Result<Server> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = oneshot::channel();
+    let (retire, retired) = watch::channel(());
+    let (leave, left) = channel();
+    let socket = Some(listener.socket.try_clone()?);
     let accepting = {
         let _entered = runtime.enter();
-        match &listener.address {
-            Bind::Tcp(_) => Accept::Tcp(TcpListener::from_std(listener.socket.into())?),
-            Bind::Unix(_) => Accept::Unix(UnixListener::from_std(listener.socket.into())?),
+        match listener.socket.local_addr()?.is_unix() {
+            false => Accept::Tcp(TcpListener::from_std(listener.socket.into())?),
+            true => Accept::Unix(UnixListener::from_std(listener.socket.into())?),
         }
     };
     let thread = std::thread::Builder::new().name("locum-admin".into()).spawn(move || {
         runtime.block_on(async {
             tokio::select! {
-                () = accept(&accepting, &running) => {}
+                () = serve(accepting, &running, retired, leave) => {}
                 // Stopped, or whoever could stop it is gone.
                 _ = stopped => {}
             }
         });
     })?;
-    Ok(Server { stop, thread })
+    Ok(Server { socket, retire, left, stop, thread })
 }
 
 impl Server {
+    /// What it listens on, for who takes its place; none if it is retired.
+    ///
+    /// # Errors
+    ///
+    /// No descriptor is left.
+    pub(crate) fn socket(&self) -> io::Result<Option<OwnedFd>> {
+        self.socket.as_ref().map(|socket| socket.try_clone().map(OwnedFd::from)).transpose()
+    }
+
+    /// From now on another answers who comes; requests that are being answered are finished.
+    pub(crate) fn retire(&mut self) {
+        self.socket = None;
+        self.retire.send_replace(());
+        // If it does not leave, it is busy with what it can finish as well later.
+        let _ = self.left.recv_timeout(AT_MOST);
+    }
+
     /// Ends it; requests that are being answered are cut off.
     pub(crate) fn stop(self) {
         // If its thread has ended by itself, that was the aim.
@@ -121,21 +160,43 @@ enum Accept {
     Unix(UnixListener),
 }
 
-async fn accept(listener: &Accept, running: &Arc<Running>) {
-    let local = matches!(listener, Accept::Unix(_));
+/// Answers until it is retired and the last connection has ended.
+async fn serve(
+    listener: Accept,
+    running: &Arc<Running>,
+    mut retired: watch::Receiver<()>,
+    leave: Sender<()>,
+) {
     let mut connections = JoinSet::new();
+    let ever_retired = retired.clone();
+    tokio::select! {
+        () = accept(&listener, running, &ever_retired, &mut connections) => {}
+        // Retired, or whoever could retire it is gone.
+        _ = retired.changed() => {}
+    }
+    drop(listener);
+    drop(leave);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn accept(
+    listener: &Accept,
+    running: &Arc<Running>,
+    retired: &watch::Receiver<()>,
+    connections: &mut JoinSet<()>,
+) {
     loop {
         while connections.len() >= MAX_CONNECTIONS {
             connections.join_next().await;
         }
         while connections.try_join_next().is_some() {}
-        let running = Arc::clone(running);
+        let (running, retired) = (Arc::clone(running), retired.clone());
         let accepted = match listener {
             Accept::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
-                connections.spawn(serve(stream, running, local));
+                connections.spawn(converse(stream, running, false, retired));
             }),
             Accept::Unix(listener) => listener.accept().await.map(|(stream, _)| {
-                connections.spawn(serve(stream, running, local));
+                connections.spawn(converse(stream, running, true, retired));
             }),
         };
         if let Err(error) = accepted {
@@ -145,8 +206,12 @@ async fn accept(listener: &Accept, running: &Arc<Running>) {
     }
 }
 
-async fn serve<S>(stream: S, running: Arc<Running>, local: bool)
-where
+async fn converse<S>(
+    stream: S,
+    running: Arc<Running>,
+    local: bool,
+    mut retired: watch::Receiver<()>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let service = service_fn(|request| {
@@ -155,8 +220,15 @@ where
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEAD);
-    // However the connection ended, there is nobody to tell.
-    drop(http.serve_connection(TokioIo::new(stream), service).await);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    // However it ends, there is nobody to tell.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        _ = retired.changed() => {
+            connection.as_mut().graceful_shutdown();
+            drop(connection.await);
+        }
+    }
 }
 
 const BACKLOG: i32 = 128;
@@ -165,3 +237,5 @@ const MAX_HEAD: usize = 32 * 1024;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// When descriptors are short, trying at once would only use up the processor.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
+/// How long a new process that serves may wait for the old one to leave the admin API.
+const AT_MOST: Duration = Duration::from_secs(1);

@@ -10,6 +10,7 @@ mod call;
 mod config;
 mod demo;
 mod explain;
+mod handover;
 mod list;
 mod log;
 mod print;
@@ -18,6 +19,7 @@ mod ready;
 mod run;
 mod running;
 mod simulate;
+mod supervisor;
 mod watch;
 mod worst_case;
 

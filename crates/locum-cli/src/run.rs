@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use locum_proxy::listener::{Handed, Sockets};
 use locum_proxy::{LogTarget, Options, Proxy, StartError, now};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin;
 use crate::args;
@@ -16,10 +16,15 @@ use crate::config::file::{File, Format, Level};
 use crate::config::value::{Bind, Secret, Workers};
 use crate::config::{self, Config};
 use crate::demo::Demo;
+use crate::handover::{self, Successor};
 use crate::ready::{self, Addresses};
 use crate::running::{Running, with_cause};
+use crate::supervisor::{self, Supervisor};
 use crate::watch::{Scope, Watch};
 use crate::{Failure, log};
+use signals::{Signals, Told};
+
+mod signals;
 
 /// `locum run`.
 pub(crate) fn run(args: args::Run) -> Result<(), Failure> {
@@ -73,9 +78,20 @@ impl Source {
 /// Serves what `source` says, until a signal ends it.
 pub(crate) fn serve(source: &Source, process: &args::Process, scope: Scope) -> Result<(), Failure> {
     let (started, started_at) = (now(), wall_clock());
-    if let Some(path) = &process.ready_file {
-        ready::forget(path);
-    }
+    let inherited = handover::inherit().map_err(failed("cannot take over"))?;
+    let (predecessor, mut sockets) = match inherited {
+        Some((predecessor, sockets)) => (Some(predecessor), sockets),
+        None => {
+            if let Some(path) = &process.ready_file {
+                ready::forget(path);
+            }
+            let given =
+                supervisor::given().map_err(failed("a socket in LISTEN_FDS is of no use"))?;
+            (None, Sockets { given, ..Sockets::default() })
+        }
+    };
+    let supervisor = Supervisor::find().map_err(failed("cannot reach NOTIFY_SOCKET"))?;
+    let supervisor = Arc::new(supervisor);
     let config = source.load()?;
     let format = process.log_format.or(config.file.log.format).unwrap_or(Format::Text);
     log::start(process.log_level.or(config.file.log.level).unwrap_or(Level::Info), format);
@@ -101,7 +117,8 @@ pub(crate) fn serve(source: &Source, process: &args::Process, scope: Scope) -> R
     }
     let token = config.admin_token().map_err(Failure::Failed)?;
     let mut addresses = Addresses::new();
-    let admin = config.file.admin.as_ref().map(|admin| open_admin(&admin.listen)).transpose()?;
+    let admin = config.file.admin.as_ref().map(|admin| open_admin(&admin.listen, &mut sockets));
+    let admin = admin.transpose()?;
     if let Some(admin) = &admin {
         addresses.insert("admin".to_owned(), admin.address.to_string());
         if let Bind::Tcp(address) = &admin.address {
@@ -109,7 +126,7 @@ pub(crate) fn serve(source: &Source, process: &args::Process, scope: Scope) -> R
         }
     }
     let demo = Demo::new(addresses.get("admin").map(String::as_str));
-    let proxy = start(&config, &demo)?;
+    let proxy = start(&config, &demo, sockets)?;
     addresses.extend(proxy.bound().into_iter().map(|(name, bind)| (name, bind.to_string())));
     let takes_calls = |(name, _): &(&String, _)| config.file.takes_calls(name);
     if let Some((_, address)) = addresses.iter().find(takes_calls) {
@@ -118,10 +135,25 @@ pub(crate) fn serve(source: &Source, process: &args::Process, scope: Scope) -> R
     let watch = Watch::new(scope, &config.sources);
     let running = Arc::new(Running::new(proxy, config, demo, started, started_at, token));
     let admin = admin.map(|listener| admin::start(listener, Arc::clone(&running))).transpose();
-    let admin = admin.map_err(failed("cannot start the admin API"))?;
+    let mut admin = admin.map_err(failed("cannot start the admin API"))?;
     announce(&addresses, source, &running.state().config.file, process, format)?;
+    match &predecessor {
+        Some(predecessor) => predecessor.tell_ready().map_err(failed("cannot take over"))?,
+        None => supervisor.is_ready(),
+    }
+    let lives = Arc::clone(&running);
+    runtime.spawn(Arc::clone(&supervisor).keep_awake(async move || lives.answers().await));
 
-    runtime.block_on(until_told(&running, source, &mut signals, watch, scope));
+    let office =
+        Office { running: &running, source, admin: admin.as_ref(), supervisor: &supervisor };
+    match runtime.block_on(office.until_told(&mut signals, watch, scope)) {
+        End::Wanted => supervisor.stops(),
+        End::Replaced(pid) => {
+            admin.iter_mut().for_each(admin::Server::retire);
+            supervisor.is_replaced_by(pid);
+            tracing::info!(pid, "the new process serves");
+        }
+    }
     runtime.block_on(drain(&running, &mut signals));
     if let Some(admin) = admin {
         admin.stop();
@@ -131,12 +163,12 @@ pub(crate) fn serve(source: &Source, process: &args::Process, scope: Scope) -> R
     Ok(())
 }
 
-fn open_admin(listen: &Bind) -> Result<admin::Listener, Failure> {
+fn open_admin(listen: &Bind, sockets: &mut Sockets) -> Result<admin::Listener, Failure> {
     let what = format!("the admin API cannot listen on {listen}");
-    admin::open(listen).map_err(failed(&what))
+    admin::open(listen, sockets).map_err(failed(&what))
 }
 
-fn start(config: &Config, demo: &Demo) -> Result<Proxy, Failure> {
+fn start(config: &Config, demo: &Demo, sockets: Sockets) -> Result<Proxy, Failure> {
     let demo = demo.addresses(&config.file).map_err(failed("cannot start the demo backends"))?;
     let File { runtime, log, .. } = &config.file;
     let options = Options {
@@ -146,6 +178,7 @@ fn start(config: &Config, demo: &Demo) -> Result<Proxy, Failure> {
         },
         access: log.access.as_deref().map(log_target),
         decisions: log.decisions.as_deref().map(log_target),
+        sockets,
         ..Options::default()
     };
     Proxy::start(config.settings(demo)?, options).map_err(|error| match error {
@@ -190,39 +223,104 @@ fn failed(what: &str) -> impl FnOnce(io::Error) -> Failure {
     move |error| Failure::Failed(format!("{what}: {error}"))
 }
 
-/// Reloads when told to, until told to end.
-async fn until_told(
-    running: &Running,
-    source: &Source,
-    signals: &mut Signals,
-    mut watch: Watch,
-    scope: Scope,
-) {
-    // A reload was asked for and could not be had: it is made up for when what was wrong is mended.
-    let mut owed = false;
-    loop {
-        tokio::select! {
-            told = signals.next() => match told {
-                Told::End => return,
-                Told::Reload => {
-                    owed = !running.reload(source.load());
-                    running.proxy.reopen_logs();
-                }
-            },
-            () = running.drain_asked.notified() => return,
-            () = watch.changed() => {
-                let whole = owed || scope == Scope::Whole;
-                let read = if whole { source.load() } else { running.state().config.reread() };
-                if !running.has_seen(&read) && running.reload(read) {
-                    owed = false;
-                }
-                if whole {
-                    running.renew();
+/// Why the process ends.
+enum End {
+    /// Somebody wants it to.
+    Wanted,
+    /// The process of that id serves in its place.
+    Replaced(u32),
+}
+
+/// Where it is decided what becomes of the process.
+struct Office<'a> {
+    running: &'a Arc<Running>,
+    source: &'a Source,
+    admin: Option<&'a admin::Server>,
+    supervisor: &'a Supervisor,
+}
+
+impl Office<'_> {
+    /// Reloads and upgrades when told to, until told to end.
+    async fn until_told(&self, signals: &mut Signals, mut watch: Watch, scope: Scope) -> End {
+        let (running, source) = (self.running, self.source);
+        // A reload was asked for and could not be had: it is made up for when what was wrong is mended.
+        let mut owed = false;
+        let mut successor = None;
+        loop {
+            tokio::select! {
+                told = signals.next() => match told {
+                    Told::End => return End::Wanted,
+                    Told::Reload => {
+                        self.supervisor.reloads();
+                        owed = !running.reload(source.load());
+                        running.proxy.reopen_logs();
+                        self.supervisor.is_ready();
+                    }
+                    Told::Upgrade if successor.is_some() => {
+                        tracing::warn!("an upgrade is under way already");
+                    }
+                    Told::Upgrade => successor = self.begin_upgrade(),
+                },
+                ready = until_ready(&mut successor) => match (ready, successor.take()) {
+                    (Ok(()), Some(ready)) => {
+                        if let Some(pid) = ready.let_go() {
+                            return End::Replaced(pid);
+                        }
+                    }
+                    (ready, _) => {
+                        let why = ready.err().unwrap_or_default();
+                        tracing::error!("not upgraded, this process goes on: {why}");
+                    }
+                },
+                () = running.drain_asked.notified() => return End::Wanted,
+                () = watch.changed() => {
+                    let whole = owed || scope == Scope::Whole;
+                    let read = if whole { source.load() } else { running.state().config.reread() };
+                    if !running.has_seen(&read) && running.reload(read) {
+                        owed = false;
+                    }
+                    if whole {
+                        running.renew();
+                    }
                 }
             }
+            let state = running.state();
+            watch.files([&state.config.sources, &state.seen]);
         }
-        let state = running.state();
-        watch.files([&state.config.sources, &state.seen]);
+    }
+
+    fn begin_upgrade(&self) -> Option<Successor> {
+        match self.sockets().and_then(Successor::start) {
+            Ok(successor) => {
+                tracing::info!("a new process is started, to take this one's place");
+                Some(successor)
+            }
+            Err(error) => {
+                tracing::error!("not upgraded, this process goes on: {error}");
+                None
+            }
+        }
+    }
+
+    /// Every listening socket, that of the admin API too.
+    fn sockets(&self) -> io::Result<Sockets> {
+        let mut sockets = self.running.proxy.hand_over()?;
+        if let Some(socket) = self.admin.map(admin::Server::socket).transpose()?.flatten() {
+            sockets.handed.push(Handed::new("admin".to_owned(), socket)?);
+        }
+        Ok(sockets)
+    }
+}
+
+/// Waits until the successor is ready or is none any more; for ever if there is none.
+///
+/// # Cancel safety
+///
+/// Nothing is lost.
+async fn until_ready(successor: &mut Option<Successor>) -> Result<(), String> {
+    match successor {
+        Some(successor) => successor.ready().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -241,48 +339,6 @@ async fn drain(running: &Arc<Running>, signals: &mut Signals) {
         true => tracing::info!("all calls have ended"),
         false => tracing::warn!("calls that have not ended are cut off"),
     }
-}
-
-/// What the process is told from outside.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    reload: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            reload: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for the next signal.
-    ///
-    /// # Cancel safety
-    ///
-    /// No signal is lost.
-    async fn next(&mut self) -> Told {
-        tokio::select! {
-            _ = self.terminate.recv() => Told::End,
-            _ = self.interrupt.recv() => Told::End,
-            _ = self.reload.recv() => Told::Reload,
-        }
-    }
-
-    /// Waits until somebody wants an end; it is too late for anything else.
-    async fn end(&mut self) {
-        while self.next().await != Told::End {}
-    }
-}
-
-/// What a signal means.
-#[derive(PartialEq, Eq)]
-enum Told {
-    End,
-    Reload,
 }
 
 /// Every connection is a descriptor, and the limit that is granted is rarely the one that is set.

@@ -90,6 +90,13 @@ impl Running {
         self.proxy.drain();
     }
 
+    /// Waits until every worker has answered: none of them hangs.
+    pub(crate) async fn answers(&self) {
+        if !self.is_draining() {
+            self.proxy.answers().await;
+        }
+    }
+
     /// Whether `read` says the same as what was read last.
     pub(crate) fn has_seen(&self, read: &Result<Config, config::Failure>) -> bool {
         let sources = match read {

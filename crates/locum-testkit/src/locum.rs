@@ -1,14 +1,16 @@
 //! The built program as a child process.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid};
 use tempfile::TempDir;
 
 pub use rustix::process::Signal;
@@ -21,6 +23,8 @@ use crate::http::Response;
 #[derive(Debug)]
 pub struct Locum {
     child: Child,
+    /// Processes that took its place, one after the other.
+    successors: Vec<Pid>,
     directory: TempDir,
     ready: BTreeMap<String, String>,
 }
@@ -33,7 +37,7 @@ pub struct Launch {
     config: Option<String>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
-    descriptors: Option<u32>,
+    wrapper: Vec<String>,
 }
 
 impl Launch {
@@ -61,7 +65,12 @@ impl Launch {
 
     /// With so few file descriptors.
     pub fn descriptors(self, limit: u32) -> Self {
-        Self { descriptors: Some(limit), ..self }
+        self.by(&["sh", "-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")])
+    }
+
+    /// Started by this command, which replaces itself by what it is given as further arguments.
+    pub fn by(self, command: &[&str]) -> Self {
+        Self { wrapper: command.iter().map(|&part| part.to_owned()).collect(), ..self }
     }
 
     /// Starts the program and waits until it says that it is ready.
@@ -72,16 +81,9 @@ impl Launch {
     pub fn start(self) -> Locum {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let ready_file = directory.path().join("ready.json");
-        let mut command = match self.descriptors {
-            // The shell replaces itself, so the process is the program's own.
-            Some(limit) => {
-                let mut shell = Command::new("sh");
-                shell.arg("-c").arg(format!("ulimit -n {limit} && exec \"$0\" \"$@\""));
-                shell.arg(&self.binary);
-                shell
-            }
-            None => Command::new(&self.binary),
-        };
+        let mut parts = self.wrapper.iter().map(OsStr::new).chain([self.binary.as_os_str()]);
+        let mut command = Command::new(parts.next().expect("the binary is the last of them"));
+        command.args(parts);
         command.arg(self.command).arg("--ready-file").arg(&ready_file);
         if let Some(config) = &self.config {
             let file = directory.path().join(CONFIG);
@@ -97,7 +99,7 @@ impl Launch {
             .stderr(log(LOG))
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", self.binary.display()));
-        let mut locum = Locum { child, directory, ready: BTreeMap::new() };
+        let mut locum = Locum { child, successors: Vec::new(), directory, ready: BTreeMap::new() };
         locum.wait_until_ready(&ready_file);
         locum
     }
@@ -112,7 +114,7 @@ impl Locum {
             config: None,
             arguments: Vec::new(),
             environment: Vec::new(),
-            descriptors: None,
+            wrapper: Vec::new(),
         }
     }
 
@@ -213,15 +215,45 @@ impl Locum {
         kill_process(self.pid(), signal).expect("the process is there until it is waited for");
     }
 
+    /// Has another process take its place, and waits until that one is all there is for who comes now. From
+    /// here on what is said of the process is said of the new one.
+    ///
+    /// # Panics
+    ///
+    /// When none does.
+    pub fn upgrade(&mut self) {
+        // So that the new process is ours once the old one has ended.
+        set_child_subreaper(Some(getpid())).expect("every process may");
+        self.signal(Signal::USR2);
+        let mut serving = None;
+        crate::eventually("another process serves", || {
+            let log = self.log();
+            let pids = log.rsplit_once(SERVES).and_then(|(_, rest)| rest.lines().next());
+            serving = pids.and_then(|pid| pid.trim().parse().ok()).and_then(Pid::from_raw);
+            serving.is_some_and(|pid| self.successors.last() != Some(&pid))
+        });
+        let pid = serving.expect("it was found");
+        self.successors.push(pid);
+    }
+
+    /// Waits for the ends of the processes whose place was taken.
+    pub fn wait_for_replaced(&mut self) -> Vec<ExitStatus> {
+        (0..self.successors.len()).map(|generation| self.wait_for(generation)).collect()
+    }
+
     /// Waits for the end of the process and gives its status.
     ///
     /// # Panics
     ///
     /// When it does not end in time.
     pub fn wait(&mut self) -> ExitStatus {
+        self.wait_for(self.successors.len())
+    }
+
+    fn wait_for(&mut self, generation: usize) -> ExitStatus {
         let begin = now();
         loop {
-            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+            if let Some(status) = self.ended(generation) {
                 return status;
             }
             assert!(
@@ -233,9 +265,18 @@ impl Locum {
         }
     }
 
+    fn ended(&mut self, generation: usize) -> Option<ExitStatus> {
+        let Some(successor) = generation.checked_sub(1).map(|at| self.successors[at]) else {
+            return self.child.try_wait().expect("a child can be waited for");
+        };
+        // It is none of our children as long as the process before it is there.
+        let ended = waitpid(Some(successor), WaitOptions::NOHANG).ok().flatten();
+        ended.map(|(_, status)| ExitStatus::from_raw(status.as_raw()))
+    }
+
     /// Whether the process still runs.
     pub fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        self.ended(self.successors.len()).is_none()
     }
 
     /// What it wrote to standard error.
@@ -262,7 +303,7 @@ impl Locum {
 
     /// Time on a processor so far, all threads together.
     pub fn processor_time(&self) -> Duration {
-        let tasks = format!("/proc/{}/task", self.child.id());
+        let tasks = format!("/proc/{}/task", self.pid().as_raw_nonzero());
         let spent = fs::read_dir(tasks).expect("the process runs").filter_map(|task| {
             let schedstat = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
             schedstat.split(' ').next()?.parse::<u64>().ok()
@@ -271,11 +312,12 @@ impl Locum {
     }
 
     fn proc(&self, name: &str) -> io::Result<String> {
-        fs::read_to_string(format!("/proc/{}/{name}", self.child.id()))
+        fs::read_to_string(format!("/proc/{}/{name}", self.pid().as_raw_nonzero()))
     }
 
-    fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
+    /// The process's id.
+    pub fn pid(&self) -> Pid {
+        self.successors.last().copied().unwrap_or_else(|| Pid::from_child(&self.child))
     }
 }
 
@@ -283,6 +325,10 @@ impl Drop for Locum {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        for successor in &self.successors {
+            let _ = kill_process(*successor, Signal::KILL);
+            let _ = waitpid(Some(*successor), WaitOptions::empty());
+        }
         if std::thread::panicking() {
             eprintln!("--- log of the program\n{}---", self.log());
         }
@@ -322,3 +368,5 @@ pub fn run_to_end(binary: impl AsRef<Path>, arguments: &[&str]) -> Finished {
 const CONFIG: &str = "locum.toml";
 const LOG: &str = "stderr.log";
 const OUTPUT: &str = "stdout.log";
+/// What a process says once another serves in its place.
+const SERVES: &str = "the new process serves pid=";

@@ -147,6 +147,7 @@ fn status(running: &Running) -> Value {
     let connections: usize = plan.listeners.iter().map(|listener| listener.connections()).sum();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
         "uptime": seconds(now().since(running.started)),
         "plan_version": state.version,
         "plan_age": seconds(now().since(state.since)),

@@ -76,8 +76,8 @@ impl File {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Admin {
-    /// Where it listens: `127.0.0.1:9900` or `unix:/run/locum.sock` (mode 0600). Any address but
-    /// loopback needs a `token` or a `token_file`.
+    /// Where it listens: `127.0.0.1:9900`, `unix:/run/locum.sock` (mode 0600), or `fd:admin`, as of a
+    /// listener. Any address but loopback needs a `token` or a `token_file`.
     pub(crate) listen: Bind,
     /// What every change has to bring as `Authorization: Bearer …`. `${NAME}` reads an environment
     /// variable, `file:/path` a file.

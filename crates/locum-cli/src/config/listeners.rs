@@ -161,6 +161,7 @@ fn check_addresses(file: &File, findings: &mut Findings<'_>) {
 fn collide(one: &Bind, other: &Bind) -> bool {
     match (one, other) {
         (Bind::Unix(one), Bind::Unix(other)) => one == other,
+        (Bind::Given(one), Bind::Given(other)) => one == other,
         (Bind::Tcp(one), Bind::Tcp(other)) => {
             let everywhere = |address: &SocketAddr| address.ip().is_unspecified();
             one.port() == other.port()

@@ -74,10 +74,7 @@ fn listener(name: &str, wanted: &file::Listener, attached: &Attachments) -> list
     let limits = &wanted.limits;
     listener::Settings {
         name: name.to_owned(),
-        bind: match &wanted.bind {
-            Bind::Tcp(address) => listener::Bind::Tcp(*address),
-            Bind::Unix(path) => listener::Bind::Unix(path.clone()),
-        },
+        bind: wanted.bind.of_listener(),
         protocol: match wanted.protocol {
             ListenerProtocol::Http => listener::Protocol::Http,
             ListenerProtocol::Rpc => listener::Protocol::Rpc,

@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -13,9 +12,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, Unexpected, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub(crate) use bind::Bind;
 pub(crate) use endpoint::{Address, Endpoint, Scheme};
 pub(crate) use link::{Link, Texts};
 
+mod bind;
 mod endpoint;
 mod link;
 
@@ -30,13 +31,6 @@ pub(crate) struct Size(pub(crate) u64);
 /// A size that may be `unlimited`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SizeLimit(pub(crate) Option<u64>);
-
-/// An address to listen on: `127.0.0.1:8080` or `unix:/path`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Bind {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
-}
 
 /// A network: `10.0.0.0/8`, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,42 +52,6 @@ pub(crate) enum Workers {
     Auto,
     /// So many.
     Count(usize),
-}
-
-impl Bind {
-    pub(crate) fn is_loopback(&self) -> bool {
-        match self {
-            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
-            Self::Unix(_) => true,
-        }
-    }
-}
-
-impl FromStr for Bind {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str =
-            "an address such as \"127.0.0.1:8080\", \"[::]:8080\" or \"unix:/run/locum.sock\"";
-        match text.strip_prefix("unix:") {
-            Some("") => Err(EXPECTED),
-            Some(path) => Ok(Self::Unix(path.into())),
-            None => match text.strip_prefix("localhost:").map(str::parse) {
-                Some(Ok(port)) => Ok(Self::Tcp((IpAddr::from([127, 0, 0, 1]), port).into())),
-                Some(Err(_)) => Err(EXPECTED),
-                None => text.parse().map(Self::Tcp).map_err(|_| EXPECTED),
-            },
-        }
-    }
-}
-
-impl fmt::Display for Bind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
 }
 
 /// The parts of `host`, `host:port`, `[::1]:port`; `None` if it is none of them.
@@ -250,12 +208,6 @@ impl<'de> Deserialize<'de> for Net {
     }
 }
 
-impl<'de> Deserialize<'de> for Bind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer)
-    }
-}
-
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self)
@@ -307,12 +259,6 @@ impl Serialize for Net {
     }
 }
 
-impl Serialize for Bind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 /// A secret is written as what stands for it, never as what it is.
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -354,7 +300,7 @@ text_schema! {
     Workers: "Workers", { "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1, "maximum": 1024 }] };
     Net: "Net", { "type": "string", "examples": ["10.0.0.0/8", "192.0.2.7"] };
     Statuses: "Statuses", { "type": ["string", "integer"], "examples": ["200-399", "200, 404"] };
-    Bind: "Bind", { "type": "string", "examples": ["127.0.0.1:8080", "unix:/run/locum.sock"] };
+    Bind: "Bind", { "type": "string", "examples": ["127.0.0.1:8080", "unix:/run/locum.sock", "fd:web"] };
     Secret: "Secret", { "type": "string", "examples": ["${LOCUM_ADMIN_TOKEN}", "file:/run/secrets/token"] };
 }
 

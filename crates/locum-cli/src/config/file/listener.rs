@@ -9,7 +9,8 @@ use crate::config::value::{Bind, Duration, Net, Size, SizeLimit};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Listener {
-    /// The address: `0.0.0.0:8080`, `[::]:8080`, port 0 for any free one, or `unix:/path`.
+    /// The address: `0.0.0.0:8080`, `[::]:8080`, port 0 for any free one, or `unix:/path`. Or sockets that
+    /// systemd opened (`LISTEN_FDS`), by their `FileDescriptorName` or number: `fd:web`, `fd:3`.
     pub(crate) bind: Bind,
     /// What it speaks; default `http`.
     #[serde(default)]

@@ -66,6 +66,11 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "14:1: error: routes[0].cors: not available in this version; remove it",
         ),
         (
+            "bind = \"127.0.0.1:8080\"",
+            "bind = \"fd:\"",
+            "4:8: error: listeners.web.bind: found the text \"fd:\"; write an address such as \"127.0.0.1:8080\", \"[::]:8080\", \"unix:/run/locum.sock\" or \"fd:NAME\"",
+        ),
+        (
             "bind =",
             "transparent = \"redirect\"\nbind =",
             "4:1: error: listeners.web.transparent: not available in this version; remove it",
@@ -169,7 +174,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "bind = \"127.0.0.1:8080\"",
             "bind = \"8080\"",
-            "4:8: error: listeners.web.bind: found the text \"8080\"; write an address such as \"127.0.0.1:8080\", \"[::]:8080\" or \"unix:/run/locum.sock\"",
+            "4:8: error: listeners.web.bind: found the text \"8080\"; write an address such as \"127.0.0.1:8080\", \"[::]:8080\", \"unix:/run/locum.sock\" or \"fd:NAME\"",
         ),
         (
             "bind =",
