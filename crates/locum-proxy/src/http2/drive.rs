@@ -120,6 +120,8 @@ impl<'a> Driver<'a> {
             }
             if was_full {
                 state.wake_writers();
+                drop(state);
+                self.outfit.crowd.wake_all();
             }
         }
         Ok(())
@@ -209,8 +211,8 @@ impl<'a> Driver<'a> {
 
 /// Reads of one turn.
 const ROUNDS: usize = 16;
-/// With so much unsent, streams were told to wait.
-const CROWDED: usize = 64 << 10;
+/// With so much unsent, streams were told to wait, and no others are opened.
+pub(super) const CROWDED: usize = 64 << 10;
 /// Room for what is sent that is kept from one turn to the next.
 const KEPT_OUT: usize = 4 * SIZE;
 /// How long an endpoint may take nothing of what is sent to it.

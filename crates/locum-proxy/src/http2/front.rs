@@ -39,6 +39,7 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) {
         sent: 0,
         waits: None,
         took: false,
+        brought: false,
         going: Going::On,
         plan: 0,
     };
@@ -106,8 +107,9 @@ struct Front<'a> {
     sent: usize,
     /// What the alarm is armed for.
     waits: Option<Waits>,
-    /// Whether the client took something since it was armed.
+    /// Whether the client took something since it was armed, and whether it brought a frame.
     took: bool,
+    brought: bool,
     going: Going,
     /// Where the plan lies that was looked at last.
     plan: usize,
@@ -157,6 +159,7 @@ impl Front<'_> {
                 break;
             };
             self.client.buffer.consume(used);
+            self.brought |= used > 0;
             match news {
                 Some(News::Opened(key)) => {
                     state.slots[key].number = self.judge.open(self.worker.now());
@@ -282,7 +285,13 @@ impl Front<'_> {
         } else {
             None
         };
-        if waits != self.waits || (self.took && waits == Some(Waits::ToSend)) {
+        let goes_on = match waits {
+            Some(Waits::ToSend) => self.took,
+            // A head has one time for all of its frames.
+            Some(Waits::ForRest) => self.brought && !state.codec.is_in_head(),
+            Some(Waits::ForStreams) | None => false,
+        };
+        if waits != self.waits || goes_on {
             self.waits = waits;
             let limits = &listener.settings.limits;
             match waits {
@@ -295,7 +304,7 @@ impl Front<'_> {
                 None => alarm.disarm(),
             }
         }
-        self.took = false;
+        (self.took, self.brought) = (false, false);
         ready!(alarm.poll(cx));
         match waits {
             Some(Waits::ForStreams) => {

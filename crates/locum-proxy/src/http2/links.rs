@@ -1,15 +1,19 @@
 //! The links of one worker.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 use rustc_hash::FxHashMap;
 use tokio::task::spawn_local;
 
 use super::crowd::Crowd;
+use super::drive::CROWDED;
 use super::link::{Link, Outfit, Phase, drive};
 use super::stream::Stream;
 use crate::stream::tls::HandshakeError;
@@ -40,7 +44,7 @@ pub(crate) enum Way {
 
 impl Links {
     /// A stream to `endpoint`: on the connection that there is, or on another where that takes no more and there may be
-    /// one. Waits until there is one.
+    /// one. Waits until there is one, for twice as long as a connection may take to be made.
     ///
     /// # Cancel safety
     ///
@@ -57,23 +61,28 @@ impl Links {
         };
         // The link that this call has waited for: how it failed is how the call does.
         let mut awaited: Option<Rc<Link>> = None;
-        crowd
-            .wait_for(|| {
-                if let Some(link) = &awaited {
-                    match &*link.phase.borrow() {
-                        Phase::Failed(error) => return Some(Err(again(error))),
-                        Phase::Http1 => return Some(Ok(Way::Http1)),
-                        _ => {}
-                    }
+        let alarm = worker.alarms.alarm();
+        alarm.arm_in(upstream.settings.pool.connect_timeout.saturating_mul(2));
+        let mut waiting = pin!(crowd.wait_for(|| {
+            if let Some(link) = &awaited {
+                match &*link.phase.borrow() {
+                    Phase::Failed(error) => return Some(Err(again(error))),
+                    Phase::Http1 => return Some(Ok(Way::Http1)),
+                    _ => {}
                 }
-                if endpoint.http1.load(Ordering::Relaxed) {
-                    return Some(Ok(Way::Http1));
-                }
-                let (stream, link) = self.look(endpoint, upstream, worker);
-                awaited = link;
-                stream.map(Ok)
-            })
-            .await
+            }
+            if endpoint.http1.load(Ordering::Relaxed) {
+                return Some(Ok(Way::Http1));
+            }
+            let (stream, link) = self.look(endpoint, upstream, worker);
+            awaited = link;
+            stream.map(Ok)
+        }));
+        poll_fn(|cx| match waiting.as_mut().poll(cx) {
+            Poll::Pending => alarm.poll(cx).map(|()| Err(ConnectError::TimedOut)),
+            found => found,
+        })
+        .await
     }
 
     /// A stream, or a link to wait for.
@@ -91,9 +100,12 @@ impl Links {
             match &mut *link.phase.borrow_mut() {
                 Phase::Open(streams, used) => {
                     taking += 1;
-                    if streams.state.borrow().slots.len() < MOST
-                        && let Some(stream) = streams.open()
-                    {
+                    // What is begun has to be said at once: heads come in the order of their streams.
+                    let takes = {
+                        let mut state = streams.state.borrow_mut();
+                        state.slots.len() < MOST && state.codec.output().len() < CROWDED
+                    };
+                    if takes && let Some(stream) = streams.open() {
                         let was_used = std::mem::replace(used, true);
                         return (Some(Way::Stream(stream, was_used)), None);
                     }

@@ -12,7 +12,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::hpack::{Decoder, Encoder, Fields};
 use super::settings::{self, INITIAL_WINDOW, MAX_WINDOW, Peer};
-use super::stream::{Content, Stream};
+use super::stream::{Content, Stage, Stream};
 use super::{Error, ErrorCode, Limits, PREFACE, StreamId, frame};
 use crate::http1::Head;
 
@@ -268,7 +268,14 @@ impl Connection {
 
     /// Gives up a stream.
     pub fn reset(&mut self, stream: StreamId, code: ErrorCode) {
-        if self.forget(stream) {
+        // Of a stream on which nothing was said the peer has not heard (RFC 9113 §5.1): it must not be told that it
+        // is over.
+        let is_unsaid = matches!(self.role, Role::Client(_))
+            && self
+                .streams
+                .get(&stream.0)
+                .is_some_and(|it| matches!(it.outgoing.stage, Stage::Head));
+        if self.forget(stream) && !is_unsaid {
             self.remember_reset(stream);
             frame::rst_stream(&mut self.output, stream, code);
         }

@@ -177,6 +177,28 @@ fn more_connections_are_made_when_streams_run_out_and_no_more_than_the_pool_may_
 }
 
 #[test]
+fn who_finds_no_stream_is_not_kept_waiting_for_ever() {
+    let (address, _) = server(|_, peer| {
+        peer.frame(http2::SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 0]);
+        // Never a stream; the first came before that was known.
+        while peer.read().is_some() {}
+    });
+    let config = before(address)
+        .upstream("pool = { connections_per_worker = 1, connect_timeout = \"200ms\" }")
+        .and("[runtime]\nworkers = 1");
+    let locum = config.start();
+    let mut first = Client::connect(locum.address("web"));
+    first.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    eventually("the first is under way", || {
+        locum.metric("locum_upstream_connections", &[("upstream", "up")]) == 1.0
+    });
+    eventually("the next is told that there is no room", || {
+        let answer = locum.get("/");
+        answer.status == 504 && answer.json()["reason"] == "connect_timeout"
+    });
+}
+
+#[test]
 fn a_peer_that_breaks_the_protocol_is_a_bad_gateway_and_is_left() {
     let (address, accepted) = server(|_, peer| {
         peer.until("a request", http2::Frame::ends);
@@ -222,8 +244,8 @@ fn an_upstream_without_http2_fails_as_what_it_is() {
 
 #[test]
 fn a_websocket_is_not_asked_of_an_upstream_of_http2() {
-    let (address, _) = server(|_, peer| answers(peer));
-    let locum = before(address).start();
+    let (address, accepted) = server(|_, peer| answers(peer));
+    let locum = before(address).and("[runtime]\nworkers = 1").start();
     let mut client = locum.client();
     client.send(
         "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -231,6 +253,11 @@ fn a_websocket_is_not_asked_of_an_upstream_of_http2() {
     );
     let answer = client.response("GET").unwrap();
     assert_eq!((answer.status, &answer.json()["reason"]), (502, &"protocol".into()));
+    // The connection that it was not asked on is as good as before.
+    for _ in 0..3 {
+        assert_eq!(locum.get("/").text(), "ok");
+    }
+    assert_eq!(accepted.load(Ordering::SeqCst), 1);
 }
 
 #[test]

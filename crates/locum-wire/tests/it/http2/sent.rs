@@ -180,3 +180,17 @@ fn no_stream_waits_for_the_end_of_another() {
     assert!(sent.iter().all(|it| *it > 9_000), "{sent:?}");
     assert!(sent.iter().sum::<usize>() <= 3 * 140_000, "{sent:?}");
 }
+
+#[test]
+fn a_peer_never_hears_of_a_stream_that_was_opened_and_not_used() {
+    let mut client = Connection::client(&Limits::default(), Scheme::Http);
+    let unused = client.open().unwrap();
+    let before = client.output().len();
+    client.reset(unused, ErrorCode::CANCEL);
+    assert_eq!((client.output().len(), client.is_open(unused)), (before, false));
+    let used = client.open().unwrap();
+    client.send(used, b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
+    let before = client.output().len();
+    client.reset(used, ErrorCode::CANCEL);
+    assert_eq!(client.output().len(), before + 13, "RST_STREAM");
+}
