@@ -193,8 +193,8 @@ class Client:
         assert 1000 < left <= 2000, left
 
     def check_timed_out(self):
-        error = self.fails("Sleep", b"20000", grpc.StatusCode.DEADLINE_EXCEEDED, timeout=20)
-        assert "no answer within" in error.details(), error.details()
+        # Told by the proxy or by the server, which was given the same time: whoever is first.
+        self.fails("Sleep", b"20000", grpc.StatusCode.DEADLINE_EXCEEDED, timeout=20)
 
     def check_limited(self):
         assert self.unary("Echo", b"one") == b"one"
