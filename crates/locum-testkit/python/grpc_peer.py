@@ -1,5 +1,6 @@
 """A peer of gRPC: `server` says where it listens and serves until it is killed; `client ADDRESS CHECK...` makes
-these checks of a server, or of what stands before it, and says PASS or FAIL of each.
+these checks of a server, or of what stands before it, and says PASS or FAIL of each; `load ADDRESS` calls until its
+standard input ends and says how many calls were answered, how many failed, and why.
 
 Messages are bytes as they are, so that no protocol compiler is needed.
 """
@@ -242,8 +243,66 @@ def check(address, names):
         client.channel.close()
 
 
+class Load:
+    """Callers, one call after the other each, and one stream that lives as long as they do."""
+
+    def __init__(self, address):
+        # What a server says it has not begun to handle is sent again by itself; nothing else is.
+        self.channel = grpc.insecure_channel(address)
+        self.over = threading.Event()
+        self.lock = threading.Lock()
+        self.answered = 0
+        self.failures = []
+
+    def run(self):
+        # Until it is connected there is nothing to tell.
+        grpc.channel_ready_future(self.channel).result(timeout=20)
+        threads = [threading.Thread(target=self.call) for _ in range(4)]
+        threads.append(threading.Thread(target=self.converse))
+        for thread in threads:
+            thread.start()
+        print("calling", flush=True)
+        sys.stdin.read()
+        self.over.set()
+        for thread in threads:
+            thread.join()
+        print(self.answered, len(self.failures), *self.failures[:3], sep="\n")
+
+    def count(self, failure=None):
+        with self.lock:
+            if failure is None:
+                self.answered += 1
+            else:
+                self.failures.append(" ".join(failure.split()))
+
+    def call(self):
+        echo = self.channel.unary_unary("/test.Peer/Echo")
+        number = 0
+        while not self.over.is_set():
+            number += 1
+            try:
+                assert echo(str(number).encode(), timeout=20) == str(number).encode()
+                self.count()
+            except (grpc.RpcError, AssertionError) as error:
+                self.count(f"{type(error).__name__} {error}")
+
+    def converse(self):
+        def requests():
+            while not self.over.wait(0.02):
+                yield b"still here"
+
+        try:
+            for answer in self.channel.stream_stream("/test.Peer/Chat")(requests()):
+                assert answer == b"still here"
+            self.count()
+        except (grpc.RpcError, AssertionError) as error:
+            self.count(f"the stream: {type(error).__name__} {error}")
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
+        case ["load", where]:
+            Load(where).run()
         case ["server"]:
             serve()
         case ["client", where, *which]:

@@ -62,6 +62,37 @@ impl Grpc {
         let errors = String::from_utf8_lossy(&ended.stderr);
         assert!(passed == checks.len() && ended.status.success(), "{said}{errors}");
     }
+
+    /// Makes calls, and holds one stream open, while the other thing happens. Gives how many were answered, and
+    /// what the others met.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot connect.
+    pub fn load_during<T>(
+        self,
+        address: SocketAddr,
+        other: impl FnOnce() -> T,
+    ) -> ((u64, Vec<String>), T) {
+        let mut child = program()
+            .arg("load")
+            .arg(address.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 is there");
+        let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("it says that it calls");
+        assert_eq!(line, "calling\n");
+        let done = other();
+        drop(child.stdin.take());
+        let lines: Vec<String> = output.lines().map_while(Result::ok).collect();
+        assert!(child.wait().is_ok_and(|status| status.success()), "{lines:?}");
+        let number = |at: usize| lines[at].parse::<u64>().expect("a number");
+        assert_eq!(number(1) == 0, lines.len() == 2, "{lines:?}");
+        ((number(0), lines[2..].to_vec()), done)
+    }
 }
 
 /// A running server. Dropping it kills it.

@@ -22,6 +22,7 @@ mod http2;
 mod injected;
 mod lifecycle;
 mod limits;
+mod mixed;
 mod overriding;
 mod pages;
 mod passwords;
