@@ -6,7 +6,7 @@ use std::path::Path;
 
 use locum_policy::text;
 use locum_proxy::plan::Plan;
-use locum_proxy::route::{Action, HeaderEdits, Host, Rewrite};
+use locum_proxy::route::{Action, HeaderEdits, Host, Maintenance, Response, Rewrite, SplitKey};
 use locum_proxy::tls::Version;
 use locum_proxy::upstream::discover::{self, Name};
 use locum_proxy::upstream::health::{self, Probe};
@@ -101,6 +101,7 @@ pub(crate) fn listener(settings: &listener::Settings) -> Value {
         })),
         "trusted_proxies": settings.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "proxy_protocol": settings.proxy_protocol.then_some("accept"),
+        "maintenance": settings.maintenance.as_ref().map(maintenance),
         "limits": {
             "connections": limits.connections,
             "connections_per_client": limits.connections_per_client,
@@ -287,6 +288,10 @@ fn token_auth(settings: &auth::jwt::Settings) -> Value {
     })
 }
 
+fn maintenance(settings: &Maintenance) -> Value {
+    json!({ "retry_after": settings.retry_after.map(duration), "body": settings.body })
+}
+
 pub(crate) fn route(settings: &route::Settings) -> Value {
     let matches = &settings.matches;
     let mut json = json!({
@@ -301,6 +306,20 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
             "call": matches.call,
             "sni": matches.sni,
         },
+        "split_key": settings.split_key.as_ref().map(|key| match key {
+            SplitKey::Header(name) => format!("header:{name}"),
+            SplitKey::Cookie(name) => format!("cookie:{name}"),
+            SplitKey::ClientIp => "client-ip".to_owned(),
+        }),
+        "maintenance": settings.maintenance.as_ref().map(maintenance),
+        "cors": settings.cors.as_ref().map(|cors| json!({
+            "origins": cors.origins,
+            "methods": cors.methods,
+            "headers": cors.headers,
+            "expose": cors.expose,
+            "credentials": cors.credentials,
+            "max_age": cors.max_age.map(duration),
+        })),
         "auth": settings.auth,
         "policy": settings.policy,
         "host": match &settings.host {
@@ -325,6 +344,9 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
         }
         Action::Transcode { upstream, types: said } => {
             json["transcode"] = json!({ "upstream": upstream, "types": types(said) });
+        }
+        Action::Respond(Response { status, headers, body }) => {
+            json["respond"] = json!({ "status": status, "headers": pairs(headers), "body": body });
         }
         Action::Redirect { status, to } => json["redirect"] = json!({ "status": status, "to": to }),
     }

@@ -36,6 +36,7 @@ pub(crate) fn run(args: args::Proxy) -> Result<(), Failure> {
         tls: None,
         trusted_proxies: Vec::new(),
         proxy_protocol: None,
+        maintenance: Default::default(),
         limits: Limits::default(),
     };
     let upstream = Upstream {

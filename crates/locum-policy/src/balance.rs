@@ -12,6 +12,7 @@ use crate::{Cause, Time};
 
 pub use self::ejection::Ejection;
 use self::ewma::PeakEwma;
+pub use self::rendezvous::hash as hash_of_key;
 pub use self::slow_start::SlowStart;
 
 mod ejection;

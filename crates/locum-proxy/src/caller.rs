@@ -38,6 +38,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) http2: bool,
     /// Whom its certificate names; empty if it names nobody, `None` if it has shown none.
     certificate: Option<&'a str>,
+    /// Lines that every answer has, ours too.
+    pub(crate) told_pages: OnceCell<Vec<u8>>,
     /// Who it is, as far as the route wanted to know.
     admitted: OnceCell<Box<Admitted<'a>>>,
     pub(crate) stream: RefCell<&'a mut Stream>,
@@ -87,6 +89,7 @@ impl<'a> Caller<'a> {
             secure: stream.is_secure(),
             http2: stream.is_http2(),
             certificate,
+            told_pages: OnceCell::new(),
             admitted: OnceCell::new(),
             stream: RefCell::new(stream),
             upload: RefCell::new(upload),
@@ -343,14 +346,16 @@ impl<'a> Caller<'a> {
             true => refusal.write_grpc(&mut out, persistence),
             false => refusal.write(&mut out, self.head_only, persistence),
         }
+        self.tell_pages(&mut out);
         self.send(out, persistence, worker).await
     }
 
-    /// Sends the client elsewhere. Gives the bytes written.
-    pub(crate) async fn redirect(
+    /// Answers with `body` and what `fields` writes. Gives the bytes written.
+    pub(crate) async fn answer(
         &self,
         status: u16,
-        to: &[u8],
+        fields: impl FnOnce(&mut Vec<u8>),
+        body: &[u8],
         edits: &Edits,
         worker: &Worker,
     ) -> (u64, Next) {
@@ -359,12 +364,27 @@ impl<'a> Caller<'a> {
         let mut out = worker.scratch();
         encode::status_line(&mut out, status);
         field(&mut out, b"Date", crate::clock::http_date().as_bytes());
-        field(&mut out, b"Location", to);
-        encode::content_length(&mut out, 0);
+        fields(&mut out);
+        // RFC 9110 §8.6: no length in a 204, and in a 304 only that of the answer it stands for.
+        if !matches!(status, 204 | 304) {
+            encode::content_length(&mut out, body.len() as u64);
+        }
         persistence.write(&mut out);
         out.extend_from_slice(&edits.lines);
         out.extend_from_slice(b"\r\n");
+        if !self.head_only {
+            out.extend_from_slice(body);
+        }
+        self.tell_pages(&mut out);
         self.send(out, persistence, worker).await
+    }
+
+    /// Puts what pages of other origins are told into the head that `out` begins with.
+    pub(crate) fn tell_pages(&self, out: &mut Vec<u8>) {
+        let Some(lines) = self.told_pages.get() else { return };
+        if let Some(end) = memchr::memchr(b'\n', out) {
+            out.splice(end + 1..end + 1, lines.iter().copied());
+        }
     }
 
     /// Sends what is ready to go. Gives the bytes written.

@@ -58,6 +58,7 @@ pub(crate) async fn answer(
     let persistence = caller.persistence(Delivery::Nothing, worker);
     let mut out = worker.scratch();
     write(&mut out, settings, why, &route.response_edits, caller.head_only, persistence);
+    caller.tell_pages(&mut out);
     let (bytes, next) = caller.send(out, persistence, worker).await;
     Ended::fell_back(settings.status, why.reason(), bytes, next)
 }

@@ -8,21 +8,25 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use locum_policy::{Answer, Bound, Cause, End, run};
+use locum_wire::http1::encode::field;
 use locum_wire::http1::path;
 
 use crate::body::Upload;
 use crate::caller::{CallKeys, Caller};
 use crate::client::{Client, Next};
+use crate::cors::Preflight;
 use crate::exchange::{Answered, Exchange};
 use crate::fallback::fall_back;
 use crate::forward::{self, Persistence, Prepared};
 use crate::plan::Plan;
+use crate::problem;
 use crate::record::{Ended, Record};
 use crate::refusal::Refusal;
 use crate::relay::{RelayEnd, Relayed, relay};
-use crate::route::{Choice, Route, Target};
+use crate::route::{Choice, Edits, Maintenance, Response, Route, Split, SplitKey, Subject, Target};
 use crate::rpc::transcode::transcode;
 use crate::tunnel::tunnel;
+use crate::upstream::sticky;
 use crate::worker::Worker;
 
 /// Serves the request whose head `client` has read, and says what becomes of the connection.
@@ -84,14 +88,28 @@ async fn answer<'c>(
     worker: &Worker,
     record: &Record,
 ) -> Ended {
+    if let Some(maintenance) = &caller.listener.settings.maintenance {
+        return Box::pin(put_off(caller, maintenance, &Edits::default(), worker)).await;
+    }
+    if let Some((route, lines)) = preflight(plan, caller) {
+        let fields = |out: &mut Vec<u8>| out.extend_from_slice(&lines);
+        let answering = caller.answer(204, fields, b"", &route.response_edits, worker);
+        let (bytes, next) = Box::pin(answering).await;
+        return Ended::answered(204, Cause::Status(204), bytes, next).by(route);
+    }
     let (route, path) = match route(plan, caller) {
         Ok(found) => found,
         Err(refusal) => return refuse(caller, &refusal, worker).await,
     };
+    if let Some(maintenance) = &route.settings.maintenance {
+        let putting_off = put_off(caller, maintenance, &route.response_edits, worker);
+        return Box::pin(putting_off).await.by(route);
+    }
     if let Err(refusal) = caller.identify(route, &path, worker).await {
         return refuse(caller, &refusal, worker).await.by(route);
     }
     match &route.target {
+        Target::Respond(response) => Box::pin(respond(caller, route, response, worker)).await,
         Target::Redirect { status, to } => {
             Box::pin(redirect(caller, route, &path, (*status, to), worker)).await
         }
@@ -99,7 +117,7 @@ async fn answer<'c>(
             Box::pin(transcode(caller, route, &path, transcoded, worker, record)).await
         }
         Target::Forward(split) => {
-            let choice = split.choose(worker.random(), record.started());
+            let choice = choose(caller, route, split, worker, record);
             forward(caller, route, &path, choice, worker, record).await
         }
     }
@@ -115,6 +133,9 @@ fn route<'p, 'c>(
     let route = plan
         .route(caller.listener.label, &caller.subject(&path, &has_field))
         .ok_or_else(Refusal::no_route)?;
+    if let Some(cors) = &route.settings.cors {
+        caller.told_pages.get_or_init(|| cors.lines(&caller.request));
+    }
     let mut upload = caller.upload.borrow_mut();
     upload.leave_out(&route.request_edits.owned);
     let fits = upload.limit(route.settings.max_body);
@@ -249,7 +270,86 @@ async fn redirect(
 ) -> Ended {
     let mut location = worker.scratch();
     forward::expand(&mut location, to, path, &route.matcher.path.captures(path));
-    let (bytes, next) = caller.redirect(status, &location, &route.response_edits, worker).await;
+    let fields = |out: &mut Vec<u8>| field(out, b"Location", &location);
+    let (bytes, next) = caller.answer(status, fields, b"", &route.response_edits, worker).await;
     worker.give_scratch(location);
     Ended::answered(status, Cause::Status(status), bytes, next).by(route)
+}
+
+async fn respond(
+    caller: &Caller<'_>,
+    route: &Route,
+    response: &Response,
+    worker: &Worker,
+) -> Ended {
+    let Response { status, headers, body } = response;
+    let edits = &route.response_edits;
+    let fields = |out: &mut Vec<u8>| {
+        for (name, value) in headers.iter().filter(|(name, _)| !edits.drops(name.as_bytes())) {
+            field(out, name.as_bytes(), value.as_bytes());
+        }
+    };
+    let (bytes, next) = caller.answer(*status, fields, body.as_bytes(), edits, worker).await;
+    Ended::answered(*status, Cause::Status(*status), bytes, next).by(route)
+}
+
+/// Says that nothing is served for a while.
+async fn put_off(
+    caller: &Caller<'_>,
+    maintenance: &Maintenance,
+    edits: &Edits,
+    worker: &Worker,
+) -> Ended {
+    let refusal = Refusal::maintenance(maintenance.retry_after);
+    let (bytes, next) = match &maintenance.body {
+        Some(body) if !caller.grpc => {
+            let kind: &[u8] = match body.trim_start().starts_with('<') {
+                true => b"text/html; charset=utf-8",
+                false => b"text/plain; charset=utf-8",
+            };
+            let fields = |out: &mut Vec<u8>| {
+                field(out, b"Content-Type", kind);
+                maintenance
+                    .retry_after
+                    .into_iter()
+                    .for_each(|after| problem::retry_after(out, after));
+            };
+            caller.answer(503, fields, body.as_bytes(), edits, worker).await
+        }
+        _ => caller.refuse(&refusal, worker).await,
+    };
+    Ended::refused(&refusal, bytes, next)
+}
+
+/// Answers what a page of another origin asks before it sends its request, where a route for that tells such pages
+/// anything.
+fn preflight<'p>(plan: &'p Plan, caller: &Caller<'_>) -> Option<(&'p Arc<Route>, Vec<u8>)> {
+    let asked = Preflight::of(&caller.request)?;
+    let path = path::normalise(caller.request.path()).ok()?;
+    let has_field = |name: &[u8], value: &[u8]| caller.has_field(name, value);
+    let subject = Subject { method: asked.method, ..caller.subject(&path, &has_field) };
+    let route = plan.route(caller.listener.label, &subject)?;
+    let cors = route.settings.cors.as_ref()?;
+    Some((route, cors.preflight(&asked, &caller.request)))
+}
+
+/// Which of its upstreams a request takes.
+fn choose<'r>(
+    caller: &Caller<'_>,
+    route: &Route,
+    split: &'r Split,
+    worker: &Worker,
+    record: &Record,
+) -> &'r Choice {
+    let now = record.started();
+    let by_chance = || split.choose(worker.random(), now);
+    let Some(key) = &route.settings.split_key else { return by_chance() };
+    let found = match key {
+        SplitKey::Header(name) => caller.request.get_other(name.as_bytes()).map(Cow::Borrowed),
+        SplitKey::Cookie(name) => sticky::value(&caller.request, name).map(Cow::Borrowed),
+        SplitKey::ClientIp => {
+            caller.client_address().map(|address| address.to_string().into_bytes().into())
+        }
+    };
+    found.map_or_else(by_chance, |key| split.choose_for(&key, now))
 }

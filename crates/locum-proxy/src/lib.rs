@@ -15,6 +15,7 @@ mod buffer;
 mod caller;
 mod client;
 mod clock;
+pub mod cors;
 mod decisions;
 mod dns;
 mod exchange;

@@ -12,6 +12,7 @@ use rustls::ServerConfig;
 
 use crate::label::Label;
 use crate::plan::Error;
+use crate::route::Maintenance;
 use crate::tls::{self, Alpn};
 
 pub use sockets::{Given, Handed, Sockets};
@@ -36,6 +37,8 @@ pub struct Settings {
     /// Whether each connection begins with a header of the PROXY protocol, which names its peer. Only peers in
     /// `trusted_proxies`, and those on a unix socket, may connect then.
     pub proxy_protocol: bool,
+    /// Nothing is served to requests of HTTP, and why; `None`: it is.
+    pub maintenance: Option<Maintenance>,
     /// What one client, and all of them, may take.
     pub limits: Limits,
 }

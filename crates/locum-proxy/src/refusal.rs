@@ -187,6 +187,14 @@ impl Refusal {
         Self::new(503, "connections", "connection_limit_reached", detail)
     }
 
+    /// Nothing is served for a while.
+    pub(crate) fn maintenance(retry_after: Option<Duration>) -> Self {
+        let detail = "nothing is served here for a while";
+        let refusal = Self::new(503, "maintenance", DENIED, detail);
+        let instead = retry_after.map(|after| ("Retry-After", ceiling(after).to_string().into()));
+        Self { instead, ..refusal }
+    }
+
     /// The path names nothing that could be called, as this text has it.
     pub(crate) fn no_method(text: impl Into<String>) -> Self {
         Self::new(404, "unknown_method", "destination_not_found", text)

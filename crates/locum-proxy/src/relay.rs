@@ -124,6 +124,7 @@ impl Relay {
             exchange.upstream.cookie(answered.endpoint, &exchange.caller.request),
             edits,
         );
+        exchange.caller.tell_pages(&mut out);
         let grpc = match exchange.caller.grpc && answered.status == 200 {
             true => Some(grpc_status(&response).unwrap_or(Status::UNKNOWN)),
             false => None,

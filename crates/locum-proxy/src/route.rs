@@ -2,11 +2,14 @@
 
 use std::iter::successors;
 use std::sync::Arc;
+use std::time::Duration;
 
+use locum_policy::balance::hash_of_key;
 use locum_policy::gates::breaker::{Per, Watch};
 use locum_policy::{Bound, Time};
 
 use crate::auth::{Admitted, Check, Claims, Denied};
+use crate::cors;
 use crate::label::Label;
 use crate::listener;
 use crate::plan::Error;
@@ -37,6 +40,12 @@ pub struct Settings {
     pub matches: Match,
     /// What happens to it.
     pub action: Action,
+    /// What decides between several upstreams; `None`: chance, each time.
+    pub split_key: Option<SplitKey>,
+    /// Nothing is served, and why; `None`: it is.
+    pub maintenance: Option<Maintenance>,
+    /// Which pages of other origins may read the answers; `None`: none is told so.
+    pub cors: Option<cors::Settings>,
     /// How its calls are tried; `None`: once, without any limit.
     pub policy: Option<String>,
     /// Which Host the upstream sees.
@@ -82,6 +91,8 @@ pub struct Match {
 pub enum Action {
     /// It goes to one of these upstreams, as often as the weights say. Weights of 0 get nothing.
     Forward(Vec<(String, u32)>),
+    /// It is answered with this.
+    Respond(Response),
     /// The client is sent elsewhere. `{name}` stands for a part of a template path.
     Redirect {
         /// 301, 302, 303, 307 or 308.
@@ -97,6 +108,37 @@ pub enum Action {
         /// Types of its methods that JSON does not tell, before those that the upstream has.
         types: Vec<(String, MethodTypes)>,
     },
+}
+
+/// An answer that is always the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// From 200 to 599.
+    pub status: u16,
+    /// Its fields.
+    pub headers: Vec<(String, String)>,
+    /// Its body; with a status that has none, empty.
+    pub body: String,
+}
+
+/// What is said to everybody where nothing is served for a while.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maintenance {
+    /// When to come back.
+    pub retry_after: Option<Duration>,
+    /// What the 503 says, in place of a problem in JSON.
+    pub body: Option<String>,
+}
+
+/// What of a request decides which upstream of several it takes, so that it takes the same again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SplitKey {
+    /// The value of the field of that name.
+    Header(String),
+    /// The value of the cookie of that name.
+    Cookie(String),
+    /// The client's address.
+    ClientIp,
 }
 
 /// Which Host the upstream sees.
@@ -149,6 +191,7 @@ pub struct Route {
 pub(crate) enum Target {
     Forward(Split),
     Redirect { status: u16, to: String },
+    Respond(Response),
     Transcode(Transcoded),
 }
 
@@ -217,6 +260,20 @@ impl Split {
         self.fall_on(random).at(now)
     }
 
+    /// The choice that whoever has `key` falls on, every time and everywhere. When weights change, only those
+    /// change over who have to.
+    pub(crate) fn choose_for(&self, key: &[u8], now: Time) -> &Choice {
+        let place = u128::from(hash_of_key(key)) * u128::from(self.total);
+        let mut ticket = (place >> 64) as u64;
+        let found = self.choices.iter().find(|choice| {
+            let weight = u64::from(choice.weight);
+            let here = ticket < weight;
+            ticket = ticket.saturating_sub(weight);
+            here
+        });
+        found.unwrap_or(&self.choices[0]).at(now)
+    }
+
     fn fall_on(&self, random: u64) -> &Choice {
         if let [only] = &*self.choices {
             return only;
@@ -231,6 +288,15 @@ impl Split {
         }
         unreachable!("invariant: `total` is the sum of the weights")
     }
+}
+
+/// What the answer's own fields become; where pages of other origins are told who may read, that is ours to say.
+fn response_edits(settings: &Settings) -> Edits {
+    let mut edits = settings.response_headers.clone();
+    if settings.cors.is_some() {
+        edits.remove.extend(cors::OURS.map(str::to_owned));
+    }
+    Edits::build(&edits)
 }
 
 /// Header edits made ready: lower-case names to drop, lines to append.
@@ -300,6 +366,7 @@ impl Route {
             Ok(last_first.fold(None, link).expect("invariant: a chain has a first"))
         };
         let target = match &settings.action {
+            Action::Respond(response) => Target::Respond(response.clone()),
             Action::Redirect { status, to } => Target::Redirect { status: *status, to: to.clone() },
             Action::Transcode { upstream, types } => Target::Transcode(Transcoded {
                 choice: choice(upstream, 1)?,
@@ -338,7 +405,7 @@ impl Route {
                 owned: owned.clone(),
                 ..Edits::build(&settings.request_headers)
             },
-            response_edits: Edits::build(&settings.response_headers),
+            response_edits: response_edits(settings),
         })
     }
 

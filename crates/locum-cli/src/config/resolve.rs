@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use locum_proxy::plan;
 use locum_proxy::upstream::{self, EndpointSettings, PoolSettings};
-use locum_proxy::{listener, route};
+use locum_proxy::{cors, listener, route};
 
 use super::attached::Attachments;
+use super::check::is_token;
 use super::file::{self, File, ListenerProtocol, ProxyProtocol};
-use super::value::{Address, Bind, Endpoint, Size};
+use super::value::{Address, Bind, Endpoint, Maintenance, Size};
 use super::{auth, discover, health, tls, types};
 use crate::demo;
 
@@ -84,6 +85,7 @@ fn listener(name: &str, wanted: &file::Listener, attached: &Attachments) -> list
         tls: wanted.tls.as_ref().map(|tls| tls::of_listener(name, tls, attached)),
         trusted_proxies: wanted.trusted_proxies.iter().map(|net| net.0).collect(),
         proxy_protocol: wanted.proxy_protocol.is_some(),
+        maintenance: maintenance(&wanted.maintenance),
         limits: listener::Limits {
             connections: limits.connections.unwrap_or(defaults.connections),
             connections_per_client: limits.connections_per_client,
@@ -294,6 +296,11 @@ fn route(index: usize, wanted: &file::Route, file: &File) -> route::Settings {
         remove: edits.remove.clone(),
     };
     let action = match (&wanted.redirect, &wanted.transcode, &wanted.upstream) {
+        _ if let Some(respond) = &wanted.respond => route::Action::Respond(route::Response {
+            status: respond.status,
+            headers: pairs(&respond.headers),
+            body: respond.body.clone(),
+        }),
         (Some(redirect), _, _) => {
             route::Action::Redirect { status: redirect.status, to: redirect.to.clone() }
         }
@@ -320,6 +327,16 @@ fn route(index: usize, wanted: &file::Route, file: &File) -> route::Settings {
             sni: wanted.matches.sni.clone(),
         },
         action,
+        split_key: wanted.split_key.as_deref().and_then(split_key),
+        maintenance: maintenance(&wanted.maintenance),
+        cors: wanted.cors.as_ref().map(|cors| cors::Settings {
+            origins: cors.origins.clone(),
+            methods: cors.methods.clone(),
+            headers: cors.headers.clone(),
+            expose: cors.expose.clone(),
+            credentials: cors.credentials,
+            max_age: cors.max_age.map(|age| age.0),
+        }),
         policy: wanted.policy.clone(),
         host: match wanted.host.as_deref() {
             None | Some("preserve") => route::Host::Preserve,
@@ -339,6 +356,23 @@ fn route(index: usize, wanted: &file::Route, file: &File) -> route::Settings {
         priority: wanted.priority.unwrap_or(1),
         auth: wanted.auth.clone(),
     }
+}
+
+/// `header:NAME`, `cookie:NAME` or `client-ip`.
+pub(super) fn split_key(text: &str) -> Option<route::SplitKey> {
+    let named = |name: &str| is_token(name).then(|| name.to_owned());
+    match text.split_once(':') {
+        None if text == "client-ip" => Some(route::SplitKey::ClientIp),
+        Some(("header", name)) => named(name).map(route::SplitKey::Header),
+        Some(("cookie", name)) => named(name).map(route::SplitKey::Cookie),
+        _ => None,
+    }
+}
+
+fn maintenance(wanted: &Maintenance) -> Option<route::Maintenance> {
+    let Maintenance::On(words) = wanted else { return None };
+    let retry_after = words.retry_after.map(|after| after.0);
+    Some(route::Maintenance { retry_after, body: words.body.clone() })
 }
 
 /// What carries bytes that mean nothing to us may be silent for long.

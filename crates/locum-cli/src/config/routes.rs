@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use locum_proxy::route::{HostPattern, PathPattern};
 
-use super::check::{Findings, check_edits, is_field_value, is_token};
-use super::file::{Auth, AuthKind, File, Listener, Match, Rewrite, Route, Transcode};
+use super::check::{Findings, check_edits, is_field_value, is_ours, is_token};
+use super::file::{
+    Auth, AuthKind, Cors, File, Listener, Match, Respond, Rewrite, Route, Transcode,
+};
 use super::value::host_and_port;
-use super::{traffic, types};
+use super::{resolve, traffic, types};
 
 pub(super) fn check(file: &File, findings: &mut Findings<'_>) {
     for (index, route) in file.routes.iter().enumerate() {
@@ -52,6 +54,9 @@ fn check_route(index: usize, route: &Route, file: &File, findings: &mut Findings
     if let Some(rewrite) = &route.rewrite {
         check_rewrite(&path("rewrite"), rewrite, &route.matches, findings);
     }
+    if let Some(cors) = &route.cors {
+        check_cors(&path("cors"), cors, findings);
+    }
     check_edits(&path("request_headers"), &route.request_headers, findings);
     check_edits(&path("response_headers"), &route.response_headers, findings);
 }
@@ -61,6 +66,7 @@ fn check_target(index: usize, route: &Route, file: &File, findings: &mut Finding
     let given = [
         ("upstream", route.upstream.is_some()),
         ("split", !route.split.is_empty()),
+        ("respond", route.respond.is_some()),
         ("redirect", route.redirect.is_some()),
         ("transcode", route.transcode.is_some()),
     ];
@@ -69,13 +75,13 @@ fn check_target(index: usize, route: &Route, file: &File, findings: &mut Finding
         [] => findings.error(
             &format!("routes.{index}"),
             "the route leads nowhere",
-            "add `upstream`, `split`, `redirect` or `transcode`",
+            "add `upstream`, `split`, `respond`, `redirect` or `transcode`",
         ),
         [_] => {}
         [first, second, ..] => findings.error_in_key(
             &path(second),
             format!("the route already has `{first}`"),
-            "keep one of `upstream`, `split`, `redirect` and `transcode`",
+            "keep one of `upstream`, `split`, `respond`, `redirect` and `transcode`",
         ),
     }
     for (key, upstream) in route.leads_to() {
@@ -88,6 +94,19 @@ fn check_target(index: usize, route: &Route, file: &File, findings: &mut Finding
         let reason = "all weights are 0, so no call could go anywhere";
         findings.error(&path("split"), reason, "give one upstream a weight above 0");
     }
+    if let Some(respond) = &route.respond {
+        check_respond(&path("respond"), respond, findings);
+    }
+    if let Some(key) = &route.split_key {
+        if route.split.is_empty() {
+            let reason = "there is nothing to decide between";
+            findings.error_in_key(&path("split_key"), reason, "remove it, or add `split`");
+        } else if resolve::split_key(key).is_none() {
+            let reason = format!("`{}` is no such key", key.escape_debug());
+            let remedy = "write \"header:x-user\", \"cookie:session\" or \"client-ip\"";
+            findings.error(&path("split_key"), reason, remedy);
+        }
+    }
     if let Some(redirect) = &route.redirect {
         if !REDIRECTS.contains(&redirect.status) {
             let reason = format!("{} is no redirect", redirect.status);
@@ -99,6 +118,65 @@ fn check_target(index: usize, route: &Route, file: &File, findings: &mut Finding
         }
         check_parameters(&path("redirect.to"), &redirect.to, &route.matches, findings);
     }
+}
+
+fn check_respond(path: &str, respond: &Respond, findings: &mut Findings<'_>) {
+    let status = respond.status;
+    if !(200..=599).contains(&status) {
+        let reason = format!("{status} is no status of an answer");
+        findings.error(&format!("{path}.status"), reason, "write one from 200 to 599");
+    }
+    if matches!(status, 204 | 205 | 304) && !respond.body.is_empty() {
+        let reason = format!("an answer with {status} has no body");
+        findings.error(&format!("{path}.body"), reason, "remove it, or write another status");
+    }
+    for (name, value) in &respond.headers {
+        let path = format!("{path}.headers.{name}");
+        if !is_token(name) || !is_field_value(value) {
+            findings.error_in_key(
+                &path,
+                "no header is like this",
+                "write { \"x-name\" = \"value\" }",
+            );
+        } else if is_ours(name) {
+            let reason = format!("`{name}` frames the message, and is the proxy's own");
+            findings.error_in_key(&path, reason, "remove it");
+        }
+    }
+}
+
+fn check_cors(path: &str, cors: &Cors, findings: &mut Findings<'_>) {
+    let key = |key: &str| format!("{path}.{key}");
+    if cors.origins.is_empty() {
+        let remedy = "add origins = [\"https://app.example.com\"]";
+        findings.error_in_key(path, "no page may read anything anyhow", remedy);
+    }
+    for (index, origin) in cors.origins.iter().enumerate() {
+        if origin == "*" && cors.credentials {
+            let reason = "with credentials any page could act for whoever looks at it";
+            findings.error(&key(&format!("origins.{index}")), reason, "name the origins");
+        } else if !is_origin(origin) {
+            let reason = format!("`{}` is no origin", origin.escape_debug());
+            let remedy = "write one such as \"https://app.example.com\", without a path";
+            findings.error(&key(&format!("origins.{index}")), reason, remedy);
+        }
+    }
+    let lists = [("methods", &cors.methods), ("headers", &cors.headers), ("expose", &cors.expose)];
+    for (name, list) in lists {
+        for (index, item) in list.iter().enumerate().filter(|(_, item)| !is_token(item)) {
+            let reason = format!("`{}` is no name", item.escape_debug());
+            findings.error(&key(&format!("{name}.{index}")), reason, "use letters, digits and `-`");
+        }
+    }
+}
+
+/// `*`, or a scheme and a host, and perhaps a port; `null` is nobody's own.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else { return text == "*" };
+    let host = host.strip_prefix("*.").unwrap_or(host);
+    !scheme.is_empty()
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        && host_and_port(host).is_some()
 }
 
 /// The method is what follows the prefix of the path.

@@ -183,6 +183,7 @@ bind = "127.0.0.1:8080"
 protocol = "http"
 trusted_proxies = ["10.0.0.0/8", "192.0.2.7"]
 proxy_protocol = "accept"
+maintenance = { retry_after = "1min" }
 [listeners.web.limits]
 connections = 1
 connections_per_client = 2
@@ -215,6 +216,8 @@ timeout = "1s"
 name = "r"
 listener = "web"
 match = { host = "*.x", path = "/a/{id}", methods = ["GET"], headers = { h = "1" }, query = { q = "2" } }
+split_key = "cookie:c"
+cors = { origins = ["https://o.x"], methods = ["PUT"], max_age = "1min" }
 split = [{ upstream = "a", weight = 9 }, { upstream = "b", weight = 1 }]
 policy = "p"
 host = "upstream"
@@ -245,6 +248,7 @@ rewrite = { prefix = "/v2" }
             "name": "web", "bind": "127.0.0.1:8080", "protocol": "http", "tls": null,
             "trusted_proxies": ["10.0.0.0/8", "192.0.2.7/32"],
             "proxy_protocol": "accept",
+            "maintenance": { "retry_after": "1min", "body": null },
             "limits": {
                 "connections": 1, "connections_per_client": 2, "header_bytes": "3KiB", "headers": 4,
                 "header_timeout": "5s", "body_bytes": "6KiB", "body_idle": "7s", "body_rate": "8B",
@@ -293,6 +297,8 @@ rewrite = { prefix = "/v2" }
                     "headers": { "h": "1" }, "query": { "q": "2" }, "call": null, "sni": null,
                 },
                 "auth": [],
+                "split_key": "cookie:c", "maintenance": null,
+                "cors": { "origins": ["https://o.x"], "methods": ["PUT"], "headers": [], "expose": [], "credentials": false, "max_age": "1min" },
                 "split": [{ "upstream": "a", "weight": 9 }, { "upstream": "b", "weight": 1 }],
                 "rewrite": { "path": "/b/{id}" },
                 "request_headers": { "set": { "s": "1" }, "add": { "a": "2" }, "remove": ["r"] },
@@ -302,6 +308,7 @@ rewrite = { prefix = "/v2" }
                 "name": "/old/*", "listener": null, "policy": null, "host": "preserve", "max_body": null, "priority": 1,
                 "match": { "host": null, "path": "/old/*", "methods": [], "headers": {}, "query": {}, "call": null, "sni": null },
                 "auth": [],
+                "split_key": null, "maintenance": null, "cors": null,
                 "redirect": { "status": 302, "to": "/new" },
                 "rewrite": null,
                 "request_headers": { "set": {}, "add": {}, "remove": [] },
@@ -311,6 +318,7 @@ rewrite = { prefix = "/v2" }
                 "name": "route-2", "listener": null, "policy": null, "host": "z", "max_body": null, "priority": 1,
                 "match": { "host": "y", "path": null, "methods": [], "headers": {}, "query": {}, "call": null, "sni": null },
                 "auth": [],
+                "split_key": null, "maintenance": null, "cors": null,
                 "split": [{ "upstream": "b", "weight": 1 }],
                 "rewrite": { "prefix": "/v2" },
                 "request_headers": { "set": {}, "add": {}, "remove": [] },

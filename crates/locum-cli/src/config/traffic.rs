@@ -54,7 +54,11 @@ fn check_keys(index: usize, route: &Route, what: &str, findings: &mut Findings<'
         ("match.methods", !matches.methods.is_empty()),
         ("match.headers", !matches.headers.is_empty()),
         ("match.query", !matches.query.is_empty()),
+        ("respond", route.respond.is_some()),
         ("redirect", route.redirect.is_some()),
+        ("maintenance", !route.maintenance.is_off()),
+        ("cors", route.cors.is_some()),
+        ("split_key", route.split_key.is_some()),
         ("transcode", route.transcode.is_some()),
         ("host", route.host.is_some()),
         ("rewrite", route.rewrite.is_some()),
@@ -191,7 +195,11 @@ impl Route {
             return Traffic::Calls;
         }
         let anything = self.matches.is_anything();
-        if !anything || self.redirect.is_some() || self.transcode.is_some() {
+        if !anything
+            || self.respond.is_some()
+            || self.redirect.is_some()
+            || self.transcode.is_some()
+        {
             return Traffic::Http;
         }
         let leads_to = self.leads_to();

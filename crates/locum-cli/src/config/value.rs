@@ -15,10 +15,12 @@ use serde::{Deserialize, Serialize, Serializer};
 pub(crate) use bind::Bind;
 pub(crate) use endpoint::{Address, Endpoint, Scheme};
 pub(crate) use link::{Link, Texts};
+pub(crate) use maintenance::Maintenance;
 
 mod bind;
 mod endpoint;
 mod link;
+mod maintenance;
 
 /// A duration: `250ms`, `1.5s`, `5min`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

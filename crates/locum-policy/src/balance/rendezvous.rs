@@ -5,7 +5,7 @@
 use crate::seed::mix;
 
 /// FNV-1a and a finaliser: the same in every run and on every instance, which is the point.
-pub(super) fn hash(bytes: &[u8]) -> u64 {
+pub fn hash(bytes: &[u8]) -> u64 {
     let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
     });

@@ -304,6 +304,7 @@ mod tests {
             tls: None,
             proxy_protocol: false,
             trusted_proxies: Vec::new(),
+            maintenance: None,
             limits: super::super::Limits::default(),
         }
     }

@@ -247,6 +247,9 @@ mod tests {
                 ..Match::default()
             },
             action: Action::Redirect { status: 308, to: "/".into() },
+            split_key: None,
+            maintenance: None,
+            cors: None,
             policy: None,
             host: Host::Preserve,
             rewrite: None,

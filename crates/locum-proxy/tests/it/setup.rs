@@ -35,6 +35,7 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
             tls: None,
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
+            maintenance: None,
             limits: listener::Limits::default(),
         }],
         upstreams: vec![upstream::Settings {
@@ -67,6 +68,9 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
             listener: None,
             matches: route::Match::default(),
             action: route::Action::Forward(vec![("up".to_owned(), 1)]),
+            split_key: None,
+            maintenance: None,
+            cors: None,
             policy: None,
             host: route::Host::Preserve,
             rewrite: None,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::value::{Bind, Duration, Net, Size, SizeLimit};
+use crate::config::value::{Bind, Duration, Maintenance, Net, Size, SizeLimit};
 
 /// Where calls come in.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -27,6 +27,9 @@ pub(crate) struct Listener {
     /// `trusted_proxies`, and those on a unix socket, may connect then. Absent: no such header is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) proxy_protocol: Option<Acceptance>,
+    /// `true`: requests of HTTP get a 503; or a table of what that says. Absent: they are served.
+    #[serde(default, skip_serializing_if = "Maintenance::is_off")]
+    pub(crate) maintenance: Maintenance,
     /// What its clients may take.
     #[serde(default)]
     pub(crate) limits: Limits,

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::types::Types;
-use crate::config::value::Size;
+use crate::config::value::{Duration, Maintenance, Size};
 
-/// Which call goes where. One of `upstream`, `split`, `redirect` and `transcode` says where.
+/// Which call goes where. One of `upstream`, `split`, `respond`, `redirect` and `transcode` says where.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Route {
@@ -28,6 +28,13 @@ pub(crate) struct Route {
     /// Several upstreams, each as often as its weight says.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) split: Vec<Share>,
+    /// What decides which of these a request takes, so that it takes the same again: `header:NAME`, `cookie:NAME` or
+    /// `client-ip`. Without a value of that, and absent: chance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) split_key: Option<String>,
+    /// An answer that is always the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) respond: Option<Respond>,
     /// An answer that sends the client elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) redirect: Option<Redirect>,
@@ -35,6 +42,12 @@ pub(crate) struct Route {
     /// `POST /rpc/Arith.Multiply` on the path `/rpc/*`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) transcode: Option<Transcode>,
+    /// `true`: whoever comes gets a 503; or a table of what that says. Absent: it is served.
+    #[serde(skip_serializing_if = "Maintenance::is_off")]
+    pub(crate) maintenance: Maintenance,
+    /// Which pages of other origins may read the answers; absent: nothing is said of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cors: Option<Cors>,
     /// How its calls are tried; default: once, without any limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) policy: Option<String>,
@@ -98,6 +111,49 @@ pub(crate) struct Share {
     pub(crate) upstream: String,
     /// How often, beside the others; 0 is never.
     pub(crate) weight: u32,
+}
+
+/// An answer that is always the same.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Respond {
+    /// From 200 to 599. Default 200.
+    pub(crate) status: u16,
+    /// Default empty.
+    pub(crate) body: String,
+    /// Its fields.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+impl Default for Respond {
+    fn default() -> Self {
+        Self { status: 200, body: String::new(), headers: BTreeMap::new() }
+    }
+}
+
+/// Which pages of other origins may read a route's answers. What browsers ask beforehand is answered without
+/// `auth`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Cors {
+    /// Origins whose pages may: `https://app.example.com`, `https://*.example.com` for every name below, or `*` for
+    /// all.
+    pub(crate) origins: Vec<String>,
+    /// Methods that they may use beside GET, HEAD and POST.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) methods: Vec<String>,
+    /// Fields that they may send beside those that any page may; `*` for all. Of bodies, JSON takes `content-type`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) headers: Vec<String>,
+    /// Fields of answers that they may read beside those that any page may.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) expose: Vec<String>,
+    /// Whether cookies and passwords go along. Not with the origin `*`. Default false.
+    pub(crate) credentials: bool,
+    /// How long browsers may remember what they were told; default as they like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_age: Option<Duration>,
 }
 
 /// An answer that sends the client elsewhere.

@@ -6,6 +6,31 @@ use super::told_of;
 fn each_mistake_is_told_with_place_key_reason_and_remedy() {
     // What is replaced, by what, and all that is told then.
     let cases = [
+        (
+            "policy =",
+            "cors = { origins = [\"*\"], credentials = true }\npolicy =",
+            "14:21: error: routes[0].cors.origins[0]: with credentials any page could act for whoever looks at it; name the origins",
+        ),
+        (
+            "policy =",
+            "cors = { origins = [\"https://a.test/x\"] }\npolicy =",
+            "14:21: error: routes[0].cors.origins[0]: `https://a.test/x` is no origin; write one such as \"https://app.example.com\", without a path",
+        ),
+        (
+            "policy =",
+            "split_key = \"client-ip\"\npolicy =",
+            "14:1: error: routes[0].split_key: there is nothing to decide between; remove it, or add `split`",
+        ),
+        (
+            "upstream = \"users\"",
+            "respond = { status = 204, body = \"x\" }",
+            "13:34: error: routes[0].respond.body: an answer with 204 has no body; remove it, or write another status",
+        ),
+        (
+            "policy =",
+            "maintenance = 1\npolicy =",
+            "14:15: error: routes[0].maintenance: found the number `1`; write true, false or { retry_after = \"5min\" }",
+        ),
         // Syntax.
         (
             "= \"2s\"",
@@ -47,7 +72,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "policy =",
             "zzz =",
-            "14:1: error: routes[0].zzz: there is no key `zzz` here; write one of `name`, `listener`, `match`, `upstream`, `split`, `redirect`, `transcode`, `policy`, `auth`, `host`, `rewrite`, `request_headers`, `response_headers`, `max_body`, `priority`",
+            "14:1: error: routes[0].zzz: there is no key `zzz` here; write one of `name`, `listener`, `match`, `upstream`, `split`, `split_key`, `respond`, `redirect`, `transcode`, `maintenance`, `cors`, `policy`, `auth`, `host`, `rewrite`, `request_headers`, `response_headers`, `max_body`, `priority`",
         ),
         // Keys and values of later versions.
         (
@@ -62,8 +87,8 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         ),
         (
             "policy =",
-            "cors = {}\npolicy =",
-            "14:1: error: routes[0].cors: not available in this version; remove it",
+            "mirror = {}\npolicy =",
+            "14:1: error: routes[0].mirror: not available in this version; remove it",
         ),
         (
             "bind = \"127.0.0.1:8080\"",
@@ -353,12 +378,12 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "upstream = \"users\"",
             "",
-            "10:1: error: routes[0]: the route leads nowhere; add `upstream`, `split`, `redirect` or `transcode`",
+            "10:1: error: routes[0]: the route leads nowhere; add `upstream`, `split`, `respond`, `redirect` or `transcode`",
         ),
         (
             "upstream = \"users\"",
             "upstream = \"users\"\nredirect = { to = \"/\" }",
-            "14:1: error: routes[0].redirect: the route already has `upstream`; keep one of `upstream`, `split`, `redirect` and `transcode`",
+            "14:1: error: routes[0].redirect: the route already has `upstream`; keep one of `upstream`, `split`, `respond`, `redirect` and `transcode`",
         ),
         (
             "upstream = \"users\"",

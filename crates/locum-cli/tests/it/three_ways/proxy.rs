@@ -360,6 +360,7 @@ fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
             tls: None,
             trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
             proxy_protocol: false,
+            maintenance: None,
             limits: listener::Limits::default(),
         }],
         upstreams: vec![upstream::Settings {
@@ -392,6 +393,9 @@ fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
             listener: None,
             matches: route::Match::default(),
             action: route::Action::Forward(vec![(UPSTREAM.to_owned(), 1)]),
+            split_key: None,
+            maintenance: None,
+            cors: None,
             policy: Some(POLICY.to_owned()),
             host: route::Host::Preserve,
             rewrite: None,

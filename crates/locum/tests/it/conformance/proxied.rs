@@ -35,6 +35,7 @@ fn plan(protocol: Protocol, server: SocketAddr) -> plan::Settings {
             tls: None,
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
+            maintenance: None,
             limits: listener::Limits::default(),
         }],
         upstreams: vec![upstream::Settings {
@@ -67,6 +68,9 @@ fn plan(protocol: Protocol, server: SocketAddr) -> plan::Settings {
             listener: None,
             matches: route::Match { call: Some("*".to_owned()), ..route::Match::default() },
             action: route::Action::Forward(vec![("peer".to_owned(), 1)]),
+            split_key: None,
+            maintenance: None,
+            cors: None,
             policy: None,
             host: route::Host::Preserve,
             rewrite: None,
