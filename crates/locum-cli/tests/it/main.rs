@@ -17,6 +17,7 @@ mod failover;
 mod fallback;
 mod faults;
 mod grpc;
+mod guide;
 mod health;
 mod hedging;
 mod http2;

@@ -9,13 +9,13 @@ use serde_json::Value;
 use crate::setup::binary;
 
 /// A page of the project.
-fn page(name: &str) -> String {
+pub(crate) fn page(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     fs::read_to_string(root.join(name)).unwrap()
 }
 
 /// The files that a page shows.
-fn files(page: &str) -> Vec<&str> {
+pub(crate) fn files(page: &str) -> Vec<&str> {
     let blocks = page.split("```toml\n").skip(1);
     blocks.map(|block| block.split("```").next().expect("it has a first part")).collect()
 }
@@ -42,7 +42,7 @@ fn saved(folder: &Path, text: &str) -> PathBuf {
 #[test]
 fn every_file_on_a_page_is_good_and_raises_no_doubt() {
     let folder = folder();
-    for (name, count) in [("README.md", 1), ("docs/net-rpc.md", 5)] {
+    for (name, count) in [("README.md", 1), ("docs/gateway.md", 10), ("docs/net-rpc.md", 5)] {
         let page = page(name);
         let files = files(&page);
         assert_eq!(files.len(), count, "{name}");
