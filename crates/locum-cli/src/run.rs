@@ -256,6 +256,7 @@ impl Office<'_> {
                         running.proxy.reopen_logs();
                         self.supervisor.is_ready();
                     }
+                    Told::Reopen => running.proxy.reopen_logs(),
                     Told::Upgrade if successor.is_some() => {
                         tracing::warn!("an upgrade is under way already");
                     }

@@ -9,6 +9,7 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     reload: Signal,
+    reopen: Signal,
     upgrade: Signal,
 }
 
@@ -19,6 +20,8 @@ pub(super) enum Told {
     End,
     /// Read the configuration again.
     Reload,
+    /// Open the logs anew.
+    Reopen,
     /// Give way to a new process.
     Upgrade,
 }
@@ -29,6 +32,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             reload: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
             upgrade: signal(SignalKind::user_defined2())?,
         })
     }
@@ -43,6 +47,7 @@ impl Signals {
             _ = self.terminate.recv() => Told::End,
             _ = self.interrupt.recv() => Told::End,
             _ = self.reload.recv() => Told::Reload,
+            _ = self.reopen.recv() => Told::Reopen,
             _ = self.upgrade.recv() => Told::Upgrade,
         }
     }

@@ -402,3 +402,24 @@ fn two_listeners_may_not_have_one_address() {
     assert_eq!(ended.code, Some(1), "{}", ended.errors);
     assert!(ended.errors.contains(&address.to_string()), "{}", ended.errors);
 }
+
+#[test]
+fn an_access_log_that_was_moved_away_is_begun_anew() {
+    let upstream = Upstream::start(script::answers("ok"));
+    let directory = tempfile::tempdir().unwrap();
+    let (file, moved) =
+        (directory.path().join("access.log"), directory.path().join("access.log.1"));
+    let log = format!("[log]\naccess = {:?}", file.to_str().unwrap());
+    let locum = Config::to(&upstream).and(&log).start();
+    let has = |file: &std::path::Path, path: &str| {
+        std::fs::read_to_string(file).is_ok_and(|text| text.contains(path))
+    };
+    locum.get("/before");
+    eventually("it is logged", || has(&file, "/before"));
+    std::fs::rename(&file, &moved).unwrap();
+    locum.signal(Signal::USR1);
+    eventually("the file is there again", || file.exists());
+    locum.get("/after");
+    eventually("it is logged", || has(&file, "/after"));
+    assert!(has(&moved, "/before") && !has(&moved, "/after"));
+}
