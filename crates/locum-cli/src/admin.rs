@@ -30,6 +30,7 @@ use crate::config::value::Bind;
 use crate::running::Running;
 
 mod api;
+mod configuration;
 mod guard;
 mod policies;
 mod process;

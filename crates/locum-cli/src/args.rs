@@ -29,6 +29,9 @@ pub(crate) enum Command {
     /// Says what would become of a request or a remote call: its route and why, its policy, the worst that
     /// may happen.
     Explain(Explain),
+    /// Says what a reload from one configuration to the other would change, and whom that reaches. Exit code
+    /// 0: nothing; 1: something; 2: one of them has errors.
+    Diff(Diff),
     /// Prints the JSON Schema of the configuration file, its reference.
     Schema,
     /// Tries a policy on recorded or modelled calls, in virtual time.
@@ -104,6 +107,19 @@ pub(crate) struct Check {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Diff {
+    /// The configuration file that runs.
+    #[arg(value_name = "OLD")]
+    pub(crate) old: PathBuf,
+    /// The one that would.
+    #[arg(value_name = "NEW")]
+    pub(crate) new: PathBuf,
+    /// Prints it as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -9,6 +9,7 @@ mod args;
 mod call;
 mod config;
 mod demo;
+mod diff;
 mod explain;
 mod handover;
 mod list;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         args::Command::Check(args) => print::check(&args.config),
         args::Command::Print(args) => print::print(args.config.as_deref(), args.resolved),
         args::Command::Explain(args) => explain::run(&args),
+        args::Command::Diff(args) => diff::run(&args),
         args::Command::Schema => print::schema(),
         args::Command::Simulate(args) => simulate::run(&args),
         args::Command::Call(args) => call::run(&args),
@@ -58,6 +60,8 @@ fn small_pages() {
 enum Failure {
     /// It was asked wrongly: exit code 2.
     Usage(String),
+    /// Two things that were compared differ: exit code 1, and there is no more to say.
+    Different,
     /// The configuration has errors.
     Config(config::Failure),
     /// It could not be done: what, and why.
@@ -74,6 +78,7 @@ impl Failure {
                 eprintln!("error: {text}");
                 ExitCode::from(2)
             }
+            Self::Different => ExitCode::FAILURE,
             Self::Config(failure) => {
                 // When standard error is gone, the exit code still tells.
                 drop(failure.sources.show(&failure.problems));

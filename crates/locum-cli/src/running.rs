@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use locum_policy::Time;
-use locum_proxy::{Proxy, StartError, now};
+use locum_proxy::{Proxy, StartError, now, plan};
 use tokio::sync::Notify;
 
 use crate::config::problem::Sources;
@@ -27,6 +27,7 @@ pub(crate) struct Running {
     demo: Demo,
     draining: AtomicBool,
     state: Mutex<Arc<State>>,
+    changing: Mutex<()>,
 }
 
 /// What a reload changes.
@@ -72,6 +73,7 @@ impl Running {
             demo,
             draining: AtomicBool::new(false),
             state: Mutex::new(Arc::new(state)),
+            changing: Mutex::default(),
         }
     }
 
@@ -160,10 +162,33 @@ impl Running {
         }
     }
 
-    fn take_over(&self, config: Config) -> Result<u64, Vec<String>> {
+    /// Runs `config`, which somebody gave by the admin API: until the files are read again.
+    pub(crate) fn replace(&self, config: Config) -> Result<u64, Vec<String>> {
+        let replaced = self.take_over(config);
+        match &replaced {
+            Ok(version) => {
+                tracing::info!(version, "a configuration given by the admin API runs");
+                self.reloaded.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(lines) => {
+                lines.iter().for_each(|line| tracing::error!("not replaced: {line}"));
+                self.refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        replaced
+    }
+
+    /// What `config` comes to.
+    pub(crate) fn settings(&self, config: &Config) -> Result<plan::Settings, Vec<String>> {
         let demo = self.demo.addresses(&config.file);
         let demo = demo.map_err(|error| vec![format!("the demo backends: {error}")])?;
-        let settings = config.settings(demo).map_err(|failure| failure.lines())?;
+        config.settings(demo).map_err(|failure| failure.lines())
+    }
+
+    fn take_over(&self, config: Config) -> Result<u64, Vec<String>> {
+        // By a signal and by the admin API at the same time: one after the other.
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let settings = self.settings(&config)?;
         let token = config.admin_token().map_err(|error| vec![error])?;
         self.proxy.reload(settings).map_err(|error| match error {
             StartError::Plan(error) => config.failure(vec![error]).lines(),

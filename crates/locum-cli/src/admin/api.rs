@@ -1,5 +1,6 @@
 //! What the admin API answers.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -16,8 +17,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::guard::{Guard, Refusal};
-use super::{policies, process, upstreams};
-use crate::config::Config;
+use super::{configuration, policies, process, upstreams};
 use crate::print;
 use crate::running::Running;
 
@@ -28,7 +28,11 @@ pub(super) type Answer = Response<Full<Bytes>>;
 /// # Cancel safety
 ///
 /// A change that has begun is finished.
-pub(super) async fn answer(request: Request<Incoming>, running: &Running, local: bool) -> Answer {
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    running: &Arc<Running>,
+    local: bool,
+) -> Answer {
     let state = running.state();
     let admin = state.config.file.admin.as_ref();
     let guard = Guard {
@@ -38,7 +42,7 @@ pub(super) async fn answer(request: Request<Incoming>, running: &Running, local:
     };
     let checked = guard.check(request.method(), request.headers());
     let mut answer = match checked {
-        Ok(()) => dispatch(request, running, &state.config).await,
+        Ok(()) => dispatch(request, running).await,
         Err(refusal) => refused(refusal),
     };
     let headers = answer.headers_mut();
@@ -47,7 +51,7 @@ pub(super) async fn answer(request: Request<Incoming>, running: &Running, local:
     answer
 }
 
-async fn dispatch(request: Request<Incoming>, running: &Running, config: &Config) -> Answer {
+async fn dispatch(request: Request<Incoming>, running: &Arc<Running>) -> Answer {
     let path = request.uri().path().to_owned();
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match (&*path, reads) {
@@ -59,20 +63,18 @@ async fn dispatch(request: Request<Incoming>, running: &Running, config: &Config
         },
         ("/metrics", true) => metrics(&request, running),
         ("/api/v1/status", true) => json(StatusCode::OK, &status(running)),
-        ("/api/v1/config", true) => match serde_json::to_value(&config.file) {
-            Ok(config) => json(StatusCode::OK, &config),
-            Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-        },
         ("/api/v1/listeners", true) => json(StatusCode::OK, &listeners(running)),
         ("/api/v1/routes", true) => json(StatusCode::OK, &routes(running)),
         ("/api/v1/upstreams", true) => json(StatusCode::OK, &upstreams::all(running)),
         ("/api/v1/policies", true) => json(StatusCode::OK, &policies::all(running)),
-        ("/api/v1/config/check", false) if request.method() == Method::POST => check(request).await,
         ("/api/v1/drain", false) if request.method() == Method::POST => {
             running.drain_asked.notify_one();
             json(StatusCode::ACCEPTED, &json!({ "draining": true }))
         }
-        ("/api/v1/config/check" | "/api/v1/drain", _) => wrong_method("POST"),
+        ("/api/v1/drain", _) => wrong_method("POST"),
+        (path, _) if let Some(below) = path.strip_prefix("/api/v1/config") => {
+            configuration::below(below, request, running).await
+        }
         (path, _) if let Some(below) = path.strip_prefix("/api/v1/policies/") => {
             policies::below(below, request, running).await
         }
@@ -90,7 +92,10 @@ const PAGES: &[(&str, &str)] = &[
     ("/readyz", "200 once every listener accepts, 503 while draining"),
     ("/metrics", "Prometheus text, or OpenMetrics if asked for"),
     ("/api/v1/status", "version, uptime, plan, last reload error, connections"),
-    ("/api/v1/config", "the running configuration, as JSON"),
+    (
+        "/api/v1/config",
+        "the running configuration, as JSON; PUT replaces it, POST below checks and compares",
+    ),
     ("/api/v1/listeners", "listeners with their connections"),
     ("/api/v1/routes", "routes in the order of the file"),
     (
@@ -175,28 +180,6 @@ fn listeners(running: &Running) -> Value {
 
 fn routes(running: &Running) -> Value {
     running.proxy.plan().settings.routes.iter().map(print::route).collect()
-}
-
-/// Judges the configuration in the body; nothing is changed.
-async fn check(request: Request<Incoming>) -> Answer {
-    let is_toml = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/toml"));
-    let body = match body_of(request).await {
-        Ok(body) => body,
-        Err(answer) => return answer,
-    };
-    let read = match is_toml {
-        true => Config::parse("body.toml", &body),
-        false => Config::parse_json("body.json", &body),
-    };
-    let (ok, problems, sources) = match read {
-        Ok(config) => (true, config.warnings, config.sources),
-        Err(failure) => (false, failure.problems, failure.sources),
-    };
-    let lines: Vec<_> = problems.iter().map(|problem| sources.line(problem)).collect();
-    json(StatusCode::OK, &json!({ "ok": ok, "problems": lines }))
 }
 
 /// The text of a body.

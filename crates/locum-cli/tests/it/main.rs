@@ -10,6 +10,7 @@ mod corpus;
 mod cors;
 mod deadlines;
 mod decisions;
+mod differing;
 mod discovery;
 mod draining;
 mod explain;
