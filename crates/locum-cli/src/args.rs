@@ -32,6 +32,12 @@ pub(crate) enum Command {
     /// Says what a reload from one configuration to the other would change, and whom that reaches. Exit code
     /// 0: nothing; 1: something; 2: one of them has errors.
     Diff(Diff),
+    /// Lays configuration files out in one way, with every comment kept.
+    Fmt(Fmt),
+    /// Prints what a shell completes this command line by.
+    Completions(Completions),
+    /// Prints the manual page.
+    Man,
     /// Prints the JSON Schema of the configuration file, its reference.
     Schema,
     /// Tries a policy on recorded or modelled calls, in virtual time.
@@ -120,6 +126,23 @@ pub(crate) struct Diff {
     /// Prints it as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Fmt {
+    /// The files, TOML; they are rewritten in place.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Rewrites nothing; exit code 1 if a file is not laid out so.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, clap::Args)]

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod diff;
 mod explain;
+mod fmt;
 mod handover;
 mod list;
 mod log;
@@ -19,6 +20,7 @@ mod proxy;
 mod ready;
 mod run;
 mod running;
+mod shell;
 mod simulate;
 mod supervisor;
 mod watch;
@@ -37,6 +39,9 @@ fn main() -> ExitCode {
         args::Command::Print(args) => print::print(args.config.as_deref(), args.resolved),
         args::Command::Explain(args) => explain::run(&args),
         args::Command::Diff(args) => diff::run(&args),
+        args::Command::Fmt(args) => fmt::run(&args),
+        args::Command::Completions(args) => shell::completions(&args),
+        args::Command::Man => shell::man(),
         args::Command::Schema => print::schema(),
         args::Command::Simulate(args) => simulate::run(&args),
         args::Command::Call(args) => call::run(&args),

@@ -23,6 +23,7 @@ mod health;
 mod hedging;
 mod http2;
 mod injected;
+mod laying_out;
 mod lifecycle;
 mod limits;
 mod mixed;
