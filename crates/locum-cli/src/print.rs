@@ -312,6 +312,10 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
             SplitKey::ClientIp => "client-ip".to_owned(),
         }),
         "maintenance": settings.maintenance.as_ref().map(maintenance),
+        "mirror": settings.mirror.as_ref().map(|mirror| json!({
+            "upstream": mirror.upstream,
+            "percent": mirror.percent,
+        })),
         "cors": settings.cors.as_ref().map(|cors| json!({
             "origins": cors.origins,
             "methods": cors.methods,

@@ -18,6 +18,7 @@ use crate::cors::Preflight;
 use crate::exchange::{Answered, Exchange};
 use crate::fallback::fall_back;
 use crate::forward::{self, Persistence, Prepared};
+use crate::mirror;
 use crate::plan::Plan;
 use crate::problem;
 use crate::record::{Ended, Record};
@@ -152,10 +153,10 @@ async fn forward(
     record: &Record,
 ) -> Ended {
     let Choice { upstream, policy, watches, .. } = choice;
-    caller
-        .upload
-        .borrow_mut()
-        .keep_for_replay(replay_bytes(policy, caller.idempotent || upstream.speaks_http2()));
+    let mirror = route.mirror.as_ref().filter(|mirror| mirror.takes(worker.random()));
+    let kept = replay_bytes(policy, caller.idempotent || upstream.speaks_http2());
+    let copied = mirror.map_or(0, |_| mirror::BODY);
+    caller.upload.borrow_mut().keep_for_replay(kept.max(copied));
     record.under(policy, choice.label, worker.number_call());
     let prepared = Prepared::new(worker.scratch(), caller, path, route);
     let keys = CallKeys::new(caller, &route.settings.name);
@@ -201,6 +202,9 @@ async fn forward(
         ),
     };
     held.settle(cause, worker.now(), record);
+    if let Some(mirror) = mirror {
+        mirror.send(caller, &prepared, worker);
+    }
     worker.give_scratch(prepared.into_buffer());
     Ended { upstream: upstream.label, ..ended.by(route) }
 }

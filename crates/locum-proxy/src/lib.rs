@@ -29,6 +29,7 @@ mod label;
 pub mod listener;
 mod log;
 pub mod metrics;
+pub mod mirror;
 pub mod outgoing;
 mod pace;
 pub mod plan;

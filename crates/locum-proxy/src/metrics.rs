@@ -38,6 +38,7 @@ pub(crate) struct Counts {
     refused: Family<(Label, &'static str), u64>,
     bytes: Family<(Label, Direction), u64>,
     malformed_timeouts: Family<Label, u64>,
+    mirrored: Family<(Label, &'static str), u64>,
     panics: u64,
 }
 
@@ -127,6 +128,11 @@ impl Shard {
         *self.counts().refused.at(&(listener, reason), || (Label::OTHER, reason)) += 1;
     }
 
+    /// Counts a call that was made once more at that upstream, or was to be.
+    pub(crate) fn count_mirrored(&self, upstream: Label, outcome: &'static str) {
+        *self.counts().mirrored.at(&(upstream, outcome), || (Label::OTHER, outcome)) += 1;
+    }
+
     /// Counts what a trusted peer said of time and cannot be read.
     pub(crate) fn count_malformed_timeouts(&self, listener: Label, count: u64) {
         *self.counts().malformed_timeouts.at(&listener, || Label::OTHER) += count;
@@ -163,6 +169,7 @@ impl Counts {
             sum.refused.merge(&counts.refused, add);
             sum.bytes.merge(&counts.bytes, add);
             sum.malformed_timeouts.merge(&counts.malformed_timeouts, add);
+            sum.mirrored.merge(&counts.mirrored, add);
             sum.panics += counts.panics;
         }
         sum

@@ -42,8 +42,8 @@ pub(crate) struct Means {
 
 /// A connection to a server.
 pub(crate) struct Line {
-    stream: Stream,
-    buffer: Buffer,
+    pub(crate) stream: Stream,
+    pub(crate) buffer: Buffer,
 }
 
 /// An answer's head may be this large.
@@ -105,7 +105,7 @@ impl Line {
         self.buffer.is_empty() && self.stream.peek(&mut cx).is_none()
     }
 
-    /// Sends `request`, which has no body and is no HEAD, and reads the answer, of whose body at most `most`
+    /// Sends `request`, which is whole and no HEAD, and reads the answer, of whose body at most `most`
     /// bytes are taken.
     ///
     /// # Cancel safety

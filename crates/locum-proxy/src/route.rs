@@ -12,6 +12,7 @@ use crate::auth::{Admitted, Check, Claims, Denied};
 use crate::cors;
 use crate::label::Label;
 use crate::listener;
+use crate::mirror::{self, Mirror};
 use crate::plan::Error;
 use crate::rpc::methods::Methods;
 use crate::rpc::transcode::listing::Listing;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub maintenance: Option<Maintenance>,
     /// Which pages of other origins may read the answers; `None`: none is told so.
     pub cors: Option<cors::Settings>,
+    /// Where calls are made once more, for nobody.
+    pub mirror: Option<mirror::Settings>,
     /// How its calls are tried; `None`: once, without any limit.
     pub policy: Option<String>,
     /// Which Host the upstream sees.
@@ -184,6 +187,7 @@ pub struct Route {
     /// What its callers have to show.
     checks: Box<[Arc<Check>]>,
     pub(crate) target: Target,
+    pub(crate) mirror: Option<Mirror>,
     pub(crate) request_edits: Edits,
     pub(crate) response_edits: Edits,
 }
@@ -390,6 +394,10 @@ impl Route {
                 Target::Forward(Split { choices, total })
             }
         };
+        let mirror = settings.mirror.as_ref().map(|mirror| {
+            let (upstream, _) = bind(&mirror.upstream)?;
+            Ok(Mirror { upstream, percent: mirror.percent })
+        });
         Ok(Self {
             settings: settings.clone(),
             index,
@@ -401,6 +409,7 @@ impl Route {
             )?,
             checks,
             target,
+            mirror: mirror.transpose()?,
             request_edits: Edits {
                 owned: owned.clone(),
                 ..Edits::build(&settings.request_headers)

@@ -19,6 +19,7 @@ use crate::decisions::Decisions;
 use crate::http2;
 use crate::log;
 use crate::metrics::Shard;
+use crate::mirror;
 use crate::outgoing::{Lines, Means};
 use crate::pace::Pace;
 use crate::plan::Plan;
@@ -37,6 +38,8 @@ pub(crate) struct Worker {
     pub(crate) http2: http2::Links,
     /// To servers that are asked who may call.
     pub(crate) lines: Lines,
+    /// Copies of calls that are under way.
+    pub(crate) mirrored: mirror::UnderWay,
     /// For bodies that become arguments of calls.
     pub(crate) room: Room,
     pub(crate) buffers: Rc<Buffers>,
@@ -126,6 +129,7 @@ impl Worker {
             links: Links::default(),
             http2: http2::Links::default(),
             lines: Lines::default(),
+            mirrored: mirror::UnderWay::default(),
             room: Room::default(),
             buffers: Buffers::new(),
             clock: WorkerClock(Rc::clone(&alarms)),

@@ -39,7 +39,6 @@ const KEYS: &[&str] = &[
     "upstreams.*.discover.etcd",
     "policies.*.rate_limit.shared",
     "policies.*.rate_limit.*.shared",
-    "routes.*.mirror",
 ];
 
 const VALUES: &[(&str, &[&str])] =

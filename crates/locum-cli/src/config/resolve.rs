@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use locum_proxy::plan;
 use locum_proxy::upstream::{self, EndpointSettings, PoolSettings};
-use locum_proxy::{cors, listener, route};
+use locum_proxy::{cors, listener, mirror, route};
 
 use super::attached::Attachments;
 use super::check::is_token;
@@ -336,6 +336,10 @@ fn route(index: usize, wanted: &file::Route, file: &File) -> route::Settings {
             expose: cors.expose.clone(),
             credentials: cors.credentials,
             max_age: cors.max_age.map(|age| age.0),
+        }),
+        mirror: wanted.mirror.as_ref().map(|mirror| mirror::Settings {
+            upstream: mirror.upstream.clone(),
+            percent: mirror.percent,
         }),
         policy: wanted.policy.clone(),
         host: match wanted.host.as_deref() {

@@ -6,7 +6,8 @@ use locum_proxy::route::{HostPattern, PathPattern};
 
 use super::check::{Findings, check_edits, is_field_value, is_ours, is_token};
 use super::file::{
-    Auth, AuthKind, Cors, File, Listener, Match, Respond, Rewrite, Route, Transcode,
+    Auth, AuthKind, Cors, File, Listener, Match, Mirror, Respond, Rewrite, Route, Transcode,
+    UpstreamProtocol,
 };
 use super::value::host_and_port;
 use super::{resolve, traffic, types};
@@ -53,6 +54,9 @@ fn check_route(index: usize, route: &Route, file: &File, findings: &mut Findings
     }
     if let Some(rewrite) = &route.rewrite {
         check_rewrite(&path("rewrite"), rewrite, &route.matches, findings);
+    }
+    if let Some(mirror) = &route.mirror {
+        check_mirror(&path("mirror"), mirror, file, findings);
     }
     if let Some(cors) = &route.cors {
         check_cors(&path("cors"), cors, findings);
@@ -142,6 +146,19 @@ fn check_respond(path: &str, respond: &Respond, findings: &mut Findings<'_>) {
             let reason = format!("`{name}` frames the message, and is the proxy's own");
             findings.error_in_key(&path, reason, "remove it");
         }
+    }
+}
+
+fn check_mirror(path: &str, mirror: &Mirror, file: &File, findings: &mut Findings<'_>) {
+    if !(mirror.percent > 0.0 && mirror.percent <= 100.0) {
+        let reason = format!("{} is no share of a hundred calls", mirror.percent);
+        findings.error(&format!("{path}.percent"), reason, "write a number above 0, at most 100");
+    }
+    let speaks = file.upstreams.get(&mirror.upstream).map(|upstream| upstream.speaks());
+    if let Some(speaks) = speaks.filter(|speaks| *speaks != UpstreamProtocol::Http1) {
+        let reason =
+            format!("`{}` speaks {}, which no copy is made in", mirror.upstream, speaks.name());
+        findings.error(&format!("{path}.upstream"), reason, "name an upstream that speaks http1");
     }
 }
 

@@ -58,6 +58,7 @@ fn check_keys(index: usize, route: &Route, what: &str, findings: &mut Findings<'
         ("redirect", route.redirect.is_some()),
         ("maintenance", !route.maintenance.is_off()),
         ("cors", route.cors.is_some()),
+        ("mirror", route.mirror.is_some()),
         ("split_key", route.split_key.is_some()),
         ("transcode", route.transcode.is_some()),
         ("host", route.host.is_some()),
@@ -223,7 +224,9 @@ impl Route {
             shares.map(|(at, share)| (format!("split.{at}.upstream"), share.upstream.as_str()));
         let transcode = self.transcode.iter();
         let transcode = transcode.map(|to| ("transcode.upstream".to_owned(), to.upstream.as_str()));
-        one.chain(shares).chain(transcode).collect()
+        let mirror = self.mirror.iter();
+        let mirror = mirror.map(|to| ("mirror.upstream".to_owned(), to.upstream.as_str()));
+        one.chain(shares).chain(transcode).chain(mirror).collect()
     }
 
     /// The listeners that it serves.

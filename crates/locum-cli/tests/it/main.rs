@@ -26,6 +26,7 @@ mod injected;
 mod laying_out;
 mod lifecycle;
 mod limits;
+mod mirroring;
 mod mixed;
 mod overriding;
 mod pages;

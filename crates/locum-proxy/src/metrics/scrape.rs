@@ -89,6 +89,10 @@ fn render_counts(out: &mut Exposition, counts: &Counts) {
     for (listener, count) in counts.malformed_timeouts.iter() {
         out.count(&[("listener", &*listener.name())], count);
     }
+    out.counter("locum_mirrored", "Calls made once more for nobody, or that were to be.");
+    for ((upstream, outcome), count) in counts.mirrored.iter() {
+        out.count(&[("upstream", &*upstream.name()), ("outcome", outcome)], count);
+    }
     out.counter("locum_panics", "Connections that a fault in this program ended.");
     out.count(&[], counts.panics);
     out.counter("locum_bytes", "Bytes of bodies in, and of answers out.");

@@ -250,6 +250,7 @@ mod tests {
             split_key: None,
             maintenance: None,
             cors: None,
+            mirror: None,
             policy: None,
             host: Host::Preserve,
             rewrite: None,

@@ -71,6 +71,7 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
             split_key: None,
             maintenance: None,
             cors: None,
+            mirror: None,
             policy: None,
             host: route::Host::Preserve,
             rewrite: None,

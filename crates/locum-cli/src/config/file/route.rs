@@ -48,6 +48,9 @@ pub(crate) struct Route {
     /// Which pages of other origins may read the answers; absent: nothing is said of that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cors: Option<Cors>,
+    /// Where calls are made once more, for nobody: what comes of it is thrown away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mirror: Option<Mirror>,
     /// How its calls are tried; default: once, without any limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) policy: Option<String>,
@@ -111,6 +114,22 @@ pub(crate) struct Share {
     pub(crate) upstream: String,
     /// How often, beside the others; 0 is never.
     pub(crate) weight: u32,
+}
+
+/// Where calls are made once more. A copy leaves after the call has ended; those with bodies of more than 64KiB, of HEAD
+/// and of WebSockets are left out, and those beyond 64 of a worker at once.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mirror {
+    /// The upstream, which speaks `http1`.
+    pub(crate) upstream: String,
+    /// Of a hundred calls, so many: above 0, at most 100, which is the default.
+    #[serde(default = "all")]
+    pub(crate) percent: f64,
+}
+
+fn all() -> f64 {
+    100.0
 }
 
 /// An answer that is always the same.

@@ -72,7 +72,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "policy =",
             "zzz =",
-            "14:1: error: routes[0].zzz: there is no key `zzz` here; write one of `name`, `listener`, `match`, `upstream`, `split`, `split_key`, `respond`, `redirect`, `transcode`, `maintenance`, `cors`, `policy`, `auth`, `host`, `rewrite`, `request_headers`, `response_headers`, `max_body`, `priority`",
+            "14:1: error: routes[0].zzz: there is no key `zzz` here; write one of `name`, `listener`, `match`, `upstream`, `split`, `split_key`, `respond`, `redirect`, `transcode`, `maintenance`, `cors`, `mirror`, `policy`, `auth`, `host`, `rewrite`, `request_headers`, `response_headers`, `max_body`, `priority`",
         ),
         // Keys and values of later versions.
         (
@@ -87,8 +87,8 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         ),
         (
             "policy =",
-            "mirror = {}\npolicy =",
-            "14:1: error: routes[0].mirror: not available in this version; remove it",
+            "mirror = { upstream = \"users\", percent = 101 }\npolicy =",
+            "14:42: error: routes[0].mirror.percent: 101 is no share of a hundred calls; write a number above 0, at most 100",
         ),
         (
             "bind = \"127.0.0.1:8080\"",

@@ -396,6 +396,7 @@ fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
             split_key: None,
             maintenance: None,
             cors: None,
+            mirror: None,
             policy: Some(POLICY.to_owned()),
             host: route::Host::Preserve,
             rewrite: None,

@@ -71,6 +71,7 @@ fn plan(protocol: Protocol, server: SocketAddr) -> plan::Settings {
             split_key: None,
             maintenance: None,
             cors: None,
+            mirror: None,
             policy: None,
             host: route::Host::Preserve,
             rewrite: None,
