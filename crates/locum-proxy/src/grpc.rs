@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use locum_policy::gates::retry::GRPC_STATUSES;
 use locum_wire::http1::Response;
 use locum_wire::http1::encode::{self, decimal, field};
 
@@ -66,7 +67,7 @@ impl Status {
 
     /// As programs write it.
     pub(crate) fn name(self) -> &'static str {
-        NAMES.get(usize::from(self.0)).copied().unwrap_or("UNKNOWN")
+        GRPC_STATUSES.get(usize::from(self.0)).copied().unwrap_or("UNKNOWN")
     }
 }
 
@@ -166,25 +167,6 @@ fn percent_encode(out: &mut Vec<u8>, text: &[u8]) {
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 const GRPC_STATUS: &[u8] = b"grpc-status";
-const NAMES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
 
 #[cfg(test)]
 mod tests {

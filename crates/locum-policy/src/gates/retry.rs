@@ -8,7 +8,7 @@ use crate::{Call, Cause, Time};
 
 pub use self::backoff::Backoff;
 pub use self::budget::Budget;
-pub use self::condition::Condition;
+pub use self::condition::{Condition, GRPC_STATUSES};
 
 mod backoff;
 mod budget;

@@ -77,8 +77,8 @@ const WORDS: &[(&str, Condition)] = &[
     ("app-error", Condition::AppError),
 ];
 
-// gRPC status codes, in order from 0; OK is not one to retry.
-const GRPC: [&str; 17] = [
+/// The names of gRPC's status codes, in order from 0 ("Status codes and their use in gRPC").
+pub const GRPC_STATUSES: [&str; 17] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",
@@ -105,7 +105,8 @@ impl FromStr for Condition {
         if let Some((_, condition)) = WORDS.iter().find(|(word, _)| *word == text) {
             return Ok(*condition);
         }
-        if let Some(code) = GRPC.iter().skip(1).position(|name| *name == text) {
+        // OK is not one to retry.
+        if let Some(code) = GRPC_STATUSES.iter().skip(1).position(|name| *name == text) {
             return Ok(Self::Grpc(code as u8 + 1));
         }
         match text.parse::<u16>() {
@@ -124,7 +125,7 @@ impl fmt::Display for Condition {
         match self {
             Self::Status(status) => write!(f, "{status}"),
             Self::Grpc(code) => {
-                f.write_str(GRPC.get(usize::from(*code)).copied().unwrap_or("UNKNOWN"))
+                f.write_str(GRPC_STATUSES.get(usize::from(*code)).copied().unwrap_or("UNKNOWN"))
             }
             other => {
                 let word = WORDS.iter().find(|(_, condition)| condition == other);
