@@ -61,7 +61,11 @@ impl Successor {
         match ready {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                let ended = self.child.as_mut().and_then(|child| child.wait().ok());
+                let ended = self.child.as_mut().and_then(|child| {
+                    // It may have hung up and go on; one that ends already keeps its status.
+                    drop(child.kill());
+                    child.wait().ok()
+                });
                 let ended = ended.map_or_else(String::new, |status| format!(" ({status})"));
                 Err(format!("the new process has ended before it was ready{ended}"))
             }

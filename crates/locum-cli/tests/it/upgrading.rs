@@ -151,3 +151,18 @@ fn an_end_that_is_wanted_meanwhile_ends_the_new_process_too() {
     let gone = || fs::read(&process).map_or(true, |line| line.is_empty());
     eventually("the new process is gone", gone);
 }
+
+#[test]
+fn a_new_process_that_hangs_up_and_goes_on_is_ended() {
+    let upstream = Upstream::start(script::answers("ok"));
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("locum");
+    symlink(binary(), &program).unwrap();
+    let locum = Locum::at(&program).config(Config::to(&upstream).to_string()).start();
+    fs::remove_file(&program).unwrap();
+    fs::write(&program, "#!/bin/sh\nexec sleep 600 < /dev/null\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    locum.signal(Signal::USR2);
+    eventually("the old one says so", || locum.log().contains("before it was ready (signal: 9"));
+    assert_eq!(locum.get("/").text(), "ok");
+}
