@@ -349,6 +349,13 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
         Action::Transcode { upstream, types: said } => {
             json["transcode"] = json!({ "upstream": upstream, "types": types(said) });
         }
+        Action::Files(files) => {
+            json["files"] = json!({
+                "root": files.root,
+                "index": files.index,
+                "precompressed": files.precompressed,
+            });
+        }
         Action::Respond(Response { status, headers, body }) => {
             json["respond"] = json!({ "status": status, "headers": pairs(headers), "body": body });
         }

@@ -17,6 +17,7 @@ use crate::client::{Client, Next};
 use crate::cors::Preflight;
 use crate::exchange::{Answered, Exchange};
 use crate::fallback::fall_back;
+use crate::files;
 use crate::forward::{self, Persistence, Prepared};
 use crate::mirror;
 use crate::plan::Plan;
@@ -110,6 +111,9 @@ async fn answer<'c>(
         return refuse(caller, &refusal, worker).await.by(route);
     }
     match &route.target {
+        Target::Files(settings) => {
+            Box::pin(files::serve(caller, route, &path, settings, worker)).await.by(route)
+        }
         Target::Respond(response) => Box::pin(respond(caller, route, response, worker)).await,
         Target::Redirect { status, to } => {
             Box::pin(redirect(caller, route, &path, (*status, to), worker)).await

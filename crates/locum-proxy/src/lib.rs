@@ -20,6 +20,7 @@ mod decisions;
 mod dns;
 mod exchange;
 mod fallback;
+pub mod files;
 mod flow;
 mod forward;
 mod grpc;

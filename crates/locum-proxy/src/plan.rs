@@ -235,7 +235,9 @@ impl Plan {
         let leads = |name: &str| leading.contains(&name);
         let leads_there = |route: &route::Settings| match &route.action {
             route::Action::Forward(names) => names.iter().any(|(name, _)| leads(name)),
-            route::Action::Redirect { .. } | route::Action::Respond(_) => false,
+            route::Action::Redirect { .. }
+            | route::Action::Respond(_)
+            | route::Action::Files(_) => false,
             route::Action::Transcode { upstream: name, .. } => leads(name),
         };
         let routes = self.settings.routes.iter().filter(|route| leads_there(route));

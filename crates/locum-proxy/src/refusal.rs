@@ -187,6 +187,12 @@ impl Refusal {
         Self::new(503, "connections", "connection_limit_reached", detail)
     }
 
+    /// What is on the disk cannot be read.
+    pub(crate) fn unreadable() -> Self {
+        let detail = "the file cannot be read now";
+        Self::new(503, "files", "proxy_internal_error", detail)
+    }
+
     /// Nothing is served for a while.
     pub(crate) fn maintenance(retry_after: Option<Duration>) -> Self {
         let detail = "nothing is served here for a while";

@@ -10,6 +10,7 @@ use locum_policy::{Bound, Time};
 
 use crate::auth::{Admitted, Check, Claims, Denied};
 use crate::cors;
+use crate::files;
 use crate::label::Label;
 use crate::listener;
 use crate::mirror::{self, Mirror};
@@ -94,6 +95,8 @@ pub struct Match {
 pub enum Action {
     /// It goes to one of these upstreams, as often as the weights say. Weights of 0 get nothing.
     Forward(Vec<(String, u32)>),
+    /// It is answered with a file.
+    Files(files::Settings),
     /// It is answered with this.
     Respond(Response),
     /// The client is sent elsewhere. `{name}` stands for a part of a template path.
@@ -196,6 +199,7 @@ pub(crate) enum Target {
     Forward(Split),
     Redirect { status: u16, to: String },
     Respond(Response),
+    Files(files::Settings),
     Transcode(Transcoded),
 }
 
@@ -370,6 +374,7 @@ impl Route {
             Ok(last_first.fold(None, link).expect("invariant: a chain has a first"))
         };
         let target = match &settings.action {
+            Action::Files(files) => Target::Files(files.clone()),
             Action::Respond(response) => Target::Respond(response.clone()),
             Action::Redirect { status, to } => Target::Redirect { status: *status, to: to.clone() },
             Action::Transcode { upstream, types } => Target::Transcode(Transcoded {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use locum_proxy::plan;
 use locum_proxy::upstream::{self, EndpointSettings, PoolSettings};
-use locum_proxy::{cors, listener, mirror, route};
+use locum_proxy::{cors, files, listener, mirror, route};
 
 use super::attached::Attachments;
 use super::check::is_token;
@@ -296,6 +296,11 @@ fn route(index: usize, wanted: &file::Route, file: &File) -> route::Settings {
         remove: edits.remove.clone(),
     };
     let action = match (&wanted.redirect, &wanted.transcode, &wanted.upstream) {
+        _ if let Some(files) = &wanted.files => route::Action::Files(files::Settings {
+            root: files.root.as_str().into(),
+            index: files.index.clone(),
+            precompressed: files.precompressed.iter().map(|it| it.name().to_owned()).collect(),
+        }),
         _ if let Some(respond) = &wanted.respond => route::Action::Respond(route::Response {
             status: respond.status,
             headers: pairs(&respond.headers),

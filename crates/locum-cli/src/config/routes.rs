@@ -1,12 +1,13 @@
 //! What routes have to hold: one place to go, patterns that parse, a chance to be reached.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use locum_proxy::route::{HostPattern, PathPattern};
 
 use super::check::{Findings, check_edits, is_field_value, is_ours, is_token};
 use super::file::{
-    Auth, AuthKind, Cors, File, Listener, Match, Mirror, Respond, Rewrite, Route, Transcode,
+    Auth, AuthKind, Cors, File, Files, Listener, Match, Mirror, Respond, Rewrite, Route, Transcode,
     UpstreamProtocol,
 };
 use super::value::host_and_port;
@@ -70,6 +71,7 @@ fn check_target(index: usize, route: &Route, file: &File, findings: &mut Finding
     let given = [
         ("upstream", route.upstream.is_some()),
         ("split", !route.split.is_empty()),
+        ("files", route.files.is_some()),
         ("respond", route.respond.is_some()),
         ("redirect", route.redirect.is_some()),
         ("transcode", route.transcode.is_some()),
@@ -79,13 +81,13 @@ fn check_target(index: usize, route: &Route, file: &File, findings: &mut Finding
         [] => findings.error(
             &format!("routes.{index}"),
             "the route leads nowhere",
-            "add `upstream`, `split`, `respond`, `redirect` or `transcode`",
+            "add `upstream`, `split`, `files`, `respond`, `redirect` or `transcode`",
         ),
         [_] => {}
         [first, second, ..] => findings.error_in_key(
             &path(second),
             format!("the route already has `{first}`"),
-            "keep one of `upstream`, `split`, `respond`, `redirect` and `transcode`",
+            "keep one of `upstream`, `split`, `files`, `respond`, `redirect` and `transcode`",
         ),
     }
     for (key, upstream) in route.leads_to() {
@@ -97,6 +99,9 @@ fn check_target(index: usize, route: &Route, file: &File, findings: &mut Finding
     if !route.split.is_empty() && route.split.iter().all(|share| share.weight == 0) {
         let reason = "all weights are 0, so no call could go anywhere";
         findings.error(&path("split"), reason, "give one upstream a weight above 0");
+    }
+    if let Some(files) = &route.files {
+        check_files(&path("files"), files, findings);
     }
     if let Some(respond) = &route.respond {
         check_respond(&path("respond"), respond, findings);
@@ -121,6 +126,22 @@ fn check_target(index: usize, route: &Route, file: &File, findings: &mut Finding
             findings.error(&path("redirect.to"), "it is no place to go to", remedy);
         }
         check_parameters(&path("redirect.to"), &redirect.to, &route.matches, findings);
+    }
+}
+
+fn check_files(path: &str, files: &Files, findings: &mut Findings<'_>) {
+    let key = |key: &str| format!("{path}.{key}");
+    let root = Path::new(&files.root);
+    if !root.is_absolute() {
+        let reason = "where a path begins that is not absolute, nobody can tell";
+        findings.error(&key("root"), reason, "write one such as \"/srv/www\"");
+    } else if !root.is_dir() {
+        let reason = format!("`{}` is no directory here", files.root.escape_debug());
+        findings.warning(&key("root"), reason, "make it, or correct the path");
+    }
+    if files.index.is_empty() || files.index.contains('/') || files.index.starts_with('.') {
+        let reason = format!("`{}` is no name of a file", files.index.escape_debug());
+        findings.error(&key("index"), reason, "write one such as \"index.html\"");
     }
 }
 

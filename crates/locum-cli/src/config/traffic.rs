@@ -54,6 +54,7 @@ fn check_keys(index: usize, route: &Route, what: &str, findings: &mut Findings<'
         ("match.methods", !matches.methods.is_empty()),
         ("match.headers", !matches.headers.is_empty()),
         ("match.query", !matches.query.is_empty()),
+        ("files", route.files.is_some()),
         ("respond", route.respond.is_some()),
         ("redirect", route.redirect.is_some()),
         ("maintenance", !route.maintenance.is_off()),

@@ -92,6 +92,10 @@ fn decided(plan: &Plan, listener: &str, candidates: &[Candidate], method: Option
     let auth = known.filter(|(name, _)| route.settings.auth.contains(name));
     answer["auth"] = auth.map(|(name, auth)| (name.clone(), print::auth(auth))).collect();
     let shares = match &route.settings.action {
+        Action::Files(_) => {
+            answer["files"] = print::route(&route.settings)["files"].clone();
+            return answer;
+        }
         Action::Respond(_) => {
             answer["respond"] = print::route(&route.settings)["respond"].clone();
             return answer;

@@ -17,6 +17,7 @@ mod explain;
 mod failover;
 mod fallback;
 mod faults;
+mod files;
 mod grpc;
 mod guide;
 mod health;

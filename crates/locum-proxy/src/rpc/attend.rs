@@ -48,7 +48,9 @@ async fn answer(session: &Session<'_>, call: &mut Call, id: &CallId, cancel: &Rc
     let route = plan.route_of_call(session.caller.listener.label, &call.method);
     let target = route.and_then(|route| match &route.target {
         Target::Forward(split) => Some((&**route, split.choose(worker.random(), record.started()))),
-        Target::Redirect { .. } | Target::Respond(_) | Target::Transcode(_) => None,
+        Target::Redirect { .. } | Target::Respond(_) | Target::Files(_) | Target::Transcode(_) => {
+            None
+        }
     });
     let admitted = OnceCell::new();
     let mut caller = Caller { protocol: spoken(&session.caller, id), ..session.caller };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::types::Types;
 use crate::config::value::{Duration, Maintenance, Size};
 
-/// Which call goes where. One of `upstream`, `split`, `respond`, `redirect` and `transcode` says where.
+/// Which call goes where. One of `upstream`, `split`, `files`, `respond`, `redirect` and `transcode` says where.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Route {
@@ -32,6 +32,9 @@ pub(crate) struct Route {
     /// `client-ip`. Without a value of that, and absent: chance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) split_key: Option<String>,
+    /// Files of a directory: on a prefix route what follows the prefix is the name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) files: Option<Files>,
     /// An answer that is always the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) respond: Option<Respond>,
@@ -114,6 +117,47 @@ pub(crate) struct Share {
     pub(crate) upstream: String,
     /// How often, beside the others; 0 is never.
     pub(crate) weight: u32,
+}
+
+/// Files of a directory. Nothing outside of it is served, by whatever links, and no name that begins with a dot but
+/// `.well-known`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Files {
+    /// Its absolute path.
+    pub(crate) root: String,
+    /// What a path that ends with `/` stands for. Default `index.html`.
+    #[serde(default = "index")]
+    pub(crate) index: String,
+    /// Codings of which there may be a file beside another, best first: `br` (`.br`), `zstd` (`.zst`), `gzip` (`.gz`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) precompressed: Vec<Coding>,
+}
+
+fn index() -> String {
+    "index.html".to_owned()
+}
+
+/// A coding of content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Coding {
+    /// RFC 7932.
+    Br,
+    /// RFC 8878.
+    Zstd,
+    /// RFC 1952.
+    Gzip,
+}
+
+impl Coding {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Br => "br",
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+        }
+    }
 }
 
 /// Where calls are made once more. A copy leaves after the call has ended; those with bodies of more than 64KiB, of HEAD

@@ -7,6 +7,11 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
     // What is replaced, by what, and all that is told then.
     let cases = [
         (
+            "upstream = \"users\"",
+            "files = { root = \"www\" }",
+            "13:18: error: routes[0].files.root: where a path begins that is not absolute, nobody can tell; write one such as \"/srv/www\"",
+        ),
+        (
             "policy =",
             "cors = { origins = [\"*\"], credentials = true }\npolicy =",
             "14:21: error: routes[0].cors.origins[0]: with credentials any page could act for whoever looks at it; name the origins",
@@ -72,7 +77,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "policy =",
             "zzz =",
-            "14:1: error: routes[0].zzz: there is no key `zzz` here; write one of `name`, `listener`, `match`, `upstream`, `split`, `split_key`, `respond`, `redirect`, `transcode`, `maintenance`, `cors`, `mirror`, `policy`, `auth`, `host`, `rewrite`, `request_headers`, `response_headers`, `max_body`, `priority`",
+            "14:1: error: routes[0].zzz: there is no key `zzz` here; write one of `name`, `listener`, `match`, `upstream`, `split`, `split_key`, `files`, `respond`, `redirect`, `transcode`, `maintenance`, `cors`, `mirror`, `policy`, `auth`, `host`, `rewrite`, `request_headers`, `response_headers`, `max_body`, `priority`",
         ),
         // Keys and values of later versions.
         (
@@ -378,12 +383,12 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "upstream = \"users\"",
             "",
-            "10:1: error: routes[0]: the route leads nowhere; add `upstream`, `split`, `respond`, `redirect` or `transcode`",
+            "10:1: error: routes[0]: the route leads nowhere; add `upstream`, `split`, `files`, `respond`, `redirect` or `transcode`",
         ),
         (
             "upstream = \"users\"",
             "upstream = \"users\"\nredirect = { to = \"/\" }",
-            "14:1: error: routes[0].redirect: the route already has `upstream`; keep one of `upstream`, `split`, `respond`, `redirect` and `transcode`",
+            "14:1: error: routes[0].redirect: the route already has `upstream`; keep one of `upstream`, `split`, `files`, `respond`, `redirect` and `transcode`",
         ),
         (
             "upstream = \"users\"",

@@ -59,7 +59,10 @@ fn document(route: &Route, transcoded: &Transcoded, plan: &Plan) -> Value {
 fn routed(plan: &Plan, upstream: &str) -> impl Iterator<Item = Arc<str>> {
     let leads_there = move |action: &Action| match action {
         Action::Forward(names) => names.iter().any(|(name, _)| name == upstream),
-        Action::Redirect { .. } | Action::Respond(_) | Action::Transcode { .. } => false,
+        Action::Redirect { .. }
+        | Action::Respond(_)
+        | Action::Files(_)
+        | Action::Transcode { .. } => false,
     };
     let routes = plan.settings.routes.iter().filter(move |route| leads_there(&route.action));
     let calls = routes.filter_map(|route| route.matches.call.as_deref());

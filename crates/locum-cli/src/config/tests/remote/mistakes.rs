@@ -236,7 +236,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "transcode = {",
             "upstream = \"users\"\ntranscode = {",
-            "27:1: error: routes[1].transcode: the route already has `upstream`; keep one of `upstream`, `split`, `respond`, `redirect` and `transcode`",
+            "27:1: error: routes[1].transcode: the route already has `upstream`; keep one of `upstream`, `split`, `files`, `respond`, `redirect` and `transcode`",
         ),
         (
             "match = { call = \"Arith.*\" }",
