@@ -17,6 +17,7 @@ pub fn client_hello(bytes: &[u8]) {
     assert!(whole != Ok(None) || bytes.len() < LIMIT);
     let Ok(Some(hello)) = whole else { return };
     let Some(name) = hello.server_name else { return };
-    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
+    let is_name =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
     assert!((1..=255).contains(&name.len()) && name.bytes().all(is_name), "{name:?}");
 }
