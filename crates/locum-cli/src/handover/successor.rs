@@ -3,13 +3,14 @@
 use std::env;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::{self, Child, Command};
+use std::process::{self, Child, Command, ExitStatus};
 use std::time::Duration;
 
 use locum_proxy::listener::Sockets;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::sleep;
 
 use super::{Message, STARTED_BY, receive, send_all, unexpected};
 
@@ -61,11 +62,10 @@ impl Successor {
         match ready {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                let ended = self.child.as_mut().and_then(|child| {
-                    // It may have hung up and go on; one that ends already keeps its status.
-                    drop(child.kill());
-                    child.wait().ok()
-                });
+                let ended = match &mut self.child {
+                    Some(child) => end_of(child).await,
+                    None => None,
+                };
                 let ended = ended.map_or_else(String::new, |status| format!(" ({status})"));
                 Err(format!("the new process has ended before it was ready{ended}"))
             }
@@ -89,6 +89,18 @@ impl Drop for Successor {
         drop(child.kill());
         drop(child.wait());
     }
+}
+
+/// How a process ends that has hung up. Most likely it is about to; one that goes on is ended.
+async fn end_of(child: &mut Child) -> Option<ExitStatus> {
+    for _ in 0..100 {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Some(status);
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    drop(child.kill());
+    child.wait().ok()
 }
 
 fn hand_over(channel: &OwnedFd, sockets: Sockets) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! Endpoints that are found, not listed: what is looked up when, and what becomes of it.
 //!
-//! [`keeper`](crate::keeper) asks.
+//! The keeper asks.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,6 +1,6 @@
 //! Whether an endpoint works, found out by asking it now and then.
 //!
-//! What the answers mean is decided here; [`keeper`](crate::keeper) asks.
+//! What the answers mean is decided here; the keeper asks.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
