@@ -20,7 +20,7 @@ pub use send::SendError;
 
 use fault::Counts;
 
-/// One end of a connection: what it receives becomes [events](Event), and what it has to send gathers
+/// One end of a connection: what it receives becomes [events](super::Event), and what it has to send gathers
 /// in [`output`](Self::output), from which the caller writes.
 ///
 /// ```
@@ -204,7 +204,7 @@ impl Connection {
         &mut self.output
     }
 
-    /// The head or the trailers that the last [event](Event) has told of, in HTTP/1.1.
+    /// The head or the trailers that the last [event](super::Event) has told of, in HTTP/1.1.
     #[must_use]
     pub fn text(&self) -> &[u8] {
         &self.text
