@@ -333,6 +333,17 @@ impl<'a> Caller<'a> {
         }
     }
 
+    /// What becomes of the connection, once an answer that told the client so has gone whole.
+    pub(crate) fn next(&self, persistence: Persistence) -> Next {
+        match persistence {
+            Persistence::Closed if !self.request.keep_alive() && self.upload.borrow().is_done() => {
+                Next::Done
+            }
+            Persistence::Closed => Next::Close,
+            Persistence::Kept | Persistence::KeptAlive => Next::Request,
+        }
+    }
+
     /// Tells the client why not. Gives the bytes written.
     pub(crate) async fn refuse(&self, refusal: &Refusal, worker: &Worker) -> (u64, Next) {
         self.upload.borrow_mut().skip_received();
@@ -398,10 +409,9 @@ impl<'a> Caller<'a> {
         let sent = client::send(&self.stream, self.alarm, stall, &out).await;
         let written = out.len() as u64;
         worker.give_scratch(out);
-        match (sent, persistence) {
-            (Err(_), _) => (0, Next::Abort),
-            (Ok(()), Persistence::Closed) => (written, Next::Close),
-            (Ok(()), _) => (written, Next::Request),
+        match sent {
+            Ok(()) => (written, self.next(persistence)),
+            Err(_) => (0, Next::Abort),
         }
     }
 }

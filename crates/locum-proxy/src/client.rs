@@ -58,6 +58,8 @@ pub(crate) enum Next {
     Request,
     /// We are done with it; the client may still be sending and must get our last words.
     Close,
+    /// Both are done with it: the client has said that this was its last request, and it is read whole.
+    Done,
     /// There is nobody left to talk to, or they must not take what they got for the whole.
     Abort,
 }
@@ -223,10 +225,8 @@ impl Client {
             self.put_head_away(worker);
             match next {
                 Next::Request => {}
-                Next::Close => {
-                    self.linger().await;
-                    return;
-                }
+                Next::Close => return self.linger().await,
+                Next::Done => return self.take_leave().await,
                 Next::Abort => return,
             }
         }
@@ -367,15 +367,25 @@ impl Client {
         send(&RefCell::new(&mut self.stream), &self.alarm, stall, bytes).await
     }
 
+    /// Closes at once, if the client has kept to its word that it will say nothing more.
+    async fn take_leave(&mut self) {
+        let silent = self.buffer.is_empty() && !self.stream.is_secure();
+        if !silent || poll_fn(|cx| Poll::Ready(self.stream.peek(cx))).await == Some(true) {
+            self.linger().await;
+        }
+    }
+
     /// Closes so that our last words arrive: a close with unread bytes would reset the connection
     /// and could throw away what the client has not read yet (RFC 9112 §9.6).
     pub(crate) async fn linger(&mut self) {
         self.alarm.arm_in(LINGER);
+        let mut finished = false;
         let mut discarded = 0;
         poll_fn(|cx| {
-            if self.stream.poll_finish(cx).is_pending() {
+            if !finished && self.stream.poll_finish(cx).is_pending() {
                 return self.alarm.poll(cx);
             }
+            finished = true;
             while discarded < LINGER_BYTES {
                 self.buffer.consume(self.buffer.filled().len());
                 match self.buffer.poll_fill(cx, &mut self.stream) {

@@ -207,10 +207,9 @@ async fn send(
         at += first.len() as u64;
         written += first.len() as u64;
     }
-    match (sent, persistence) {
-        (Err(_), _) => (written, Next::Abort),
-        (Ok(()), Persistence::Closed) => (written, Next::Close),
-        (Ok(()), _) => (written, Next::Request),
+    match sent {
+        Ok(()) => (written, caller.next(persistence)),
+        Err(_) => (written, Next::Abort),
     }
 }
 

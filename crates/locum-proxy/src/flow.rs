@@ -18,7 +18,7 @@ use crate::cors::Preflight;
 use crate::exchange::{Answered, Exchange};
 use crate::fallback::fall_back;
 use crate::files;
-use crate::forward::{self, Persistence, Prepared};
+use crate::forward::{self, Prepared};
 use crate::mirror;
 use crate::plan::Plan;
 use crate::problem;
@@ -231,8 +231,7 @@ async fn deliver(exchange: &Exchange<'_, '_>, answered: Answered, route: &Route)
             let refusal = Refusal::failed(&failure, exchange.upstream);
             return (cause, refuse_if_there(exchange, refusal).await);
         }
-        RelayEnd::Whole if persistence == Persistence::Closed => Next::Close,
-        RelayEnd::Whole => Next::Request,
+        RelayEnd::Whole => caller.next(persistence),
         RelayEnd::Broken | RelayEnd::Gone => Next::Abort,
     };
     (cause, Ended::answered(status, cause, bytes, next))

@@ -46,6 +46,29 @@ fn an_idle_connection_is_closed_without_a_word() {
 }
 
 #[test]
+fn who_has_asked_for_the_last_time_takes_no_place_any_more() {
+    let upstream = Upstream::start(script::answers("ok"));
+    let locum = Config::to(&upstream)
+        .and("[runtime]\nworkers = 1")
+        .listener("limits = { connections = 1 }")
+        .start();
+    let last = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
+    // Each reads to the end and does not close.
+    let mut stay = Vec::new();
+    for _ in 0..3 {
+        let mut client = locum.client();
+        client.send(last);
+        assert_eq!(client.response("GET").unwrap().text(), "ok");
+        assert!(client.is_closed());
+        stay.push(client);
+    }
+    // Who goes on all the same loses nothing of the answer to what it was allowed to ask.
+    let mut client = locum.client();
+    client.send(format!("{last}{}", last.repeat(1000)));
+    assert_eq!(client.response("GET").unwrap().text(), "ok");
+}
+
+#[test]
 fn a_reader_that_stops_stops_the_upstream() {
     let sent = Arc::new(AtomicUsize::new(0));
     let upstream = Upstream::start({
