@@ -31,7 +31,13 @@ pub(crate) fn everything() -> Result<(), String> {
     );
     note(dependencies());
     let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
-    note(setup::need(&[("curl", "curl"), ("openssl", "openssl"), ("haproxy", "haproxy")]));
+    note(setup::need(&[
+        ("curl", "curl"),
+        ("openssl", "openssl"),
+        ("haproxy", "haproxy"),
+        ("nginx", "nginx"),
+        ("h2load", "nghttp2-client"),
+    ]));
     // Without them the tests that need one say that they are skipped.
     match setup::need_go() {
         Ok(gos) => drop(tests.env("LOCUM_GO", gos)),

@@ -12,7 +12,7 @@
 //! - [`Go`] is a real Go, as a server, as a client that checks what it is answered, and as many.
 //! - [`Grpc`] is a real gRPC, likewise.
 //! - [`http2`] is either end of a connection of HTTP/2, frame by frame.
-//! - [`HaProxy`] is a real HAProxy, in front or behind.
+//! - [`HaProxy`] is a real HAProxy, in front or behind; [`Nginx`] is a real nginx, behind.
 //! - [`NetRpc`] is a client of net/rpc that sends exactly the bytes it is given.
 //! - [`Slicer`] has what a client sends arrive byte by byte.
 //! - [`Dns`] is a name server that says what a test wants.
@@ -34,6 +34,7 @@ mod grpc;
 mod haproxy;
 mod load;
 mod locum;
+mod nginx;
 mod slicer;
 mod upstream;
 
@@ -48,5 +49,6 @@ pub use http::{Broken, Headers, Reader, Request, Response};
 pub use load::{Load, Report};
 pub use locum::{Finished, Launch, Locum, Signal, run_to_end};
 pub use netrpc::{Answer, Args, NetRpc};
+pub use nginx::Nginx;
 pub use slicer::Slicer;
 pub use upstream::{BlackHole, Connection, Received, Upstream, refused};

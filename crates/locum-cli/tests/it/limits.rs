@@ -1,8 +1,8 @@
 //! Clients that are slow, many or greedy, and machines that run out of something.
 
 use std::io::{self, Write as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use locum_testkit::clock::now;
@@ -237,6 +237,7 @@ fn ten_thousand_idle_and_two_thousand_slow_connections_cost_little() {
         );
         return;
     }
+    let _alone = MANY.lock();
     let upstream = Upstream::start(script::answers("ok"));
     let locum = Config::to(&upstream)
         .listener("limits = { connections = 15000, header_timeout = \"120s\", idle = \"120s\" }")
@@ -275,6 +276,9 @@ fn ten_thousand_idle_and_two_thousand_slow_connections_cost_little() {
     assert!(all <= 64 << 20, "{} KiB in all", all >> 10);
     drop((idle, slow));
 }
+
+/// Whoever makes thousands of connections is alone with that: descriptors are the process's.
+pub(crate) static MANY: Mutex<()> = Mutex::new(());
 
 fn descriptor_limit() -> u64 {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
