@@ -72,8 +72,8 @@ enum Arrival {
     Http2,
     /// The connection ended where it may end.
     End,
-    /// What came is no request.
-    Refused(Refusal),
+    /// What came is no request. In a box: an idle connection has no room for why.
+    Refused(Box<Refusal>),
 }
 
 /// What a connection without a whole head waits for.
@@ -148,10 +148,29 @@ impl Client {
     }
 
     /// Serves what the client asks for until the connection ends.
+    ///
+    /// What an idle connection is not doing is in a box, here and below: each has room for all that it holds
+    /// without one.
     pub(crate) async fn serve(mut self: Box<Self>, worker: &Worker) {
+        if self.listener.settings.proxy_protocol || self.stream.is_secure() {
+            match Box::pin(self.begin(worker)).await {
+                Some(begun) => self = begun,
+                None => return,
+            }
+        }
+        match self.listener.settings.protocol {
+            Protocol::Http => self.serve_http(worker).await,
+            Protocol::Tcp => Box::pin(tcp::serve(&mut self, worker)).await,
+            Protocol::Rpc | Protocol::Auto => Box::pin(self.serve_found(worker)).await,
+        }
+    }
+
+    /// Hears from the proxy in front who the client is, and shakes hands; `None` if that was all.
+    async fn begin(mut self: Box<Self>, worker: &Worker) -> Option<Box<Self>> {
         if self.listener.settings.proxy_protocol {
-            if !Box::pin(self.is_introduced(worker)).await {
-                return self.linger().await;
+            if !self.is_introduced(worker).await {
+                self.linger().await;
+                return None;
             }
             if let Some(config) = self.listener.tls.clone()
                 && !self.listener.takes_plain()
@@ -159,28 +178,22 @@ impl Client {
                 self = self.under_tls(&config, worker);
             }
         }
-        if self.stream.is_secure()
-            && let Err(error) = self.shake_hands(worker).await
+        self.secure(worker).await
+    }
+
+    /// Finds out what the client speaks, and serves that.
+    async fn serve_found(mut self: Box<Self>, worker: &Worker) {
+        let mut found = front::find(&mut self, worker).await;
+        if matches!(found, Found::Tls)
+            && self.listener.takes_plain()
+            && let Some(config) = self.listener.tls.clone()
         {
-            return Box::pin(self.turn_down(error, worker)).await;
-        }
-        match self.listener.settings.protocol {
-            Protocol::Http => return self.serve_http(worker).await,
-            Protocol::Tcp => return Box::pin(tcp::serve(&mut self, worker)).await,
-            Protocol::Rpc | Protocol::Auto => {}
-        }
-        let found = front::find(&mut self, worker).await;
-        let found = match (found, &self.listener.tls) {
-            (Found::Tls, Some(config)) if self.listener.takes_plain() => {
-                let config = Arc::clone(config);
-                self = self.under_tls(&config, worker);
-                if let Err(error) = self.shake_hands(worker).await {
-                    return Box::pin(self.turn_down(error, worker)).await;
-                }
-                front::find(&mut self, worker).await
+            match self.under_tls(&config, worker).secure(worker).await {
+                Some(secured) => self = secured,
+                None => return,
             }
-            (found, _) => found,
-        };
+            found = front::find(&mut self, worker).await;
+        }
         match found {
             Found::Http => self.serve_http(worker).await,
             Found::Tls | Found::Other if tcp::is_served(&self, worker) => {
@@ -204,7 +217,8 @@ impl Client {
             return Box::pin(http2::serve(&mut self, worker)).await;
         }
         loop {
-            match self.next_request(worker).await {
+            let arrival = self.next_request(worker).await;
+            match arrival {
                 Arrival::Head => {}
                 Arrival::Http2 => return Box::pin(http2::serve(&mut self, worker)).await,
                 Arrival::End => {
@@ -212,10 +226,7 @@ impl Client {
                     return;
                 }
                 Arrival::Refused(refusal) => {
-                    if self.refuse(&refusal, worker).await.is_ok() {
-                        self.linger().await;
-                    }
-                    return;
+                    return Box::pin(self.turn_away(&refusal, worker)).await;
                 }
             }
             // A call's state is large and short-lived: it lives on the heap only while it is needed,
@@ -225,8 +236,8 @@ impl Client {
             self.put_head_away(worker);
             match next {
                 Next::Request => {}
-                Next::Close => return self.linger().await,
-                Next::Done => return self.take_leave().await,
+                Next::Close => return Box::pin(self.linger()).await,
+                Next::Done => return Box::pin(self.take_leave()).await,
                 Next::Abort => return,
             }
         }
@@ -236,6 +247,13 @@ impl Client {
         if let Some(mut head) = self.head.take() {
             head.clear();
             worker.give_head(head);
+        }
+    }
+
+    /// Says why what came is no request, and closes.
+    async fn turn_away(&mut self, refusal: &Refusal, worker: &Worker) {
+        if self.refuse(refusal, worker).await.is_ok() {
+            self.linger().await;
         }
     }
 
@@ -304,6 +322,7 @@ impl Client {
         limits: &http1::Limits,
         waiting: &mut Option<Waiting>,
     ) -> Poll<Arrival> {
+        let refused = |refusal| Arrival::Refused(Box::new(refusal));
         loop {
             if !self.buffer.is_empty() {
                 match self.begins_as_http2() {
@@ -313,14 +332,14 @@ impl Client {
                         Ok(true) => return Poll::Ready(Arrival::Head),
                         Ok(false) => {}
                         Err(error) => {
-                            return Poll::Ready(Arrival::Refused(Refusal::malformed(error)));
+                            return Poll::Ready(refused(Refusal::malformed(error)));
                         }
                     },
                 }
             }
             match self.buffer.poll_fill(cx, &mut self.stream) {
                 Poll::Ready(Ok(0)) if head.is_started(self.buffer.filled()) => {
-                    return Poll::Ready(Arrival::Refused(Refusal::cut_short()));
+                    return Poll::Ready(refused(Refusal::cut_short()));
                 }
                 // Between two requests a client may close.
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Arrival::End),
@@ -340,7 +359,7 @@ impl Client {
                     }
                     return self.alarm.poll(cx).map(|()| match now {
                         Waiting::ForFirst => Arrival::End,
-                        Waiting::ForRest => Arrival::Refused(Refusal::slow_head()),
+                        Waiting::ForRest => refused(Refusal::slow_head()),
                     });
                 }
             }

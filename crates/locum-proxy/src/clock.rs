@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use locum_policy::{Clock, Time};
+use pin_project_lite::pin_project;
 use slab::Slab;
 use tokio::sync::watch;
 
@@ -141,6 +142,28 @@ pub(crate) struct Alarms {
     driver: RefCell<Option<Waker>>,
 }
 
+pin_project! {
+    /// A task whose turns are told apart. A future by hand: an `async` block would have room for the task twice,
+    /// as it came and as it is polled, and there is one of these for each idle connection.
+    pub(crate) struct Turns<F> {
+        alarms: Rc<Alarms>,
+        #[pin]
+        task: F,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Turns<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        this.alarms.turn.set(Time::ZERO);
+        let polled = this.task.poll(cx);
+        this.alarms.turn.set(Time::ZERO);
+        polled
+    }
+}
+
 struct Slot {
     /// When it goes off; `NEVER` is disarmed.
     at: Time,
@@ -168,17 +191,8 @@ impl Alarms {
     }
 
     /// Runs a task so that each of its turns reads the clock anew, and once.
-    ///
-    /// The task comes in a box, or its state would be in this future twice: as it came and as it is
-    /// polled. There is one of these for each idle connection.
-    pub(crate) async fn turns(self: Rc<Self>, mut task: Pin<Box<impl Future<Output = ()>>>) {
-        poll_fn(|cx| {
-            self.turn.set(Time::ZERO);
-            let polled = task.as_mut().poll(cx);
-            self.turn.set(Time::ZERO);
-            polled
-        })
-        .await;
+    pub(crate) fn turns<F: Future<Output = ()>>(self: Rc<Self>, task: F) -> Turns<F> {
+        Turns { alarms: self, task }
     }
 
     /// An alarm, disarmed.

@@ -108,7 +108,7 @@ impl Checks {
                     settings: settings.clone(),
                     http2: matches!(upstream.settings.protocol, Protocol::Http2 | Protocol::Grpc),
                 };
-                let checking = Box::pin(check.go_on(Rc::clone(keeper)));
+                let checking = check.go_on(Rc::clone(keeper));
                 let alarms = Rc::clone(&keeper.alarms);
                 let task = spawn_local(alarms.turns(checking)).abort_handle();
                 if let Some((_, old)) = self.0.insert(endpoint.uid, (settings.clone(), task)) {

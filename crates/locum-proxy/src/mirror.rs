@@ -80,7 +80,7 @@ impl Mirror {
         let timeout = self.upstream.settings.pool.connect_timeout;
         let (means, shard) = (worker.means(), Arc::clone(&worker.shard));
         let alarms = Rc::clone(&means.alarms);
-        spawn_local(alarms.turns(Box::pin(async move {
+        spawn_local(alarms.turns(async move {
             let _place = place;
             let _in_flight = endpoint.begin();
             let asking = async {
@@ -95,7 +95,7 @@ impl Mirror {
                 _ => "failure",
             };
             shard.count_mirrored(label, outcome);
-        })));
+        }));
     }
 }
 

@@ -202,10 +202,10 @@ fn welcome(worker: &Rc<Worker>, stream: Stream, peer: Option<SocketAddr>, name: 
     let client = Client::new(stream, peer, Arc::clone(listener), seat, worker);
     let guest = worker.guest();
     let alarms = Rc::clone(&worker.alarms);
-    spawn_local(alarms.turns(Box::pin(async move {
+    spawn_local(alarms.turns(async move {
         client.serve(guest.worker()).await;
         drop(guest);
-    })));
+    }));
 }
 
 /// Tells a client that there is no room, if it takes that at once.

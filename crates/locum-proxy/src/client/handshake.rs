@@ -13,7 +13,7 @@ use crate::worker::Worker;
 impl Client {
     /// Waits until the client has said and proved what it must, for as long as a head may take, and finds
     /// out whom its certificate names.
-    pub(super) async fn shake_hands(&mut self, worker: &Worker) -> Result<(), HandshakeError> {
+    async fn shake_hands(&mut self, worker: &Worker) -> Result<(), HandshakeError> {
         self.alarm.arm_in(self.listener.settings.limits.header_timeout);
         poll_fn(|cx| match self.stream.poll_handshake(cx) {
             Poll::Ready(shaken) => Poll::Ready(shaken),
@@ -25,8 +25,19 @@ impl Client {
         Ok(())
     }
 
+    /// Shakes hands; `None` if the client has been turned down.
+    pub(super) async fn secure(mut self: Box<Self>, worker: &Worker) -> Option<Box<Self>> {
+        match self.shake_hands(worker).await {
+            Ok(()) => Some(self),
+            Err(error) => {
+                self.turn_down(error, worker).await;
+                None
+            }
+        }
+    }
+
     /// Ends a connection without TLS on it.
-    pub(super) async fn turn_down(mut self: Box<Self>, error: HandshakeError, worker: &Worker) {
+    async fn turn_down(mut self: Box<Self>, error: HandshakeError, worker: &Worker) {
         if matches!(error, HandshakeError::Gone) {
             return;
         }

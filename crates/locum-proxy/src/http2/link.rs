@@ -142,9 +142,9 @@ pub(crate) fn alone(
     };
     let link = Link { endpoint: Arc::clone(endpoint), phase: RefCell::new(Phase::Retired) };
     let alarms = Rc::clone(alarms);
-    spawn_local(alarms.turns(Box::pin(async move {
+    spawn_local(alarms.turns(async move {
         carry(&link, streams, stream, &outfit).await;
-    })));
+    }));
     stream::Stream::Http2(only)
 }
 

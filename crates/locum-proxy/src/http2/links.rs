@@ -137,7 +137,7 @@ impl Links {
             alarms: Rc::clone(&worker.alarms),
         };
         let driven = drive(Rc::clone(&link), outfit);
-        spawn_local(Rc::clone(&worker.alarms).turns(Box::pin(driven)));
+        spawn_local(Rc::clone(&worker.alarms).turns(driven));
         (None, Some(link))
     }
 

@@ -60,7 +60,7 @@ impl Links {
             full_takers: Rc::clone(&self.full_takers),
         };
         let alarms = Rc::clone(&worker.alarms);
-        spawn_local(alarms.turns(Box::pin(drive(Rc::clone(&link), outfit))));
+        spawn_local(alarms.turns(drive(Rc::clone(&link), outfit)));
         Ok(link)
     }
 
