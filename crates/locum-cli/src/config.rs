@@ -13,6 +13,7 @@ use self::problem::{Place, Problem, Severity, Source, Sources};
 use self::tree::{Node, Value};
 use crate::demo;
 
+mod answers;
 pub(crate) mod attached;
 mod auth;
 mod check;

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use locum_policy::text;
+use locum_proxy::coding::Coding;
 use locum_proxy::plan::Plan;
 use locum_proxy::route::{Action, HeaderEdits, Host, Maintenance, Response, Rewrite, SplitKey};
 use locum_proxy::tls::Version;
@@ -316,6 +317,11 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
             "upstream": mirror.upstream,
             "percent": mirror.percent,
         })),
+        "compress": settings.compress.as_ref().map(|compress| json!({
+            "codings": codings(&compress.codings),
+            "types": compress.types,
+            "min_body": size(compress.min_body),
+        })),
         "cors": settings.cors.as_ref().map(|cors| json!({
             "origins": cors.origins,
             "methods": cors.methods,
@@ -353,7 +359,7 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
             json["files"] = json!({
                 "root": files.root,
                 "index": files.index,
-                "precompressed": files.precompressed,
+                "precompressed": codings(&files.precompressed),
             });
         }
         Action::Respond(Response { status, headers, body }) => {
@@ -362,6 +368,10 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
         Action::Redirect { status, to } => json["redirect"] = json!({ "status": status, "to": to }),
     }
     json
+}
+
+fn codings(codings: &[Coding]) -> Vec<&'static str> {
+    codings.iter().map(|coding| coding.name()).collect()
 }
 
 fn edits(edits: &HeaderEdits) -> Value {

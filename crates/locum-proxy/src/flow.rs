@@ -9,11 +9,12 @@ use std::task::Poll;
 
 use locum_policy::{Answer, Bound, Cause, End, run};
 use locum_wire::http1::encode::field;
-use locum_wire::http1::path;
+use locum_wire::http1::{Framing, path};
 
 use crate::body::Upload;
 use crate::caller::{CallKeys, Caller};
 use crate::client::{Client, Next};
+use crate::compress::Treatment;
 use crate::cors::Preflight;
 use crate::exchange::{Answered, Exchange};
 use crate::fallback::fall_back;
@@ -217,10 +218,16 @@ async fn forward(
 async fn deliver(exchange: &Exchange<'_, '_>, answered: Answered, route: &Route) -> (Cause, Ended) {
     let caller = exchange.caller;
     let (status, number) = (answered.status, answered.number);
-    let delivery = forward::delivery(answered.framing, caller.version);
+    let treatment = match &route.settings.compress {
+        None => Treatment::default(),
+        Some(compress) => compress.treat(caller, &answered, exchange.worker),
+    };
+    let framing = if treatment.coder.is_some() { Framing::UntilClose } else { answered.framing };
+    let delivery = forward::delivery(framing, caller.version);
     let persistence = caller.persistence(delivery, exchange.worker);
+    let edits = &route.response_edits;
     let Relayed { end, bytes, grpc } =
-        relay(exchange, answered, persistence, &route.response_edits).await;
+        relay(exchange, answered, (delivery, persistence), treatment, edits).await;
     let cause = end.cause(grpc.map_or(Cause::Status(status), |grpc| Cause::Grpc(grpc.0)));
     if grpc.is_some() {
         // Only its end has told how it went.

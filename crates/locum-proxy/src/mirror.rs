@@ -2,7 +2,6 @@
 //!
 //! A copy leaves when the call itself has ended, so it delays nothing; it is not tried again, and no policy knows of it.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,9 +32,6 @@ pub(crate) struct Mirror {
     pub(crate) percent: f64,
 }
 
-/// Copies of one worker that are under way.
-pub(crate) type UnderWay = Rc<Cell<usize>>;
-
 /// A body may have so many bytes to be copied.
 pub(crate) const BODY: usize = 64 << 10;
 /// Copies of one worker that are under way at once.
@@ -65,10 +61,7 @@ impl Mirror {
         {
             return count("skipped");
         }
-        let under_way = &worker.mirrored;
-        if under_way.get() >= MOST {
-            return count("full");
-        }
+        let Some(place) = worker.mirrored.take(MOST) else { return count("full") };
         let ask = Ask { tried: &[], key: None, random: worker.random(), now: worker.now() };
         let Some(id) = self.upstream.pick(&[], &ask) else { return count("unavailable") };
         let endpoint = Arc::clone(&self.upstream.endpoints[id as usize]);
@@ -76,7 +69,6 @@ impl Mirror {
         prepared.write(&mut request, &endpoint.name, 1, None);
         upload.replay_into(&mut request);
 
-        let place = Place::taken(under_way);
         let timeout = self.upstream.settings.pool.connect_timeout;
         let (means, shard) = (worker.means(), Arc::clone(&worker.shard));
         let alarms = Rc::clone(&means.alarms);
@@ -96,21 +88,5 @@ impl Mirror {
             };
             shard.count_mirrored(label, outcome);
         }));
-    }
-}
-
-/// One copy under way.
-struct Place(UnderWay);
-
-impl Place {
-    fn taken(under_way: &UnderWay) -> Self {
-        under_way.set(under_way.get() + 1);
-        Self(Rc::clone(under_way))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
     }
 }

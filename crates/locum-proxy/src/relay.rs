@@ -9,6 +9,7 @@ use locum_wire::http1::{self, Chunked, Framing, Piece, encode};
 
 use crate::buffer;
 use crate::clock::Alarm;
+use crate::compress::{Coder, Treatment};
 use crate::exchange::{Answered, Exchange, Failure, grpc_status};
 use crate::forward::{self, Delivery, Persistence};
 use crate::grpc::Status;
@@ -57,10 +58,11 @@ const COPIED: usize = 4 * 1024;
 pub(crate) async fn relay(
     exchange: &Exchange<'_, '_>,
     answered: Answered,
-    persistence: Persistence,
+    (delivery, persistence): (Delivery, Persistence),
+    treatment: Treatment,
     edits: &Edits,
 ) -> Relayed {
-    let mut relay = Relay::new(exchange, answered, persistence, edits);
+    let mut relay = Relay::new(exchange, answered, (delivery, persistence), treatment, edits);
     let end = poll_fn(|cx| relay.poll(exchange, cx)).await;
     let end = end.map_or_else(|end| end, |()| RelayEnd::Whole);
     if matches!(end, RelayEnd::Broken) && relay.delivery == Delivery::UntilClose {
@@ -76,6 +78,8 @@ struct Relay {
     answered: Answered,
     delivery: Delivery,
     body: Body,
+    /// What the content goes through on its way.
+    coder: Option<Box<Coder>>,
     /// The upstream's connection can carry another call after this answer.
     reusable: bool,
     out: Vec<u8>,
@@ -93,6 +97,8 @@ struct Relay {
 /// What is left to read of the answer.
 enum Body {
     Length(u64),
+    /// So many bytes, of which none leaves as it came.
+    Recoded(u64),
     Chunked(Box<Chunked>),
     UntilClose,
     Done,
@@ -108,13 +114,13 @@ impl Relay {
     fn new(
         exchange: &Exchange<'_, '_>,
         mut answered: Answered,
-        persistence: Persistence,
+        (delivery, persistence): (Delivery, Persistence),
+        treatment: Treatment,
         edits: &Edits,
     ) -> Self {
         let mut out = exchange.worker.scratch();
         let connection = &mut answered.connection;
         let response = answered.head.response(connection.buffer.filled());
-        let delivery = forward::delivery(answered.framing, exchange.caller.version);
         forward::answer_head(
             &mut out,
             connection.buffer.filled(),
@@ -124,6 +130,7 @@ impl Relay {
             exchange.upstream.cookie(answered.endpoint, &exchange.caller.request),
             edits,
         );
+        treatment.relabel(&mut out);
         exchange.caller.tell_pages(&mut out);
         let grpc = match exchange.caller.grpc && answered.status == 200 {
             true => Some(grpc_status(&response).unwrap_or(Status::UNKNOWN)),
@@ -133,6 +140,7 @@ impl Relay {
         connection.buffer.consume(answered.head.len());
         let body = match answered.framing {
             Framing::None | Framing::Length(0) => Body::Done,
+            Framing::Length(length) if treatment.coder.is_some() => Body::Recoded(length),
             Framing::Length(length) => Body::Length(length),
             Framing::Chunked => Body::Chunked(Box::new(Chunked::new(&LIMITS))),
             Framing::UntilClose => Body::UntilClose,
@@ -141,6 +149,7 @@ impl Relay {
             answered,
             delivery,
             body,
+            coder: treatment.coder,
             reusable,
             out,
             sent: 0,
@@ -161,6 +170,9 @@ impl Relay {
         if let Poll::Ready(Err(_)) = self.answered.poll_upload(exchange, cx) {
             // The client broke its own request; it has no use for the answer's rest either.
             return Poll::Ready(Err(RelayEnd::Gone));
+        }
+        if let Some(coder) = &mut self.coder {
+            coder.begin_turn();
         }
         loop {
             if let Err(error) = self.decode() {
@@ -184,9 +196,15 @@ impl Relay {
             if matches!(self.body, Body::Done) {
                 return Poll::Ready(Ok(()));
             }
+            if self.coder.as_ref().is_some_and(|coder| coder.has_had_its_turn()) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             match self.poll_read(cx) {
                 Poll::Ready(Ok(())) => self.waiting = None,
                 Poll::Ready(Err(())) => return Poll::Ready(Err(RelayEnd::Broken)),
+                // Nobody waits for more of it to see what there is.
+                Poll::Pending if self.flush() => {}
                 Poll::Pending => {
                     if exchange.caller.has_left(cx) {
                         return Poll::Ready(Err(RelayEnd::Gone));
@@ -214,13 +232,25 @@ impl Relay {
                     self.body = Body::Done;
                 }
             }
+            Body::Recoded(left) => {
+                let take = buffer.filled().len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                let content = &buffer.filled()[..take];
+                append_content(&mut self.out, self.delivery, &mut self.coder, content);
+                buffer.consume(take);
+                *left -= take as u64;
+                if *left == 0 {
+                    append_end(&mut self.out, self.delivery, &mut self.coder, std::iter::empty());
+                    self.body = Body::Done;
+                }
+            }
             Body::Chunked(decoder) => {
                 while self.out.len() < buffer::SIZE {
                     let input = buffer.filled();
                     let (consumed, piece) = decoder.next(input)?;
                     match piece {
                         Piece::Data(range) => {
-                            append_content(&mut self.out, self.delivery, &input[range]);
+                            let content = &input[range];
+                            append_content(&mut self.out, self.delivery, &mut self.coder, content);
                             buffer.consume(consumed);
                         }
                         Piece::NeedMore => {
@@ -228,9 +258,8 @@ impl Relay {
                             break;
                         }
                         Piece::End => {
-                            if self.delivery == Delivery::Chunked {
-                                encode::last_chunk(&mut self.out, decoder.trailers());
-                            }
+                            let trailers = decoder.trailers();
+                            append_end(&mut self.out, self.delivery, &mut self.coder, trailers);
                             if let Some(status) = &mut self.grpc {
                                 *status = Status::of_trailers(decoder.trailers());
                             }
@@ -243,7 +272,8 @@ impl Relay {
             }
             Body::UntilClose => {
                 if !buffer.is_empty() && self.out.len() < buffer::SIZE {
-                    append_content(&mut self.out, self.delivery, buffer.filled());
+                    let content = buffer.filled();
+                    append_content(&mut self.out, self.delivery, &mut self.coder, content);
                     buffer.consume(buffer.filled().len());
                 }
             }
@@ -298,9 +328,7 @@ impl Relay {
             Ok(0) => match self.body {
                 // RFC 9112 §6.3 rule 8: the close is the end.
                 Body::UntilClose => {
-                    if self.delivery == Delivery::Chunked {
-                        encode::last_chunk(&mut self.out, std::iter::empty());
-                    }
+                    append_end(&mut self.out, self.delivery, &mut self.coder, std::iter::empty());
                     self.body = Body::Done;
                     Poll::Ready(Ok(()))
                 }
@@ -309,6 +337,14 @@ impl Relay {
             Ok(_) => Poll::Ready(Ok(())),
             Err(_) => Poll::Ready(Err(())),
         }
+    }
+
+    /// Has what the coder holds go out. False: it holds nothing.
+    fn flush(&mut self) -> bool {
+        let Some(coder) = &mut self.coder else { return false };
+        let piece = coder.flush();
+        append_piece(&mut self.out, self.delivery, piece);
+        !piece.is_empty()
     }
 
     /// Ready when `side` has kept us waiting for too long.
@@ -327,10 +363,37 @@ impl Relay {
     }
 }
 
-fn append_content(out: &mut Vec<u8>, delivery: Delivery, content: &[u8]) {
+fn append_content(
+    out: &mut Vec<u8>,
+    delivery: Delivery,
+    coder: &mut Option<Box<Coder>>,
+    content: &[u8],
+) {
+    match coder {
+        None => append_piece(out, delivery, content),
+        Some(coder) => append_piece(out, delivery, coder.write(content)),
+    }
+}
+
+/// Appends what is left of the content, and the end of it.
+fn append_end<'a>(
+    out: &mut Vec<u8>,
+    delivery: Delivery,
+    coder: &mut Option<Box<Coder>>,
+    trailers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) {
+    if let Some(coder) = coder.take() {
+        append_piece(out, delivery, &coder.finish());
+    }
     if delivery == Delivery::Chunked {
-        forward::chunk(out, content);
+        encode::last_chunk(out, trailers);
+    }
+}
+
+fn append_piece(out: &mut Vec<u8>, delivery: Delivery, piece: &[u8]) {
+    if delivery == Delivery::Chunked {
+        forward::chunk(out, piece);
     } else {
-        out.extend_from_slice(content);
+        out.extend_from_slice(piece);
     }
 }

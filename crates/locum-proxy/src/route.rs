@@ -9,6 +9,7 @@ use locum_policy::gates::breaker::{Per, Watch};
 use locum_policy::{Bound, Time};
 
 use crate::auth::{Admitted, Check, Claims, Denied};
+use crate::compress;
 use crate::cors;
 use crate::files;
 use crate::label::Label;
@@ -50,6 +51,8 @@ pub struct Settings {
     pub cors: Option<cors::Settings>,
     /// Where calls are made once more, for nobody.
     pub mirror: Option<mirror::Settings>,
+    /// Which answers are compressed; `None`: none.
+    pub compress: Option<compress::Settings>,
     /// How its calls are tried; `None`: once, without any limit.
     pub policy: Option<String>,
     /// Which Host the upstream sees.

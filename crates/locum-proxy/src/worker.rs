@@ -19,9 +19,9 @@ use crate::decisions::Decisions;
 use crate::http2;
 use crate::log;
 use crate::metrics::Shard;
-use crate::mirror;
 use crate::outgoing::{Lines, Means};
 use crate::pace::Pace;
+use crate::places::Places;
 use crate::plan::Plan;
 use crate::random::Random;
 use crate::record::Record;
@@ -39,7 +39,9 @@ pub(crate) struct Worker {
     /// To servers that are asked who may call.
     pub(crate) lines: Lines,
     /// Copies of calls that are under way.
-    pub(crate) mirrored: mirror::UnderWay,
+    pub(crate) mirrored: Places,
+    /// Answers that are being compressed.
+    pub(crate) compressed: Places,
     /// For bodies that become arguments of calls.
     pub(crate) room: Room,
     pub(crate) buffers: Rc<Buffers>,
@@ -129,7 +131,8 @@ impl Worker {
             links: Links::default(),
             http2: http2::Links::default(),
             lines: Lines::default(),
-            mirrored: mirror::UnderWay::default(),
+            mirrored: Places::default(),
+            compressed: Places::default(),
             room: Room::default(),
             buffers: Buffers::new(),
             clock: WorkerClock(Rc::clone(&alarms)),

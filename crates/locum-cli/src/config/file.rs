@@ -17,7 +17,7 @@ pub(crate) use listener::{
     Http2Limits, Limits, Listener, ListenerProtocol, ListenerTls, TlsVersion,
 };
 pub(crate) use route::{
-    Cors, Files, HeaderEdits, Match, Mirror, Respond, Rewrite, Route, Share, Transcode,
+    Compression, Cors, Files, HeaderEdits, Match, Mirror, Respond, Rewrite, Route, Share, Transcode,
 };
 pub(crate) use types::{Args, Type, Types};
 pub(crate) use upstream::{Pool, ProxyProtocol, Upstream, UpstreamProtocol, UpstreamTls};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use locum_proxy::plan;
 use locum_proxy::upstream::{self, EndpointSettings, PoolSettings};
-use locum_proxy::{cors, files, listener, mirror, route};
+use locum_proxy::{compress, cors, files, listener, mirror, route};
 
 use super::attached::Attachments;
 use super::check::is_token;
@@ -299,7 +299,7 @@ fn route(index: usize, wanted: &file::Route, file: &File) -> route::Settings {
         _ if let Some(files) = &wanted.files => route::Action::Files(files::Settings {
             root: files.root.as_str().into(),
             index: files.index.clone(),
-            precompressed: files.precompressed.iter().map(|it| it.name().to_owned()).collect(),
+            precompressed: files.precompressed.iter().map(|it| (*it).into()).collect(),
         }),
         _ if let Some(respond) = &wanted.respond => route::Action::Respond(route::Response {
             status: respond.status,
@@ -346,6 +346,11 @@ fn route(index: usize, wanted: &file::Route, file: &File) -> route::Settings {
             upstream: mirror.upstream.clone(),
             percent: mirror.percent,
         }),
+        compress: wanted.compress.said().map(|compression| compress::Settings {
+            codings: compression.codings.iter().map(|it| (*it).into()).collect(),
+            types: compression.types.clone(),
+            min_body: compression.min_body.0,
+        }),
         policy: wanted.policy.clone(),
         host: match wanted.host.as_deref() {
             None | Some("preserve") => route::Host::Preserve,
@@ -379,7 +384,7 @@ pub(super) fn split_key(text: &str) -> Option<route::SplitKey> {
 }
 
 fn maintenance(wanted: &Maintenance) -> Option<route::Maintenance> {
-    let Maintenance::On(words) = wanted else { return None };
+    let words = wanted.said()?;
     let retry_after = words.retry_after.map(|after| after.0);
     Some(route::Maintenance { retry_after, body: words.body.clone() })
 }

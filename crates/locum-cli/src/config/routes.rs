@@ -1,17 +1,16 @@
 //! What routes have to hold: one place to go, patterns that parse, a chance to be reached.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use locum_proxy::route::{HostPattern, PathPattern};
 
-use super::check::{Findings, check_edits, is_field_value, is_ours, is_token};
+use super::check::{Findings, check_edits, is_field_value, is_token};
 use super::file::{
-    Auth, AuthKind, Cors, File, Files, Listener, Match, Mirror, Respond, Rewrite, Route, Transcode,
+    Auth, AuthKind, Cors, File, Listener, Match, Mirror, Rewrite, Route, Transcode,
     UpstreamProtocol,
 };
 use super::value::host_and_port;
-use super::{resolve, traffic, types};
+use super::{answers, resolve, traffic, types};
 
 pub(super) fn check(file: &File, findings: &mut Findings<'_>) {
     for (index, route) in file.routes.iter().enumerate() {
@@ -100,12 +99,7 @@ fn check_target(index: usize, route: &Route, file: &File, findings: &mut Finding
         let reason = "all weights are 0, so no call could go anywhere";
         findings.error(&path("split"), reason, "give one upstream a weight above 0");
     }
-    if let Some(files) = &route.files {
-        check_files(&path("files"), files, findings);
-    }
-    if let Some(respond) = &route.respond {
-        check_respond(&path("respond"), respond, findings);
-    }
+    answers::check(index, route, findings);
     if let Some(key) = &route.split_key {
         if route.split.is_empty() {
             let reason = "there is nothing to decide between";
@@ -126,47 +120,6 @@ fn check_target(index: usize, route: &Route, file: &File, findings: &mut Finding
             findings.error(&path("redirect.to"), "it is no place to go to", remedy);
         }
         check_parameters(&path("redirect.to"), &redirect.to, &route.matches, findings);
-    }
-}
-
-fn check_files(path: &str, files: &Files, findings: &mut Findings<'_>) {
-    let key = |key: &str| format!("{path}.{key}");
-    let root = Path::new(&files.root);
-    if !root.is_absolute() {
-        let reason = "where a path begins that is not absolute, nobody can tell";
-        findings.error(&key("root"), reason, "write one such as \"/srv/www\"");
-    } else if !root.is_dir() {
-        let reason = format!("`{}` is no directory here", files.root.escape_debug());
-        findings.warning(&key("root"), reason, "make it, or correct the path");
-    }
-    if files.index.is_empty() || files.index.contains('/') || files.index.starts_with('.') {
-        let reason = format!("`{}` is no name of a file", files.index.escape_debug());
-        findings.error(&key("index"), reason, "write one such as \"index.html\"");
-    }
-}
-
-fn check_respond(path: &str, respond: &Respond, findings: &mut Findings<'_>) {
-    let status = respond.status;
-    if !(200..=599).contains(&status) {
-        let reason = format!("{status} is no status of an answer");
-        findings.error(&format!("{path}.status"), reason, "write one from 200 to 599");
-    }
-    if matches!(status, 204 | 205 | 304) && !respond.body.is_empty() {
-        let reason = format!("an answer with {status} has no body");
-        findings.error(&format!("{path}.body"), reason, "remove it, or write another status");
-    }
-    for (name, value) in &respond.headers {
-        let path = format!("{path}.headers.{name}");
-        if !is_token(name) || !is_field_value(value) {
-            findings.error_in_key(
-                &path,
-                "no header is like this",
-                "write { \"x-name\" = \"value\" }",
-            );
-        } else if is_ours(name) {
-            let reason = format!("`{name}` frames the message, and is the proxy's own");
-            findings.error_in_key(&path, reason, "remove it");
-        }
     }
 }
 

@@ -218,6 +218,7 @@ listener = "web"
 match = { host = "*.x", path = "/a/{id}", methods = ["GET"], headers = { h = "1" }, query = { q = "2" } }
 split_key = "cookie:c"
 mirror = { upstream = "b", percent = 1 }
+compress = { codings = ["gzip"], types = ["text/*"], min_body = "2KiB" }
 cors = { origins = ["https://o.x"], methods = ["PUT"], max_age = "1min" }
 split = [{ upstream = "a", weight = 9 }, { upstream = "b", weight = 1 }]
 policy = "p"
@@ -299,6 +300,7 @@ rewrite = { prefix = "/v2" }
                 },
                 "auth": [],
                 "split_key": "cookie:c", "mirror": { "upstream": "b", "percent": 1.0 }, "maintenance": null,
+                "compress": { "codings": ["gzip"], "types": ["text/*"], "min_body": "2KiB" },
                 "cors": { "origins": ["https://o.x"], "methods": ["PUT"], "headers": [], "expose": [], "credentials": false, "max_age": "1min" },
                 "split": [{ "upstream": "a", "weight": 9 }, { "upstream": "b", "weight": 1 }],
                 "rewrite": { "path": "/b/{id}" },
@@ -309,7 +311,7 @@ rewrite = { prefix = "/v2" }
                 "name": "/old/*", "listener": null, "policy": null, "host": "preserve", "max_body": null, "priority": 1,
                 "match": { "host": null, "path": "/old/*", "methods": [], "headers": {}, "query": {}, "call": null, "sni": null },
                 "auth": [],
-                "split_key": null, "maintenance": null, "cors": null, "mirror": null,
+                "split_key": null, "maintenance": null, "cors": null, "mirror": null, "compress": null,
                 "redirect": { "status": 302, "to": "/new" },
                 "rewrite": null,
                 "request_headers": { "set": {}, "add": {}, "remove": [] },
@@ -319,7 +321,7 @@ rewrite = { prefix = "/v2" }
                 "name": "route-2", "listener": null, "policy": null, "host": "z", "max_body": null, "priority": 1,
                 "match": { "host": "y", "path": null, "methods": [], "headers": {}, "query": {}, "call": null, "sni": null },
                 "auth": [],
-                "split_key": null, "maintenance": null, "cors": null, "mirror": null,
+                "split_key": null, "maintenance": null, "cors": null, "mirror": null, "compress": null,
                 "split": [{ "upstream": "b", "weight": 1 }],
                 "rewrite": { "prefix": "/v2" },
                 "request_headers": { "set": {}, "add": {}, "remove": [] },

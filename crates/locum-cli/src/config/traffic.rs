@@ -60,6 +60,7 @@ fn check_keys(index: usize, route: &Route, what: &str, findings: &mut Findings<'
         ("maintenance", !route.maintenance.is_off()),
         ("cors", route.cors.is_some()),
         ("mirror", route.mirror.is_some()),
+        ("compress", !route.compress.is_off()),
         ("split_key", route.split_key.is_some()),
         ("transcode", route.transcode.is_some()),
         ("host", route.host.is_some()),

@@ -16,11 +16,13 @@ pub(crate) use bind::Bind;
 pub(crate) use endpoint::{Address, Endpoint, Scheme};
 pub(crate) use link::{Link, Texts};
 pub(crate) use maintenance::Maintenance;
+pub(crate) use switch::{Said, Switch};
 
 mod bind;
 mod endpoint;
 mod link;
 mod maintenance;
+mod switch;
 
 /// A duration: `250ms`, `1.5s`, `5min`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ mod admin;
 mod asking;
 mod balance;
 mod calling;
+mod compressing;
 mod config;
 mod corpus;
 mod cors;

@@ -116,24 +116,6 @@ fn seconds(time: SystemTime) -> Duration {
     Duration::from_secs(since.as_secs())
 }
 
-/// Whether `field`, the value of an Accept-Encoding, takes `coding` (RFC 9110 §12.5.3).
-pub(super) fn accepts(field: &[u8], coding: &str) -> bool {
-    let mut any = false;
-    for item in field.split(|byte| *byte == b',') {
-        let mut parts = item.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let name = parts.next().unwrap_or_default();
-        let refused = parts.any(|part| {
-            let value = part.strip_prefix(b"q=").or_else(|| part.strip_prefix(b"Q="));
-            value.is_some_and(|value| value.iter().all(|byte| b"0.".contains(byte)))
-        });
-        if name.eq_ignore_ascii_case(coding.as_bytes()) {
-            return !refused;
-        }
-        any |= name == b"*" && !refused;
-    }
-    any
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,24 +182,6 @@ mod tests {
         ];
         for (index, (conditions, expected)) in cases.iter().enumerate() {
             assert_eq!(judge(conditions), *expected, "case {index}");
-        }
-    }
-
-    #[test]
-    fn a_coding_is_accepted_by_its_name_or_any() {
-        let cases = [
-            ("gzip, br", "br", true),
-            ("GZIP", "gzip", true),
-            ("gzip;q=0, br", "gzip", false),
-            ("gzip;q=0.0", "gzip", false),
-            ("gzip; q=0.5", "gzip", true),
-            ("*", "br", true),
-            ("*;q=0", "br", false),
-            ("br;q=0, *", "br", false),
-            ("", "br", false),
-        ];
-        for (field, coding, expected) in cases {
-            assert_eq!(accepts(field.as_bytes(), coding), expected, "{field:?} {coding}");
         }
     }
 }

@@ -251,6 +251,7 @@ mod tests {
             maintenance: None,
             cors: None,
             mirror: None,
+            compress: None,
             policy: None,
             host: Host::Preserve,
             rewrite: None,

@@ -72,6 +72,7 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
             maintenance: None,
             cors: None,
             mirror: None,
+            compress: None,
             policy: None,
             host: route::Host::Preserve,
             rewrite: None,

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use locum_proxy::coding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::types::Types;
-use crate::config::value::{Duration, Maintenance, Size};
+use crate::config::value::{Duration, Maintenance, Said, Size, Switch};
 
 /// Which call goes where. One of `upstream`, `split`, `files`, `respond`, `redirect` and `transcode` says where.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -54,6 +55,10 @@ pub(crate) struct Route {
     /// Where calls are made once more, for nobody: what comes of it is thrown away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mirror: Option<Mirror>,
+    /// `true`: answers of upstreams, and files, are compressed for those who take that; or a table of which, and how.
+    /// Absent: none is.
+    #[serde(skip_serializing_if = "Switch::is_off")]
+    pub(crate) compress: Switch<Compression>,
     /// How its calls are tried; default: once, without any limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) policy: Option<String>,
@@ -152,12 +157,58 @@ pub(crate) enum Coding {
 
 impl Coding {
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Br => "br",
-            Self::Zstd => "zstd",
-            Self::Gzip => "gzip",
+        coding::Coding::from(self).name()
+    }
+}
+
+impl From<Coding> for coding::Coding {
+    fn from(coding: Coding) -> Self {
+        match coding {
+            Coding::Br => Self::Brotli,
+            Coding::Zstd => Self::Zstd,
+            Coding::Gzip => Self::Gzip,
         }
     }
+}
+
+/// Which answers are compressed, and how. Left alone is what is compressed already, a part of something, gRPC, and what says
+/// `Cache-Control: no-transform`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Compression {
+    /// The codings, of which a client that likes several as much gets the first. Default `zstd`, `gzip`, `br`.
+    pub(crate) codings: Vec<Coding>,
+    /// Types of content, with `*` for anything at one end. Default `text/*`, JSON, XML, SVG, JavaScript and WebAssembly.
+    pub(crate) types: Vec<String>,
+    /// Content that is known to have fewer bytes is left as it is. Default `1KiB`.
+    pub(crate) min_body: Size,
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self {
+            codings: vec![Coding::Zstd, Coding::Gzip, Coding::Br],
+            types: TYPES.map(str::to_owned).to_vec(),
+            min_body: Size(1024),
+        }
+    }
+}
+
+/// What is text, by whatever name; images, sound, fonts and archives are compressed already.
+const TYPES: [&str; 8] = [
+    "text/*",
+    "application/json",
+    "*+json",
+    "application/x-ndjson",
+    "application/xml",
+    "*+xml",
+    "application/javascript",
+    "application/wasm",
+];
+
+impl Said for Compression {
+    const NAME: &'static str = "Compress";
+    const EXPECTED: &'static str = "true, false or { codings = [\"gzip\"] }";
 }
 
 /// Where calls are made once more. A copy leaves after the call has ended; those with bodies of more than 64KiB, of HEAD

@@ -27,6 +27,26 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "14:1: error: routes[0].split_key: there is nothing to decide between; remove it, or add `split`",
         ),
         (
+            "policy =",
+            "compress = { codings = [\"br\", \"br\"] }\npolicy =",
+            "14:31: error: routes[0].compress.codings[1]: `br` is already in the list; name it once",
+        ),
+        (
+            "policy =",
+            "compress = { types = [\"json\"] }\npolicy =",
+            "14:23: error: routes[0].compress.types[0]: `json` is no type of content; write one such as \"application/json\", \"text/*\" or \"*+json\"",
+        ),
+        (
+            "policy =",
+            "compress = \"gzip\"\npolicy =",
+            "14:12: error: routes[0].compress: found the text \"gzip\"; write true, false or { codings = [\"gzip\"] }",
+        ),
+        (
+            "upstream = \"users\"",
+            "compress = true\nrespond = { body = \"x\" }",
+            "13:1: error: routes[0].compress: only answers of upstreams and files are compressed; remove it",
+        ),
+        (
             "upstream = \"users\"",
             "respond = { status = 204, body = \"x\" }",
             "13:34: error: routes[0].respond.body: an answer with 204 has no body; remove it, or write another status",
@@ -77,7 +97,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "policy =",
             "zzz =",
-            "14:1: error: routes[0].zzz: there is no key `zzz` here; write one of `name`, `listener`, `match`, `upstream`, `split`, `split_key`, `files`, `respond`, `redirect`, `transcode`, `maintenance`, `cors`, `mirror`, `policy`, `auth`, `host`, `rewrite`, `request_headers`, `response_headers`, `max_body`, `priority`",
+            "14:1: error: routes[0].zzz: there is no key `zzz` here; write one of `name`, `listener`, `match`, `upstream`, `split`, `split_key`, `files`, `respond`, `redirect`, `transcode`, `maintenance`, `cors`, `mirror`, `compress`, `policy`, `auth`, `host`, `rewrite`, `request_headers`, `response_headers`, `max_body`, `priority`",
         ),
         // Keys and values of later versions.
         (

@@ -397,6 +397,7 @@ fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
             maintenance: None,
             cors: None,
             mirror: None,
+            compress: None,
             policy: Some(POLICY.to_owned()),
             host: route::Host::Preserve,
             rewrite: None,

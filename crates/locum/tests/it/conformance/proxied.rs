@@ -72,6 +72,7 @@ fn plan(protocol: Protocol, server: SocketAddr) -> plan::Settings {
             maintenance: None,
             cors: None,
             mirror: None,
+            compress: None,
             policy: None,
             host: route::Host::Preserve,
             rewrite: None,
