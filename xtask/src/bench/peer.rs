@@ -1,58 +1,43 @@
-//! The proxies of the benchmarks, each a pinned process with a configuration from `bench/`.
+//! A running server: a pinned process with a configuration from `bench/`.
 
 use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use super::scenario::Port;
+use super::server::{Ready, Server};
 use crate::process::{root, target};
 
-/// What to start. `{program}` in the words is ours, `{config}` the configuration.
-pub(super) struct Server {
-    pub(super) name: &'static str,
-    config: &'static str,
-    core: &'static str,
-    words: &'static [&'static str],
+/// What a server is told beside its own ports.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// What stands behind it.
+    pub(super) origin: SocketAddr,
+    /// How many clients it has to have room for.
+    pub(super) connections: usize,
+    /// What else its configuration has a place for, by name.
+    pub(super) more: Vec<(&'static str, String)>,
 }
 
-/// The core of everything but the proxy under measurement.
-pub(super) const REST: &str = "1";
-const PROXY: &str = "0";
+impl Place {
+    pub(super) fn before(origin: SocketAddr) -> Self {
+        Self { origin, connections: 18_000, more: Vec::new() }
+    }
 
-pub(super) const ORIGIN: Server =
-    Server { name: "origin", config: "proxy/origin.conf", core: REST, words: NGINX.words };
-pub(super) const NGINX: Server = Server {
-    name: "nginx",
-    config: "proxy/nginx.conf",
-    core: PROXY,
-    words: &["nginx", "-c", "{config}"],
-};
-pub(super) const HAPROXY: Server = Server {
-    name: "HAProxy",
-    config: "proxy/haproxy.cfg",
-    core: PROXY,
-    words: &["haproxy", "-f", "{config}"],
-};
-pub(super) const LOCUM_ALL: Server = Server {
-    name: "locum, all policies",
-    config: "proxy/policies.toml",
-    core: PROXY,
-    words: &["{program}", "run", "-c", "{config}"],
-};
-pub(super) const LOCUM_BARE: Server =
-    Server { name: "locum, no policy", config: "proxy/bare.toml", ..LOCUM_ALL };
-
-/// Both in front of a server of net/rpc.
-pub(super) const HAPROXY_TCP: Server =
-    Server { name: "HAProxy, TCP", config: "rpc-proxy/haproxy.cfg", ..HAPROXY };
-pub(super) const LOCUM_RPC: Server =
-    Server { name: "locum", config: "rpc-proxy/locum.toml", ..LOCUM_ALL };
+    /// What a server may have open. Only few of its clients are served at the same time, and take two.
+    pub(super) fn descriptors(&self) -> usize {
+        self.connections + 2_000
+    }
+}
 
 /// A running server. Dropping it ends it.
 pub(super) struct Peer {
     pub(super) name: &'static str,
+    ports: &'static [Port],
     pub(super) address: SocketAddr,
     /// Where it takes HTTP/2 in the clear, if its configuration says so.
     pub(super) http2: SocketAddr,
@@ -62,35 +47,51 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Starts the server in front of the origin and waits until it listens.
-    pub(super) fn start(server: &Server, origin: SocketAddr) -> Result<Self, String> {
+    /// Starts the server and waits until it listens.
+    pub(super) fn start(ready: &Ready, place: &Place) -> Result<Self, String> {
+        let Ready { server, program } = ready;
         let directory = target().join("bench-proxy");
         fs::create_dir_all(&directory)
             .map_err(|error| format!("{}: {error}", directory.display()))?;
         let [address, http2, tls] = [free_address()?, free_address()?, free_address()?];
-        let template = root().join("bench").join(server.config);
-        let text = fs::read_to_string(&template)
-            .map_err(|error| format!("{}: {error}", template.display()))?
-            .replace("{port}", &address.port().to_string())
-            .replace("{http2}", &http2.port().to_string())
-            .replace("{tls}", &tls.port().to_string())
-            .replace("{origin}", &origin.port().to_string())
-            .replace("{directory}", &directory.display().to_string())
-            .replace("{kibibyte}", &"x".repeat(1024));
-        // Of several that run, each has its own.
-        let config =
-            directory.join(format!("{}-{}", address.port(), server.config.replace('/', "-")));
-        fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
-
-        let process = spawn(server, &config)?;
-        let mut peer = Self { name: server.name, address, http2, tls, process };
-        peer.wait_until_it_listens()?;
+        // What is asked for stands before what is usual.
+        let mut known = place.more.clone();
+        known.extend([
+            ("port", address.port().to_string()),
+            ("http2", http2.port().to_string()),
+            ("tls", tls.port().to_string()),
+            ("origin", place.origin.port().to_string()),
+            ("connections", place.connections.to_string()),
+            ("descriptors", place.descriptors().to_string()),
+            ("directory", directory.display().to_string()),
+            ("kibibyte", "x".repeat(1024)),
+            ("program", program.display().to_string()),
+        ]);
+        if let Some(template) = server.config {
+            // Of several that run, each has its own.
+            let config = format!("{}-{}", address.port(), template.replace('/', "-"));
+            let config = directory.join(config);
+            configure(&config, template, &known)?;
+            known.push(("config", config.display().to_string()));
+        }
+        let words: Vec<_> = server.words.iter().map(|word| fill(word, &known)).collect();
+        let log = directory.join(format!("{}.log", address.port()));
+        let process = spawn(server, &words, place, &log)
+            .map_err(|error| format!("{}: {error}", server.name))?;
+        let mut peer =
+            Self { name: server.name, ports: server.ports, address, http2, tls, process };
+        peer.wait_until_it_listens().map_err(|why| format!("{why}; see {}", log.display()))?;
         Ok(peer)
     }
 
     /// The number of its process.
     pub(super) fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Whether it takes what is asked there.
+    pub(super) fn listens(&self, port: Port) -> bool {
+        self.ports.contains(&port)
     }
 
     /// Processor time so far in seconds, all threads together.
@@ -104,18 +105,10 @@ impl Peer {
         Ok(nanoseconds.sum::<u64>() as f64 / 1e9)
     }
 
-    /// Resident memory in KiB.
-    pub(super) fn resident(&self) -> Result<u64, String> {
-        let file = format!("/proc/{}/status", self.process.id());
-        let status = fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
-            .ok_or_else(|| format!("{file} has no VmRSS"))
-    }
-
     fn wait_until_it_listens(&mut self) -> Result<(), String> {
         for _ in 0..1000 {
-            if TcpStream::connect(self.address).is_ok() {
+            let listens = |port: &Port| TcpStream::connect(self.at(*port)).is_ok();
+            if self.ports.iter().all(listens) {
                 return Ok(());
             }
             if let Ok(Some(status)) = self.process.try_wait() {
@@ -124,6 +117,15 @@ impl Peer {
             thread::sleep(Duration::from_millis(10));
         }
         Err(format!("{} does not listen at {}", self.name, self.address))
+    }
+
+    /// Where it is asked.
+    pub(super) fn at(&self, port: Port) -> SocketAddr {
+        match port {
+            Port::Plain => self.address,
+            Port::PlainHttp2 => self.http2,
+            Port::Tls => self.tls,
+        }
     }
 }
 
@@ -134,21 +136,32 @@ impl Drop for Peer {
     }
 }
 
-fn spawn(server: &Server, config: &Path) -> Result<Child, String> {
-    let program = target().join("release/locum");
-    let words = server.words.iter().map(|word| {
-        word.replace("{config}", &config.display().to_string())
-            .replace("{program}", &program.display().to_string())
-    });
-    // `taskset` replaces itself, so the process is the server's own.
-    Command::new("taskset")
-        .args(["-c", server.core])
+/// Writes a configuration of which all places are filled.
+fn configure(to: &Path, template: &str, known: &[(&'static str, String)]) -> Result<(), String> {
+    let from = root().join("bench").join(template);
+    let text = fs::read_to_string(&from).map_err(|error| format!("{}: {error}", from.display()))?;
+    fs::write(to, fill(&text, known)).map_err(|error| format!("{}: {error}", to.display()))
+}
+
+/// The text with what is known in its places.
+fn fill(text: &str, known: &[(&'static str, String)]) -> String {
+    let fill = |text: String, (name, is): &(&str, String)| text.replace(&format!("{{{name}}}"), is);
+    known.iter().fold(text.to_owned(), fill)
+}
+
+fn spawn(server: &Server, words: &[String], place: &Place, log: &Path) -> io::Result<Child> {
+    // Each of them replaces itself by the next, so the process is the server's own; it ends with ours, however
+    // that ends.
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "prlimit"])
+        .arg(format!("--nofile={}", place.descriptors()))
+        .args(["taskset", "-c", server.core])
         .args(words)
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(fs::File::create(log)?)
         .spawn()
-        .map_err(|error| format!("{}: {error}", server.name))
 }
 
 fn free_address() -> Result<SocketAddr, String> {

@@ -8,11 +8,13 @@ mod proxied;
 mod report;
 mod system;
 
-pub(crate) use proxied::rpc_proxy;
+pub(super) use proxied::run as proxied;
 
 use std::collections::BTreeMap;
 
-use crate::process::{Step, cargo, root};
+use super::options::Options;
+use super::program::build_workspace;
+use crate::process::{Step, root};
 use crate::setup;
 
 use system::{Measured, Programs, SYSTEMS, Server};
@@ -40,40 +42,35 @@ fn shapes() -> Vec<Shape> {
 }
 
 /// The runs of each system at each shape, in the order of [`SYSTEMS`].
-type Results = BTreeMap<(Shape, usize), Vec<Measured>>;
+type Runs = BTreeMap<(Shape, usize), Vec<Measured>>;
 
-/// Measures, prints the tables and writes them to `bench/results/`. Briefly: one short round, which
-/// shows that all systems work, and is not written.
-pub(crate) fn rpc(briefly: bool) -> Result<(), String> {
+/// Measures all systems. Briefly is shorter as well.
+pub(super) fn run(options: &Options) -> Result<(), String> {
     setup::need_allocator()?;
     setup::need(&[("taskset", "util-linux"), ("capnp", "capnproto")])?;
     let programs = build()?;
     let servers = system::start_all(&programs)?;
-    let (rounds, warm_up, measured) = if briefly { (1, 50, 100) } else { (ROUNDS, 150, 450) };
-    let mut results = Results::new();
-    for shape in shapes() {
+    let (rounds, warm_up, measured) = if options.brief { (1, 50, 100) } else { (ROUNDS, 150, 450) };
+    let mut runs = Runs::new();
+    for shape in shapes().into_iter().filter(|shape| options.wants_scenario(&shape.to_string())) {
         let step = Step::new(&shape.to_string());
         for _ in 0..rounds {
             for (at, system) in SYSTEMS.iter().enumerate() {
                 let server: &Server = &servers[system.server];
                 let run = system.load(&programs, server, &shape, warm_up, measured)?;
-                results.entry((shape, at)).or_default().push(run);
+                runs.entry((shape, at)).or_default().push(run);
             }
         }
         step.done();
     }
     drop(servers);
-    report::tell(&results, rounds, !briefly)
+    report::results(&runs, rounds).tell(options)
 }
 
 fn build() -> Result<Programs, String> {
     let gos = setup::need_go()?;
     let programs = Programs::at(&crate::process::target());
-    Step::new("build the systems in Rust").run(
-        cargo(&["build", "--quiet", "--release", "--locked"])
-            .current_dir(root().join("bench/rpc"))
-            .env("CARGO_TARGET_DIR", crate::process::target().join("bench-rpc")),
-    )?;
+    build_workspace("rpc")?;
     for (go, program) in std::env::split_paths(&gos).zip([&programs.old_go, &programs.go]) {
         Step::new("build the systems in Go").run(
             std::process::Command::new(&go)

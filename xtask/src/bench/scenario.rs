@@ -6,7 +6,8 @@ use super::peer::Peer;
 pub(super) struct Scenario {
     pub(super) name: &'static str,
     pub(super) load: Load,
-    port: Port,
+    /// Where of a proxy it is asked.
+    pub(super) port: Port,
     path: &'static str,
 }
 
@@ -20,8 +21,8 @@ pub(super) enum Load {
 }
 
 /// Of a proxy, by what is spoken there.
-#[derive(Clone, Copy)]
-enum Port {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Port {
     Plain,
     /// HTTP/2 in the clear, without an upgrade.
     PlainHttp2,
@@ -34,30 +35,35 @@ pub(super) const SCENARIOS: [Scenario; 7] = [
     Scenario {
         name: "64 connections, a new one for each request",
         load: Load::Wrk { connections: 64, words: &["-H", "Connection: close"] },
-        ..wrk("", 0, Port::Plain)
+        port: Port::Plain,
+        path: "/",
     },
-    Scenario { path: "/mebibyte", ..wrk("16 connections, answers of 1 MiB", 16, Port::Plain) },
+    Scenario {
+        name: "16 connections, answers of 1 MiB",
+        load: Load::Wrk { connections: 16, words: &[] },
+        port: Port::Plain,
+        path: "/mebibyte",
+    },
     wrk("64 connections, TLS", 64, Port::Tls),
     h2load("HTTP/2, 16 connections with 16 requests each", Port::PlainHttp2),
     h2load("HTTP/2 under TLS, 16 connections with 16 requests each", Port::Tls),
 ];
 
 const fn wrk(name: &'static str, connections: u32, port: Port) -> Scenario {
-    Scenario { name, load: Load::Wrk { connections, words: &[] }, port, path: "/" }
+    let load = Load::Wrk { connections, words: &[] };
+    Scenario { name, load, port, path: "/" }
 }
 
 const fn h2load(name: &'static str, port: Port) -> Scenario {
-    Scenario { name, load: Load::H2load { connections: 16, streams: 16 }, port, path: "/" }
+    let load = Load::H2load { connections: 16, streams: 16 };
+    Scenario { name, load, port, path: "/" }
 }
 
 impl Scenario {
     /// What `peer` is asked for.
     pub(super) fn url(&self, peer: &Peer) -> String {
-        let (scheme, address) = match self.port {
-            Port::Plain => ("http", peer.address),
-            Port::PlainHttp2 => ("http", peer.http2),
-            Port::Tls => ("https", peer.tls),
-        };
+        let scheme = if self.port == Port::Tls { "https" } else { "http" };
+        let address = peer.at(self.port);
         format!("{scheme}://{address}{}", self.path)
     }
 }

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::peer::{Peer, REST};
+use super::peer::Peer;
 use super::scenario::{Load, Scenario};
+use super::server::REST;
 use crate::process::target;
 
 /// What a load saw.
@@ -22,8 +23,9 @@ pub(super) struct Said {
 
 /// Loads `peer` for so many seconds.
 pub(super) fn run(scenario: &Scenario, peer: &Peer, seconds: u32) -> Result<Said, String> {
-    let mut command = Command::new("taskset");
-    command.args(["-c", REST]);
+    // A load that waits for ever for a proxy that does not answer is ended.
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=1", &(seconds + 20).to_string(), "taskset", "-c", REST]);
     let log = target().join("bench-proxy/h2load.log");
     match scenario.load {
         Load::Wrk { connections, words } => {
@@ -96,6 +98,14 @@ fn h2load(said: &str, log: &Path) -> Option<Said> {
 
 fn first_number(text: &str) -> Option<f64> {
     text.split_whitespace().next()?.parse().ok()
+}
+
+/// A member of the line of JSON that our own loads print, an object of numbers.
+pub(super) fn number(said: &str, name: &str) -> Option<f64> {
+    let object = said.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let mut members = object.split(',').filter_map(|member| member.split_once(':'));
+    let (_, value) = members.find(|(key, _)| key.trim_matches('"') == name)?;
+    value.parse().ok()
 }
 
 #[cfg(test)]

@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 
 use super::system::{self, Measured, Programs, Server};
 use super::{ROUNDS, Shape, build};
-use crate::bench::build_program;
-use crate::bench::peer::{self, HAPROXY_TCP, LOCUM_RPC, Peer};
+use crate::bench::need_tools;
+use crate::bench::options::Options;
+use crate::bench::peer::{Peer, Place};
+use crate::bench::server::{HAPROXY_TCP, LOCUM_RPC, REST};
 use crate::process::Step;
 use crate::setup;
 
@@ -45,7 +47,7 @@ const fn ours(callers: usize, connections: usize) -> Load {
 const LOADS: [Load; 5] = [go(64, 1), go(64, 8), go(256, 1), ours(64, 1), ours(512, 1)];
 
 /// The runs of each server (in [`SERVERS`]) under each load (in [`LOADS`]) over each way (in [`WAYS`]).
-type Results = BTreeMap<(usize, usize, usize), Vec<Measured>>;
+type Runs = BTreeMap<(usize, usize, usize), Vec<Measured>>;
 
 /// One server, and all ways to it.
 struct Site {
@@ -54,40 +56,40 @@ struct Site {
     locum: Peer,
 }
 
-/// Measures, prints the tables and writes them to `bench/results/`. Briefly: one short round, which shows
-/// that all works, and is not written.
-pub(crate) fn rpc_proxy(briefly: bool) -> Result<(), String> {
-    setup::need_allocator()?;
-    setup::need(&[("haproxy", "haproxy"), ("taskset", "util-linux"), ("capnp", "capnproto")])?;
-    build_program()?;
+/// Measures all ways. Briefly is shorter as well.
+pub(in crate::bench) fn run(options: &Options) -> Result<(), String> {
+    need_tools()?;
+    setup::need(&[("capnp", "capnproto")])?;
     let programs = build()?;
     let sites = SERVERS.iter().map(|(_, words)| Site::open(&programs, words));
     let sites: Vec<_> = sites.collect::<Result<_, _>>()?;
-    let (rounds, warm_up, measured) = if briefly { (1, 100, 200) } else { (ROUNDS, 300, 1000) };
-    let mut results = Results::new();
+    let (rounds, warm_up, measured) =
+        if options.brief { (1, 100, 200) } else { (ROUNDS, 300, 1000) };
+    let mut runs = Runs::new();
     for round in 1..=rounds {
         let step = Step::new(&format!("round {round} of {rounds}"));
         for (server, site) in sites.iter().enumerate() {
             for (at, load) in LOADS.iter().enumerate() {
                 for way in 0..WAYS.len() {
                     let run = site.run(&programs, way, load, (warm_up, measured))?;
-                    results.entry((server, at, way)).or_default().push(run);
+                    runs.entry((server, at, way)).or_default().push(run);
                 }
             }
         }
         step.done();
     }
     drop(sites);
-    report::tell(&results, rounds, !briefly)
+    report::results(&runs, rounds).tell(options)
 }
 
 impl Site {
     fn open(programs: &Programs, words: &[&str]) -> Result<Self, String> {
-        let server = system::start(programs, peer::REST, words)?;
+        let server = system::start(programs, REST, words)?;
         let origin = server.address.parse();
         let origin = origin.map_err(|error| format!("{}: {error}", server.address))?;
-        let haproxy = Peer::start(&HAPROXY_TCP, origin)?;
-        let locum = Peer::start(&LOCUM_RPC, origin)?;
+        let place = Place::before(origin);
+        let haproxy = Peer::start(&HAPROXY_TCP.ready()?, &place)?;
+        let locum = Peer::start(&LOCUM_RPC.ready()?, &place)?;
         Ok(Self { server, haproxy, locum })
     }
 

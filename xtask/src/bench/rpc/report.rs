@@ -1,4 +1,4 @@
-//! The tables, on standard output and in `bench/results/`, as Markdown and as JSON.
+//! What was measured, as tables and run by run.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -6,43 +6,32 @@ use std::fs;
 use super::system::{
     GO, GO_TO_OURS, GOB, Measured, NATIVE, OLD_GO, OLD_GO_TO_OURS, SYSTEMS, TARPC, TONIC,
 };
-use super::{Results, Shape, shapes};
-use crate::bench::report::{machine, median, revision};
+use super::{Runs, Shape, shapes};
+use crate::bench::program::version_in;
+use crate::bench::results::{Results, Row, median};
 use crate::process::{output, root};
 
-/// Prints what was measured and, if so told, writes it to files named for the day.
-pub(super) fn tell(results: &Results, rounds: usize, written: bool) -> Result<(), String> {
-    let text = render(results, rounds)?;
-    println!("\n{text}");
-    if written { write("rpc", &text, &json(results)) } else { Ok(()) }
-}
-
-/// Writes tables and figures to files named for the day and the benchmark.
-pub(super) fn write(name: &str, tables: &str, figures: &str) -> Result<(), String> {
-    let day = output("date", &["+%F"]).ok_or("no date")?;
-    for (kind, text) in [("md", tables), ("json", figures)] {
-        let file = root().join(format!("bench/results/{day}-{name}.{kind}"));
-        fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
-        println!("==> written to {}", file.display());
+/// Everything that was measured.
+pub(super) fn results(runs: &Runs, rounds: usize) -> Results {
+    Results {
+        name: "rpc",
+        title: "Remote calls beside other systems",
+        versions: versions(),
+        tables: tables(runs, rounds),
+        rows: rows(runs),
     }
-    Ok(())
 }
 
-fn render(results: &Results, rounds: usize) -> Result<String, String> {
+fn tables(all: &Runs, rounds: usize) -> String {
     let mut text = format!(
-        "# Remote calls beside other systems\n\n\
-         Command: `cargo xtask bench rpc`, at {}. Machine: {}.\n\
-         Versions: {}.\n\n\
-         The server on core 0, the load on core 1, TCP_NODELAY, closed loop; {rounds} interleaved\n\
+        "The server on core 0, the load on core 1, TCP_NODELAY, closed loop; {rounds} interleaved\n\
          rounds, medians and the range of what the server spends on a call. 8 bytes are a\n\
          multiplication, more are echoed. `multi` is tokio's multi-threaded runtime, with one worker.\n\
          Go's client writes once a call, so compare servers within one client. JSON carries bytes as\n\
-         base64.\n",
-        revision(),
-        machine(),
-        versions(),
+         base64.\n"
     );
-    for shape in shapes() {
+    let measured = |shape: &Shape| all.contains_key(&(*shape, 0));
+    for shape in shapes().into_iter().filter(measured) {
         let _ = write!(
             text,
             "\n## {shape}\n\n\
@@ -50,15 +39,17 @@ fn render(results: &Results, rounds: usize) -> Result<String, String> {
              |---|--:|--:|--:|--:|--:|--:|\n"
         );
         for (at, system) in SYSTEMS.iter().enumerate() {
-            let runs = results.get(&(shape, at)).map_or(&[][..], Vec::as_slice);
+            let runs = all.get(&(shape, at)).map_or(&[][..], Vec::as_slice);
             let _ = writeln!(text, "{}", row(system.name, runs));
         }
     }
+    // A part of the shapes says nothing of what was promised.
+    let Some(ratios) = ratios(all) else { return text };
     text.push_str("\n## Ratios\n\n| what | is | wanted |\n|---|--:|--:|\n");
-    for (what, is, wanted) in ratios(results)? {
+    for (what, is, wanted) in ratios {
         let _ = writeln!(text, "| {what} | {is:.3} | at most {wanted:.3} |");
     }
-    Ok(text)
+    text
 }
 
 fn row(name: &str, runs: &[Measured]) -> String {
@@ -77,20 +68,18 @@ fn row(name: &str, runs: &[Measured]) -> String {
 
 /// What was promised: the servers' processor time a call at 64 callers on one connection, and half of
 /// the callers' waits where there is one caller.
-fn ratios(results: &Results) -> Result<Vec<(&'static str, f64, f64)>, String> {
+fn ratios(runs: &Runs) -> Option<Vec<(&'static str, f64, f64)>> {
     let many = Shape { bytes: 8, callers: 64, connections: 1 };
     let one = Shape { callers: 1, ..many };
     let of = |shape: Shape, name: &str, value: fn(&Measured) -> f64| {
         let at = SYSTEMS.iter().position(|system| system.name == name);
-        let runs = at.and_then(|at| results.get(&(shape, at)));
-        let runs = runs.ok_or_else(|| format!("{name} was not measured at {shape}"))?;
-        Ok::<f64, String>(median(runs.iter().map(value)))
+        Some(median(runs.get(&(shape, at?))?.iter().map(value)))
     };
     let to = |name: &str, other: &str| {
-        Ok::<f64, String>(of(many, name, |run| run.server)? / of(many, other, |run| run.server)?)
+        Some(of(many, name, |run| run.server)? / of(many, other, |run| run.server)?)
     };
     let p50 = of(one, GOB, |run| run.p50)? / of(one, GO, |run| run.p50)?;
-    Ok(vec![
+    Some(vec![
         ("the same Go client: our server to Go's", to(GO_TO_OURS, GO)?, 0.5),
         ("the same with Debian's Go", to(OLD_GO_TO_OURS, OLD_GO)?, 0.5),
         ("gob, both ends: ours to Go's", to(GOB, GO)?, 1.0 / 15.0),
@@ -101,36 +90,29 @@ fn ratios(results: &Results) -> Result<Vec<(&'static str, f64, f64)>, String> {
     ])
 }
 
-fn json(results: &Results) -> String {
-    let rows = results.iter().flat_map(|((shape, at), runs)| {
+fn rows(runs: &Runs) -> Vec<Row> {
+    let rows = runs.iter().flat_map(|((shape, at), runs)| {
         runs.iter().map(move |run| {
-            format!(
-                "  {{\"system\":\"{}\",\"callers\":{},\"connections\":{},\"bytes\":{},\"rate\":{},\"p50\":{},\"p99\":{},\"server\":{},\"client\":{}}}",
-                SYSTEMS[*at].name,
-                shape.callers,
-                shape.connections,
-                shape.bytes,
-                run.rate,
-                run.p50,
-                run.p99,
-                run.server,
-                run.client,
-            )
+            Row::default()
+                .text("system", SYSTEMS[*at].name)
+                .number("callers", shape.callers as f64)
+                .number("connections", shape.connections as f64)
+                .number("bytes", shape.bytes as f64)
+                .number("rate", run.rate)
+                .number("p50_us", run.p50)
+                .number("p99_us", run.p99)
+                .number("server_us", run.server)
+                .number("client_us", run.client)
         })
     });
-    format!("[\n{}\n]\n", rows.collect::<Vec<_>>().join(",\n"))
+    rows.collect()
 }
 
 /// Those of the systems, from the lock file that they were built by.
-fn versions() -> String {
+fn versions() -> Vec<String> {
     let lock = fs::read_to_string(root().join("bench/rpc/Cargo.lock")).unwrap_or_default();
-    let version = |name: &str| {
-        let (_, after) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
-        Some(format!("{name} {}", after.split('"').next()?))
-    };
-    let crates =
-        ["tokio", "tarpc", "tonic", "volo-thrift", "capnp-rpc"].into_iter().filter_map(version);
-    crates.chain([gos()]).collect::<Vec<_>>().join(", ")
+    let crates = ["tokio", "tarpc", "tonic", "volo-thrift", "capnp-rpc"];
+    crates.into_iter().filter_map(|name| version_in(&lock, name)).chain([gos()]).collect()
 }
 
 /// Those of the Gos.

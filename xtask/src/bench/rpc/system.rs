@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::Shape;
+use crate::bench::tool::number;
 
 /// A client with a server.
 pub(super) struct System {
@@ -201,12 +202,7 @@ pub(super) fn load(
 
 /// Reads the line of JSON that a client prints, an object of numbers.
 fn read(said: &str) -> Option<Measured> {
-    let object = said.trim().strip_prefix('{')?.strip_suffix('}')?;
-    let number = |name: &str| {
-        let members = object.split(',').filter_map(|member| member.split_once(':'));
-        let value = members.filter(|(key, _)| key.trim_matches('"') == name).map(|(_, v)| v).next();
-        value?.parse::<f64>().ok()
-    };
+    let number = |name| number(said, name);
     Some(Measured {
         rate: number("rate")?,
         p50: number("p50")?,

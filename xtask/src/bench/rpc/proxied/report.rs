@@ -1,33 +1,31 @@
-//! The tables, on standard output and in `bench/results/`, as Markdown and as JSON.
+//! What was measured, as tables and run by run.
 
 use std::fmt::Write as _;
 
-use super::{LOADS, Load, Results, SERVERS, WAYS};
-use crate::bench::report::{machine, median, revision, version};
-use crate::bench::rpc::report::{gos, write};
+use super::{LOADS, Load, Runs, SERVERS, WAYS};
+use crate::bench::results::{Results, Row, median};
+use crate::bench::rpc::report::gos;
 use crate::bench::rpc::system::Measured;
+use crate::bench::server::HAPROXY_TCP;
 
-/// Prints what was measured and, if so told, writes it to files named for the day.
-pub(super) fn tell(results: &Results, rounds: usize, written: bool) -> Result<(), String> {
-    let text = render(results, rounds);
-    println!("\n{text}");
-    if written { write("rpc-proxy", &text, &json(results)) } else { Ok(()) }
+/// Everything that was measured.
+pub(super) fn results(runs: &Runs, rounds: usize) -> Results {
+    Results {
+        name: "rpc-proxy",
+        title: "Remote calls through the proxy",
+        versions: vec![HAPROXY_TCP.program.version(), gos()],
+        tables: tables(runs, rounds),
+        rows: rows(runs),
+    }
 }
 
-fn render(results: &Results, rounds: usize) -> String {
+fn tables(all: &Runs, rounds: usize) -> String {
     let mut text = format!(
-        "# Remote calls through the proxy\n\n\
-         Command: `cargo xtask bench rpc-proxy`, at {}. Machine: {}.\n\
-         Versions: {}, {}.\n\n\
-         Go's net/rpc over gob; 8 bytes are a multiplication. The proxy on core 0, the server and the\n\
+        "Go's net/rpc over gob; 8 bytes are a multiplication. The proxy on core 0, the server and the\n\
          load on core 1; closed loop; {rounds} interleaved rounds, medians and the range of what the proxy\n\
          spends on a call. Locum has one worker and takes every call by itself, under a timeout, a rate\n\
          limit, a cap on concurrency, a breaker and retries, and with metrics; HAProxy passes bytes on. Go's\n\
-         client writes every call by itself, ours what its callers have for it in one go.\n",
-        revision(),
-        machine(),
-        version("haproxy"),
-        gos(),
+         client writes every call by itself, ours what its callers have for it in one go.\n"
     );
     for (server, (name, _)) in SERVERS.iter().enumerate() {
         for (at, load) in LOADS.iter().enumerate() {
@@ -39,13 +37,13 @@ fn render(results: &Results, rounds: usize) -> String {
                  |---|--:|--:|--:|--:|--:|--:|--:|\n"
             );
             for (way, name) in WAYS.iter().enumerate() {
-                let runs = results.get(&(server, at, way)).map_or(&[][..], Vec::as_slice);
+                let runs = all.get(&(server, at, way)).map_or(&[][..], Vec::as_slice);
                 let _ = writeln!(text, "{}", row(name, runs));
             }
         }
     }
     text.push_str("\n## What was wanted\n\n| what | is | wanted |\n|---|--:|--:|\n");
-    for (what, is, wanted) in promises(results) {
+    for (what, is, wanted) in promises(all) {
         let _ = writeln!(text, "| {what} | {is} | {wanted} |");
     }
     text
@@ -68,10 +66,10 @@ fn row(name: &str, runs: &[Measured]) -> String {
 
 /// A call of Go's costs the proxy at most what it costs Go's server, and the proxy's core carries 200,000
 /// calls a second of a client that batches.
-fn promises(results: &Results) -> Vec<(String, String, String)> {
+fn promises(all: &Runs) -> Vec<(String, String, String)> {
     let locum = WAYS.len() - 1;
     let of = |server: usize, load: usize, value: fn(&Measured) -> f64| {
-        let runs = results.get(&(server, load, locum)).map_or(&[][..], Vec::as_slice);
+        let runs = all.get(&(server, load, locum)).map_or(&[][..], Vec::as_slice);
         median(runs.iter().map(value))
     };
     let mut told = Vec::new();
@@ -98,15 +96,23 @@ fn promises(results: &Results) -> Vec<(String, String, String)> {
     told
 }
 
-fn json(results: &Results) -> String {
-    let rows = results.iter().flat_map(|((server, load, way), runs)| {
+fn rows(runs: &Runs) -> Vec<Row> {
+    let rows = runs.iter().flat_map(|((server, load, way), runs)| {
         runs.iter().map(move |run| {
             let Load { client, callers, connections, .. } = &LOADS[*load];
-            format!(
-                "  {{\"proxy\":\"{}\",\"client\":\"{client}\",\"server\":\"{}\",\"callers\":{callers},\"connections\":{connections},\"rate\":{},\"p50\":{},\"p99\":{},\"proxy_us\":{},\"server_us\":{},\"client_us\":{}}}",
-                WAYS[*way], SERVERS[*server].0, run.rate, run.p50, run.p99, run.server, run.behind, run.client,
-            )
+            Row::default()
+                .text("proxy", WAYS[*way])
+                .text("client", client)
+                .text("server", SERVERS[*server].0)
+                .number("callers", *callers as f64)
+                .number("connections", *connections as f64)
+                .number("rate", run.rate)
+                .number("p50_us", run.p50)
+                .number("p99_us", run.p99)
+                .number("proxy_us", run.server)
+                .number("server_us", run.behind)
+                .number("client_us", run.client)
         })
     });
-    format!("[\n{}\n]\n", rows.collect::<Vec<_>>().join(",\n"))
+    rows.collect()
 }

@@ -1,0 +1,54 @@
+//! `cargo xtask bench proxy`: the data path beside other proxies.
+//!
+//! The proxy under measurement has core 0; the origin and the load are on core 1. What is compared
+//! is processor time per request, which does not depend on how fast the other core is.
+
+use super::beside;
+use super::load::Bench;
+use super::material;
+use super::options::Options;
+use super::peer::{Peer, Place};
+use super::program::package_version;
+use super::results::Results;
+use super::scenario::SCENARIOS;
+use super::server::{NGINX, PEERS, gather};
+use super::{need_tools, rounds};
+
+/// Measures everybody in every scenario.
+pub(super) fn run(options: &Options) -> Result<(), String> {
+    need_tools()?;
+    material::make()?;
+    let mut bench = Bench::new()?;
+    let place = Place::before(bench.origin());
+    let wanted: Vec<_> =
+        PEERS.into_iter().filter(|server| options.wants_peer(server.name)).collect();
+    let ready = gather(&wanted);
+    let reference = Peer::start(&NGINX.ready()?, &place)?;
+    let others = ready.iter().map(|ready| Peer::start(ready, &place));
+    let others: Vec<_> = others.collect::<Result<_, _>>()?;
+
+    let mut series = Vec::new();
+    for scenario in SCENARIOS.iter().filter(|scenario| options.wants_scenario(scenario.name)) {
+        series.extend(beside::measure(&mut bench, &reference, &others, scenario, rounds(options))?);
+    }
+    drop((reference, others));
+
+    let mut versions = vec![NGINX.program.version()];
+    versions.extend(super::versions(&ready));
+    versions.extend(["wrk", "nghttp2-client"].map(package_version));
+    let legend = beside::legend(NGINX.name, rounds(options), bench.runs());
+    let results = Results {
+        name: "proxy",
+        title: "The data path beside other proxies",
+        versions,
+        tables: format!(
+            "One worker each, on core 0; the origin (nginx, 1 KiB from memory) and the load (wrk, for\n\
+             HTTP/2 h2load) on core 1. Kept connections on both sides, where nothing else is said.\n\
+             {legend}{}",
+            beside::table(&series, NGINX.name),
+        ),
+        rows: beside::rows(&series),
+    };
+    bench.judge(options)?;
+    results.tell(options)
+}
