@@ -6,6 +6,7 @@
 mod beside;
 mod load;
 mod material;
+mod memory;
 mod options;
 mod peer;
 mod program;
@@ -22,8 +23,12 @@ use crate::setup;
 use options::Options;
 
 /// The benchmarks by their names, in the order in which `all` runs them.
-const BENCHMARKS: [(&str, fn(&Options) -> Result<(), String>); 3] =
-    [("proxy", proxy::run), ("rpc", rpc::run), ("rpc-proxy", rpc::proxied)];
+const BENCHMARKS: [(&str, fn(&Options) -> Result<(), String>); 4] = [
+    ("proxy", proxy::run),
+    ("memory", memory::run),
+    ("rpc", rpc::run),
+    ("rpc-proxy", rpc::proxied),
+];
 
 /// Runs the benchmark of that name, or all.
 pub(crate) fn run(name: &str, options: &[&str]) -> Result<(), String> {
