@@ -4,6 +4,7 @@
 //! What is under measurement has core 0, and all else core 1.
 
 mod beside;
+mod latency;
 mod load;
 mod material;
 mod memory;
@@ -23,8 +24,9 @@ use crate::setup;
 use options::Options;
 
 /// The benchmarks by their names, in the order in which `all` runs them.
-const BENCHMARKS: [(&str, fn(&Options) -> Result<(), String>); 4] = [
+const BENCHMARKS: [(&str, fn(&Options) -> Result<(), String>); 5] = [
     ("proxy", proxy::run),
+    ("latency", latency::run),
     ("memory", memory::run),
     ("rpc", rpc::run),
     ("rpc-proxy", rpc::proxied),

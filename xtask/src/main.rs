@@ -22,6 +22,7 @@ usage: cargo xtask COMMAND
   bench NAME [--brief] [--only SCENARIO] [--peers NAME,NAME]
                     measures, prints tables and writes them to bench/results/; of a part nothing is written
     proxy           the data path beside nginx, HAProxy, Envoy, Go, Caddy, pingora and hyper
+    latency         how long requests take under a load that does not wait: nginx, HAProxy, Envoy and Locum
     memory          idle connections of all these
     rpc             remote calls beside Go, tarpc, tonic, volo and capnp-rpc
     rpc-proxy       the proxy of remote calls beside HAProxy, and none
