@@ -194,6 +194,10 @@ fn health(settings: &health::Settings) -> Value {
     });
     match &settings.probe {
         Probe::Tcp => json["kind"] = "tcp".into(),
+        Probe::Grpc { service } => {
+            json["kind"] = "grpc".into();
+            json["service"] = service.as_str().into();
+        }
         Probe::Http { path, host, status } => {
             json["kind"] = "http".into();
             json["path"] = path.as_str().into();

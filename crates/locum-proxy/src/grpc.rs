@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use locum_policy::gates::retry::GRPC_STATUSES;
 use locum_wire::http1::Response;
 use locum_wire::http1::encode::{self, decimal, field};
+use locum_wire::protobuf::Writer;
 
 use crate::forward::Persistence;
 
@@ -15,6 +16,7 @@ use crate::forward::Persistence;
 pub(crate) struct Status(pub(crate) u8);
 
 impl Status {
+    pub(crate) const OK: Self = Self(0);
     const CANCELLED: Self = Self(1);
     pub(crate) const UNKNOWN: Self = Self(2);
     const DEADLINE_EXCEEDED: Self = Self(4);
@@ -112,43 +114,21 @@ impl Refused<'_> {
 
     /// A `google.rpc.Status` with a `google.rpc.RetryInfo` in it.
     fn details(&self, after: Duration) -> Vec<u8> {
-        let mut delay = Vec::new();
-        number(&mut delay, 1, after.as_secs());
-        number(&mut delay, 2, u64::from(after.subsec_nanos()));
-        let mut info = Vec::new();
-        bytes(&mut info, 1, &delay);
-        let mut any = Vec::new();
-        bytes(&mut any, 1, b"type.googleapis.com/google.rpc.RetryInfo");
-        bytes(&mut any, 2, &info);
         let mut status = Vec::new();
-        number(&mut status, 1, u64::from(self.status.0));
-        bytes(&mut status, 2, self.detail.as_bytes());
-        bytes(&mut status, 3, &any);
+        let mut out = Writer(&mut status);
+        out.number(1, u64::from(self.status.0));
+        out.text(2, self.detail);
+        out.message(3, |any| {
+            any.text(1, "type.googleapis.com/google.rpc.RetryInfo");
+            any.message(2, |info| {
+                info.message(1, |delay| {
+                    delay.number(1, after.as_secs());
+                    delay.number(2, u64::from(after.subsec_nanos()));
+                });
+            });
+        });
         status
     }
-}
-
-/// A field of protobuf that is a number; zero is left out.
-fn number(out: &mut Vec<u8>, key: u8, value: u64) {
-    if value > 0 {
-        out.push(key << 3);
-        varint(out, value);
-    }
-}
-
-/// A field of protobuf that has a length.
-fn bytes(out: &mut Vec<u8>, key: u8, value: &[u8]) {
-    out.push(key << 3 | 2);
-    varint(out, value.len() as u64);
-    out.extend_from_slice(value);
-}
-
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 /// gRPC over HTTP/2, "Status-Message".

@@ -17,11 +17,12 @@ use crate::stream::Stream;
 use crate::tls::{Alpn, ClientSettings, Connector};
 use crate::upstream::pool::{ConnectError, dial_to};
 
-pub(crate) use answer::Answer;
+pub(crate) use answer::{Answer, Pairs};
 pub(crate) use lines::Lines;
 pub use url::Url;
 
 mod answer;
+pub(crate) mod grpc;
 mod lines;
 mod url;
 
@@ -134,9 +135,9 @@ impl Line {
                     let fields = fields.map(|field| (field.name.into(), field.value.into()));
                     let fields = fields.collect();
                     self.buffer.consume(head.len());
-                    let body = self.body(framing, most).await?;
+                    let (body, trailers) = self.body(framing, most).await?;
                     let reusable = reusable && self.buffer.is_empty();
-                    return Ok(Answer { status, fields, body, reusable });
+                    return Ok(Answer { status, fields, body, trailers, reusable });
                 }
                 interim += 1;
                 if status == 101 || interim > INTERIM {
@@ -156,8 +157,9 @@ impl Line {
         filled.map_err(|error| format!("the connection broke: {error}"))
     }
 
-    async fn body(&mut self, framing: Framing, most: usize) -> Result<Vec<u8>, String> {
-        let mut body = Vec::new();
+    /// The body and the trailers after it.
+    async fn body(&mut self, framing: Framing, most: usize) -> Result<(Vec<u8>, Pairs), String> {
+        let (mut body, mut trailers) = (Vec::new(), Pairs::new());
         let mut chunked = (framing == Framing::Chunked).then(|| Chunked::new(&LIMITS));
         let whole = match framing {
             Framing::None => Some(0),
@@ -176,6 +178,8 @@ impl Line {
                     Piece::Data(range) => body.extend_from_slice(&self.buffer.filled()[range]),
                     Piece::NeedMore => {}
                     Piece::End => {
+                        let found = chunked.trailers();
+                        trailers.extend(found.map(|(name, value)| (name.into(), value.into())));
                         self.buffer.consume(used);
                         break;
                     }
@@ -193,12 +197,12 @@ impl Line {
             }
             if self.buffer.is_empty() && whole != Some(body.len()) && self.fill().await? == 0 {
                 return match framing {
-                    Framing::UntilClose => Ok(body),
+                    Framing::UntilClose => Ok((body, trailers)),
                     _ => Err("its answer was cut short".to_owned()),
                 };
             }
         }
-        Ok(body)
+        Ok((body, trailers))
     }
 }
 

@@ -26,6 +26,7 @@ class Service:
     def __init__(self):
         self.lock = threading.Lock()
         self.failures = {}
+        self.well = True
 
     def echo(self, request, context):
         seen = {key: value for key, value in context.invocation_metadata()}
@@ -70,8 +71,23 @@ class Service:
         context.abort(grpc.StatusCode.DATA_LOSS, "the rest is gone")
 
 
+    def be(self, request, context):
+        self.well = request == b"well"
+        return b""
+
+    def check_health(self, request, context):
+        """Of the server as a whole, and of the service; no other is known (grpc.health.v1)."""
+        if request not in (b"", b"\x0a\x09test.Peer"):
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
+        return b"\x08\x01" if self.well else b"\x08\x02"
+
+
 def serve():
     service = Service()
+    health = grpc.method_handlers_generic_handler(
+        "grpc.health.v1.Health",
+        {"Check": grpc.unary_unary_rpc_method_handler(service.check_health)},
+    )
     of = grpc.method_handlers_generic_handler(
         "test.Peer",
         {
@@ -84,9 +100,10 @@ def serve():
             "Sum": grpc.stream_unary_rpc_method_handler(service.sum),
             "Chat": grpc.stream_stream_rpc_method_handler(service.chat),
             "Half": grpc.unary_stream_rpc_method_handler(service.half),
+            "Be": grpc.unary_unary_rpc_method_handler(service.be),
         },
     )
-    server = grpc.server(futures.ThreadPoolExecutor(64), handlers=(of,), options=OPTIONS)
+    server = grpc.server(futures.ThreadPoolExecutor(64), handlers=(of, health), options=OPTIONS)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(f"127.0.0.1:{port}", flush=True)
@@ -217,6 +234,12 @@ class Client:
         for _ in range(8):
             self.fails("Fail", b"3 wrong", grpc.StatusCode.INVALID_ARGUMENT)
         assert self.unary("Echo", b"ok") == b"ok"
+
+    def check_falls_ill(self):
+        self.unary("Be", b"ill")
+
+    def check_gets_well(self):
+        self.unary("Be", b"well")
 
     def check_retried(self):
         assert self.unary("FailFirst", b"once") == b"3"

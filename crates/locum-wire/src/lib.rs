@@ -20,5 +20,6 @@ pub mod http2;
 pub mod jsonrpc;
 pub mod native;
 pub mod netrpc;
+pub mod protobuf;
 pub mod proxy_protocol;
 pub mod rpc;

@@ -21,6 +21,13 @@ pub(super) fn check(path: &str, health: &Health, upstream: &Upstream, findings: 
         let reason = format!("an upstream that speaks {} answers no GET", speaks.name());
         findings.error(&format!("{path}.kind"), reason, "write \"tcp\", or leave it out");
     }
+    let http2 =
+        matches!(speaks, UpstreamProtocol::Grpc | UpstreamProtocol::Http2 | UpstreamProtocol::Auto);
+    if kind == HealthKind::Grpc && !http2 {
+        let reason = format!("an upstream that speaks {} knows nothing of gRPC", speaks.name());
+        let remedy = "write `protocol = \"grpc\"` or \"h2\", or another kind";
+        findings.error(&format!("{path}.kind"), reason, remedy);
+    }
     match (&health.path, kind) {
         (None, HealthKind::Http) => {
             let reason = "what to ask for is missing";
@@ -36,19 +43,16 @@ pub(super) fn check(path: &str, health: &Health, upstream: &Upstream, findings: 
         let reason = "it is no value of a Host field";
         findings.error(&format!("{path}.host"), reason, "write a name such as \"users.internal\"");
     }
-    if kind == HealthKind::Tcp {
-        let given = [
-            ("path", health.path.is_some()),
-            ("host", health.host.is_some()),
-            ("status", health.status.is_some()),
-        ];
-        for (key, _) in given.iter().filter(|(_, given)| *given) {
-            let remedy = "remove it, or write `kind = \"http\"`";
-            findings.warning(
-                &format!("{path}.{key}"),
-                "it has no effect on a check by tcp",
-                remedy,
-            );
+    for (key, of, given) in [
+        ("path", HealthKind::Http, health.path.is_some()),
+        ("host", HealthKind::Http, health.host.is_some()),
+        ("status", HealthKind::Http, health.status.is_some()),
+        ("service", HealthKind::Grpc, health.service.is_some()),
+    ] {
+        if given && kind != of {
+            let reason = format!("it has no effect on a check by {}", kind.name());
+            let remedy = format!("remove it, or write `kind = \"{}\"`", of.name());
+            findings.warning(&format!("{path}.{key}"), reason, remedy);
         }
     }
     for (key, time) in [("every", health.every), ("timeout", health.timeout)] {
@@ -66,6 +70,7 @@ pub(super) fn check(path: &str, health: &Health, upstream: &Upstream, findings: 
 pub(super) fn resolve(health: &Health, speaks: UpstreamProtocol) -> Settings {
     let probe = match kind(health, speaks) {
         HealthKind::Tcp => Probe::Tcp,
+        HealthKind::Grpc => Probe::Grpc { service: health.service.clone().unwrap_or_default() },
         HealthKind::Http => Probe::Http {
             path: health.path.clone().unwrap_or_default(),
             host: health.host.clone(),

@@ -41,5 +41,4 @@ const KEYS: &[&str] = &[
     "policies.*.rate_limit.*.shared",
 ];
 
-const VALUES: &[(&str, &[&str])] =
-    &[("listeners.*.protocol", &["forward"]), ("upstreams.*.health.kind", &["grpc"])];
+const VALUES: &[(&str, &[&str])] = &[("listeners.*.protocol", &["forward"])];

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use locum_testkit::{Load, Locum, Upstream, eventually, refused, script};
+use locum_testkit::{Grpc, Load, Locum, Upstream, eventually, refused, script};
 use serde_json::Value;
 
 use crate::setup::{Config, demo, locum};
@@ -270,4 +270,51 @@ fn a_backend_that_is_killed_under_load_fails_no_call() {
     });
     assert_eq!((report.failed(), report.closed_idle), (0, 0), "{report:?}");
     assert_eq!(report.ok(), report.statuses.values().sum::<u64>(), "{report:?}");
+}
+
+#[test]
+fn servers_of_grpc_are_asked_how_their_services_are() {
+    let Some(grpc) = Grpc::find() else { return };
+    let server = grpc.server();
+    let before = |service: &str| {
+        Config::to_addresses([server.address])
+            .upstream("protocol = \"grpc\"")
+            .upstream(&format!(
+                "health = {{ kind = \"grpc\", {service} every = \"50ms\", timeout = \"10s\", unhealthy = 1, healthy = 1 }}"
+            ))
+            .start()
+    };
+    let health = |locum: &Locum| endpoint(locum, server.address)["health"].clone();
+    let (whole, one) = (before(""), before("service = \"test.Peer\","));
+    for locum in [&whole, &one] {
+        eventually("it was checked", || health(locum)["passed"].as_u64() > Some(0));
+        assert_eq!((&health(locum)["up"], &health(locum)["failed"]), (&true.into(), &0.into()));
+    }
+    grpc.check(server.address, &["falls_ill"]);
+    for locum in [&whole, &one] {
+        eventually("it is down", || !endpoint_is_up(locum, server.address));
+        assert_eq!(health(locum)["last"]["reason"], "it says NOT_SERVING");
+    }
+    grpc.check(server.address, &["gets_well"]);
+    eventually("it is up again", || endpoint_is_up(&one, server.address));
+
+    let other = before("service = \"test.Other\",");
+    eventually("nobody knows that service", || !endpoint_is_up(&other, server.address));
+    assert_eq!(health(&other)["last"]["reason"], "it answered NOT_FOUND");
+}
+
+#[test]
+fn who_speaks_no_grpc_is_told_so() {
+    let upstream = Upstream::start(script::answers("hello"));
+    let second = Config::to(&upstream).start();
+    let address = second.address("web");
+    let locum = Config::to_addresses([address])
+        .upstream("protocol = \"h2\"")
+        .upstream(
+            "health = { kind = \"grpc\", every = \"50ms\", timeout = \"10s\", unhealthy = 1 }",
+        )
+        .start();
+    eventually("it is down", || !endpoint_is_up(&locum, address));
+    // It answers 200, with what is no message of gRPC.
+    assert_eq!(endpoint(&locum, address)["health"]["last"]["reason"], "it answered UNKNOWN");
 }

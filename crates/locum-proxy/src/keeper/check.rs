@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use locum_wire::http1::{Head, Limits};
+use locum_wire::protobuf::{Fields, Value, Writer};
 use locum_wire::proxy_protocol::Header;
 
 use super::Keeper;
 use crate::buffer::Buffer;
 use crate::clock::now;
 use crate::http2;
+use crate::outgoing::{Line, grpc};
 use crate::stream::Stream;
 use crate::upstream::health::{Probe, Settings};
 use crate::upstream::{Endpoint, pool};
@@ -29,6 +31,8 @@ pub(super) struct Check {
 
 /// An answer's head may be this large.
 const LIMITS: Limits = Limits { head_bytes: 16 * 1024, fields: 100, target_bytes: 0 };
+/// A message about health may be this large.
+const ANSWER: usize = 1024;
 
 impl Check {
     /// Checks, until aborted.
@@ -70,13 +74,10 @@ impl Check {
         match probe {
             Probe::Tcp => Ok(()),
             Probe::Http { path, host, status } => {
-                if self.http2 && stream.is_secure() && !stream.carries_http2() {
-                    return Err("it does not agree on HTTP/2".to_owned());
-                }
-                if self.http2 || stream.carries_http2() {
-                    stream = http2::alone(stream, &self.endpoint, &keeper.buffers, &keeper.alarms);
-                }
                 let host = host.as_deref().unwrap_or(&self.endpoint.name);
+                if self.http2 || stream.carries_http2() {
+                    stream = self.over_http2(stream, keeper)?;
+                }
                 let answer = get(&mut stream, path, host, keeper).await?;
                 let is_good = |good: &RangeInclusive<u16>| good.contains(&answer);
                 match status.iter().any(is_good) {
@@ -84,7 +85,20 @@ impl Check {
                     false => Err(format!("it answered {answer}")),
                 }
             }
+            Probe::Grpc { service } => {
+                let stream = self.over_http2(stream, keeper)?;
+                let mut line = Line { stream, buffer: Buffer::new(&keeper.buffers) };
+                serving(&mut line, &self.endpoint.name, service).await
+            }
         }
+    }
+
+    /// The connection as one request of HTTP/2.
+    fn over_http2(&self, stream: Stream, keeper: &Keeper) -> Result<Stream, String> {
+        if stream.is_secure() && !stream.carries_http2() {
+            return Err("it does not agree on HTTP/2".to_owned());
+        }
+        Ok(http2::alone(stream, &self.endpoint, &keeper.buffers, &keeper.alarms))
     }
 
     fn note(&self, checked: Result<(), String>) {
@@ -99,6 +113,30 @@ impl Check {
                 tracing::warn!(upstream, endpoint = endpoint.name, why, "an endpoint is down");
             }
         }
+    }
+}
+
+/// Whether a server of gRPC says that `service` is served (grpc.health.v1).
+async fn serving(line: &mut Line, host: &str, service: &str) -> Result<(), String> {
+    let mut request = Vec::new();
+    if !service.is_empty() {
+        Writer(&mut request).text(1, service);
+    }
+    let called = grpc::call(line, host, "/grpc.health.v1.Health/Check", &[], &request, ANSWER);
+    let answer = called.await?.map_err(|status| format!("it answered {}", status.name()))?;
+    let mut status = 0;
+    for field in Fields::of(&answer) {
+        if let (1, Value::Number(number)) =
+            field.map_err(|error| format!("its answer is {error}"))?
+        {
+            status = number;
+        }
+    }
+    match status {
+        1 => Ok(()),
+        2 => Err("it says NOT_SERVING".to_owned()),
+        3 => Err("it says SERVICE_UNKNOWN".to_owned()),
+        _ => Err("it says UNKNOWN".to_owned()),
     }
 }
 

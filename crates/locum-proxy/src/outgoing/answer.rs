@@ -4,13 +4,18 @@ use locum_wire::http1::encode::{self, field};
 
 use crate::forward::Persistence;
 
+/// Names and values.
+pub(crate) type Pairs = Vec<(Box<[u8]>, Box<[u8]>)>;
+
 /// What a server answered.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Names and values of the fields that are not about the connection.
-    pub(crate) fields: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub(crate) fields: Pairs,
     pub(crate) body: Vec<u8>,
+    /// The same of those after the body.
+    pub(crate) trailers: Pairs,
     /// Whether the connection can carry another request.
     pub(crate) reusable: bool,
 }

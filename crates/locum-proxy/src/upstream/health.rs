@@ -35,6 +35,11 @@ pub enum Probe {
         /// Statuses of answers that are good.
         status: Vec<RangeInclusive<u16>>,
     },
+    /// Whether a service of gRPC is served, as `grpc.health.v1.Health` says, over HTTP/2.
+    Grpc {
+        /// The service; empty: the server as a whole.
+        service: String,
+    },
     /// Whether a connection can be made; over TLS, whether the handshake succeeds.
     Tcp,
 }

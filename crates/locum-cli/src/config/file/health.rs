@@ -10,8 +10,9 @@ use crate::config::value::{Duration, Statuses};
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Health {
-    /// What an endpoint is asked: `http`, a GET; `tcp`, whether it takes a connection (over TLS, whether the
-    /// handshake succeeds). Default `tcp` for an upstream of remote calls or gRPC, else `http`.
+    /// What an endpoint is asked: `http`, a GET; `grpc`, `grpc.health.v1.Health/Check`, over HTTP/2; `tcp`, whether it
+    /// takes a connection (over TLS, whether the handshake succeeds). Default `tcp` for an upstream of remote calls
+    /// or gRPC, else `http`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kind: Option<HealthKind>,
     /// What `http` asks for: `/healthz`.
@@ -23,6 +24,9 @@ pub(crate) struct Health {
     /// Statuses that are good: `200`, `200-299, 404`. Default `200-399`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<Statuses>,
+    /// Of which service `grpc` asks: `users.v1.Users`; default of the server as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) service: Option<String>,
     /// From the start of one check to the next, give or take a tenth. Default `2s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) every: Option<Duration>,
@@ -43,6 +47,19 @@ pub(crate) struct Health {
 pub(crate) enum HealthKind {
     /// A GET.
     Http,
+    /// Whether a service of gRPC is served.
+    Grpc,
     /// Whether it takes a connection.
     Tcp,
+}
+
+impl HealthKind {
+    /// As it is written.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Grpc => "grpc",
+            Self::Tcp => "tcp",
+        }
+    }
 }

@@ -158,7 +158,12 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "endpoints",
             "health = { kind = \"grpc\" }\nendpoints",
-            "6:19: error: upstreams.users.health.kind: `grpc` is not available in this version; choose another",
+            "6:19: error: upstreams.users.health.kind: an upstream that speaks http1 knows nothing of gRPC; write `protocol = \"grpc\"` or \"h2\", or another kind",
+        ),
+        (
+            "endpoints",
+            "health = { path = \"/\", service = \"users\" }\nendpoints",
+            "6:24: warning: upstreams.users.health.service: it has no effect on a check by http; remove it, or write `kind = \"grpc\"`",
         ),
         (
             "endpoints",
