@@ -62,6 +62,7 @@ pub struct Connection {
     fields: Fields,
     /// The last head or trailers in HTTP/1.1.
     text: Vec<u8>,
+    secret: Vec<u8>,
 
     encoder: Encoder,
     output: Vec<u8>,
@@ -176,6 +177,7 @@ impl Connection {
             decoder: Decoder::new(),
             fields: Fields::new(),
             text: Vec::new(),
+            secret: Vec::new(),
             encoder: Encoder::new(),
             output: Vec::new(),
             turn: 0,
@@ -210,6 +212,21 @@ impl Connection {
         &self.text
     }
 
+    /// The names of those fields of the last head that its sender wants nobody to put into a table, because their
+    /// values could be guessed there (RFC 7541 §7.1.3), a line each. Whoever sends the head on
+    /// [says so](Self::keep_secret).
+    #[must_use]
+    pub fn secret(&self) -> &[u8] {
+        &self.secret
+    }
+
+    /// Never puts fields of these names into a table, of the heads that are sent on `stream`; a line each.
+    pub fn keep_secret(&mut self, stream: StreamId, names: &[u8]) {
+        if let Some(it) = self.streams.get_mut(&stream.0) {
+            it.outgoing.secret = names.into();
+        }
+    }
+
     /// How many streams are open.
     #[must_use]
     pub fn streams(&self) -> usize {
@@ -226,6 +243,18 @@ impl Connection {
     #[must_use]
     pub fn is_in_head(&self) -> bool {
         self.block.is_some() || matches!(self.reading, Reading::Preface(_))
+    }
+
+    /// Whether the peer knows our settings.
+    #[must_use]
+    pub fn is_acknowledged(&self) -> bool {
+        self.is_acknowledged
+    }
+
+    /// Whether the peer takes a WebSocket on a stream (RFC 8441 §3). None: it has not said yet.
+    #[must_use]
+    pub fn takes_websockets(&self) -> Option<bool> {
+        self.has_peer_settings.then_some(self.peer.websockets)
     }
 
     /// Opens a stream for a request. None: the peer takes no more, now or at all.

@@ -147,7 +147,7 @@ reasons! {
     HeaderFrames ENHANCE_YOUR_CALM "header_frames" "a header block has too many frames"
     HeaderBlock ENHANCE_YOUR_CALM "header_block" "a header block is too large"
     ControlFlood ENHANCE_YOUR_CALM "control_flood" "too many frames have to be answered"
-    PriorityFlood ENHANCE_YOUR_CALM "priority_flood" "there are too many PRIORITY frames"
+    UselessFlood ENHANCE_YOUR_CALM "useless_flood" "there are too many frames that mean nothing"
     WindowFlood ENHANCE_YOUR_CALM "window_flood" "there are too many WINDOW_UPDATE frames"
     EmptyData ENHANCE_YOUR_CALM "empty_data" "there are too many DATA frames without data"
     TinyData ENHANCE_YOUR_CALM "tiny_data" "there are too many DATA frames with hardly any data"

@@ -12,12 +12,13 @@ pub(super) fn answer(
     name: &mut Vec<u8>,
     answer: &Response<'_>,
     is_tunnel: bool,
+    secret: &[u8],
 ) {
     status(encoder, out, if is_tunnel { 200 } else { answer.status() });
     for it in answer.fields() {
         let is_handshake = is_tunnel && it.name.eq_ignore_ascii_case(b"sec-websocket-accept");
         if goes_on(&it) && !is_handshake {
-            field(encoder, out, name, &it);
+            field(encoder, out, name, &it, secret);
         }
     }
 }
@@ -29,30 +30,47 @@ pub(super) fn status(encoder: &mut Encoder, out: &mut Vec<u8>, status: u16) {
     encoder.field(out, b":status", &digits, Secrecy::Public);
 }
 
+/// How a request is asked.
+#[derive(Clone, Copy)]
+pub(super) struct How<'a> {
+    pub(super) scheme: Scheme,
+    /// By an extended CONNECT (RFC 8441 §4), for the WebSocket that it asks for.
+    pub(super) is_tunnel: bool,
+    /// Names of fields that must not be in a table, a line each.
+    pub(super) secret: &'a [u8],
+}
+
 /// Appends the block of a request.
 pub(super) fn request(
     encoder: &mut Encoder,
     out: &mut Vec<u8>,
     name: &mut Vec<u8>,
     request: &Request<'_>,
-    scheme: Scheme,
+    How { scheme, is_tunnel, secret }: How<'_>,
 ) {
     let scheme = match scheme {
         Scheme::Http => &b"http"[..],
         Scheme::Https => b"https",
     };
+    let method = if is_tunnel { b"CONNECT" } else { request.method() };
     encoder.begin(out);
-    encoder.field(out, b":method", request.method(), Secrecy::Public);
+    encoder.field(out, b":method", method, Secrecy::Public);
+    if is_tunnel {
+        encoder.field(out, b":protocol", b"websocket", Secrecy::Public);
+    }
     encoder.field(out, b":scheme", scheme, Secrecy::Public);
     if let Some(host) = request.host() {
         encoder.field(out, b":authority", host, Secrecy::Public);
     }
-    encoder.field(out, b":path", path(request, name), Secrecy::Public);
+    let secrecy = if is_named(b":path", secret) { Secrecy::Secret } else { Secrecy::Public };
+    encoder.field(out, b":path", path(request, name), secrecy);
     let mut is_grpc = false;
     for it in request.fields() {
         is_grpc |= it.kind == Name::ContentType && it.value.starts_with(GRPC);
-        if goes_on(&it) && !matches!(it.kind, Name::Host | Name::Te) {
-            field(encoder, out, name, &it);
+        // RFC 8441 §5: that an answer was made for it, the stream says.
+        let is_handshake = is_tunnel && it.name.eq_ignore_ascii_case(b"sec-websocket-key");
+        if goes_on(&it) && !is_handshake && !matches!(it.kind, Name::Host | Name::Te) {
+            field(encoder, out, name, &it, secret);
         }
     }
     // A gRPC client must say so, and this is the only coding that HTTP/2 lets anybody say.
@@ -77,8 +95,14 @@ pub(super) fn trailers(
     }
 }
 
-fn field(encoder: &mut Encoder, out: &mut Vec<u8>, lower: &mut Vec<u8>, field: &Field<'_>) {
-    let secrecy = secrecy(field);
+fn field(
+    encoder: &mut Encoder,
+    out: &mut Vec<u8>,
+    lower: &mut Vec<u8>,
+    field: &Field<'_>,
+    secret: &[u8],
+) {
+    let secrecy = if is_named(field.name, secret) { Secrecy::Secret } else { secrecy(field) };
     if let Some(name) = field.kind.in_lower_case() {
         return encoder.field(out, name, field.value, secrecy);
     }
@@ -101,6 +125,11 @@ fn goes_on(field: &Field<'_>) -> bool {
         Name::Other => !field.hop,
         _ => true,
     }
+}
+
+/// Whether the name stands in one of the lines.
+fn is_named(name: &[u8], lines: &[u8]) -> bool {
+    !lines.is_empty() && lines.split(|it| *it == b'\n').any(|it| name.eq_ignore_ascii_case(it))
 }
 
 /// RFC 7541 §7.1.3: what is short enough to be guessed byte by byte, and what is a credential.

@@ -26,12 +26,14 @@ pub(super) struct Peer {
     pub(super) streams: u32,
     pub(super) window: u32,
     pub(super) frame: u32,
+    /// It takes WebSockets on streams (RFC 8441 §3).
+    pub(super) websockets: bool,
 }
 
 impl Peer {
     /// RFC 9113 §6.5.2: what holds before anything is told.
     pub(super) fn new() -> Self {
-        Self { streams: u32::MAX, window: INITIAL_WINDOW, frame: FRAME_SIZE }
+        Self { streams: u32::MAX, window: INITIAL_WINDOW, frame: FRAME_SIZE, websockets: false }
     }
 
     /// Takes in one setting. A server may not enable push, towards a client nobody may.
@@ -48,6 +50,7 @@ impl Peer {
             }
             MAX_FRAME_SIZE => self.frame = value,
             ENABLE_CONNECT_PROTOCOL if value > 1 => return Err(Reason::SettingValue),
+            ENABLE_CONNECT_PROTOCOL => self.websockets = value == 1,
             // RFC 9113 §6.5.2: what is not known is ignored. MAX_HEADER_LIST_SIZE is
             // advice, and the table is the encoder's.
             _ => {}

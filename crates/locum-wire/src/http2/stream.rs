@@ -52,6 +52,10 @@ pub(super) struct Outgoing {
     pub(super) had: usize,
     pub(super) turn: u64,
     pub(super) asked: Asked,
+    /// Whether who asked takes trailers (RFC 9110 §6.5.1).
+    pub(super) takes_trailers: bool,
+    /// Names of fields that must not be in a table, a line each.
+    pub(super) secret: Box<[u8]>,
 }
 
 /// What is expected of the sender next.
@@ -92,6 +96,8 @@ impl Stream {
                 had: 0,
                 turn: 0,
                 asked: Asked::Other,
+                takes_trailers: false,
+                secret: Box::default(),
             },
         }
     }

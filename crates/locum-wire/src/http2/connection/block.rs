@@ -91,6 +91,11 @@ impl Connection {
             return Err(Reason::HeaderBlock);
         }
         self.text.clear();
+        self.secret.clear();
+        for name in self.fields.secret() {
+            self.secret.extend_from_slice(name);
+            self.secret.push(b'\n');
+        }
         let id = block.stream;
         if let Some(stream) = self.streams.get(&id.get()) {
             if !stream.incoming.is_open {
@@ -168,8 +173,8 @@ impl Connection {
             return self.refuse(id, too_large(excess));
         }
         let Some(stream) = self.streams.get_mut(&id.get()) else { return Ok(None) };
-        let asked = stream.outgoing.asked;
-        match read::answer(&self.fields, block.end_stream, asked, &mut self.text) {
+        let outgoing = &stream.outgoing;
+        match read::answer(&self.fields, block.end_stream, outgoing, &mut self.text) {
             Ok(content) => stream.incoming.content = content,
             Err(reason) => return self.refuse(id, reason),
         }

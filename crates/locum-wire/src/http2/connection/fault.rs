@@ -7,7 +7,8 @@ use crate::http2::{Event, Reason, StreamId, frame};
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) streams: u64,
-    pub(super) priorities: u64,
+    /// Frames that mean nothing to us.
+    pub(super) useless: u64,
     pub(super) window_updates: u64,
     pub(super) data_sent: u64,
     pub(super) queued_control: u32,
@@ -72,6 +73,15 @@ impl Connection {
             }
         }
         Ok(Some(Event::Refused { stream, reason }))
+    }
+
+    /// Takes note of a frame that means nothing to us: a priority, a type that we do not know, the reset of a
+    /// stream that is over.
+    pub(super) fn count_useless(&mut self) -> Result<(), Reason> {
+        self.counts.useless += 1;
+        // Envoy's measure of priorities.
+        let fair = 100 * (1 + self.counts.streams);
+        if self.counts.useless > fair { Err(Reason::UselessFlood) } else { Ok(()) }
     }
 
     /// Queues a frame that the peer has made us send.

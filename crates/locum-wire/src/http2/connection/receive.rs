@@ -94,6 +94,7 @@ impl Connection {
                 Ok((HEADER + usize::from(padding.is_some()), event))
             }
             Kind::Unknown => {
+                self.count_useless()?;
                 self.reading = skip(header.len);
                 Ok((HEADER, None))
             }
@@ -154,11 +155,7 @@ impl Connection {
 impl Connection {
     /// RFC 9113 §6.3. Priorities mean nothing to us.
     fn take_priority(&mut self, id: StreamId, payload: &[u8]) -> Result<Option<Event>, Reason> {
-        self.counts.priorities += 1;
-        // Envoy's measure.
-        if self.counts.priorities > 100 * (1 + self.counts.streams) {
-            return Err(Reason::PriorityFlood);
-        }
+        self.count_useless()?;
         let reason = match payload {
             [a, b, c, d, _] if StreamId::read([*a, *b, *c, *d]) == id => Reason::Dependency,
             [_, _, _, _, _] => return Ok(None),
@@ -175,7 +172,11 @@ impl Connection {
             return Err(Reason::StreamIdle);
         }
         let code = ErrorCode(u32::from_be_bytes(code));
-        Ok(self.forget(id).then_some(Event::Reset { stream: id, code }))
+        if !self.forget(id) {
+            self.count_useless()?;
+            return Ok(None);
+        }
+        Ok(Some(Event::Reset { stream: id, code }))
     }
 
     /// RFC 9113 §6.5.

@@ -14,7 +14,7 @@ pub enum SendError {
     Closed,
     /// The message is not HTTP/1.1; its stream was reset.
     Malformed(http1::Error),
-    /// The message asks for an upgrade that no server of HTTP/2 is asked for; its stream was reset.
+    /// The message asks for an upgrade that the peer does not offer; its stream was reset.
     Upgrade,
 }
 
@@ -138,7 +138,9 @@ impl Connection {
         let ends = stage.is_done();
         stream.outgoing.stage = stage;
         let at = frame::begin_headers(&mut self.output, id, ends);
-        outgoing::answer(&mut self.encoder, &mut self.output, &mut self.name, &answer, is_tunnel);
+        let secret = &stream.outgoing.secret;
+        let Self { encoder, output, name, .. } = self;
+        outgoing::answer(encoder, output, name, &answer, is_tunnel, secret);
         frame::end_headers(&mut self.output, at, id, self.peer.frame as usize);
         if ends {
             self.end_outgoing(id);
@@ -155,18 +157,27 @@ impl Connection {
     fn send_request(&mut self, id: StreamId, bytes: &[u8]) -> Result<(), SendError> {
         let Role::Client(scheme) = self.role else { return Ok(()) };
         let request = self.head.request(bytes);
-        if request.upgrade().is_some() {
-            self.reset(id, ErrorCode::CANCEL);
-            return Err(SendError::Upgrade);
-        }
+        let is_tunnel = match request.upgrade() {
+            None => false,
+            Some(it) if it.eq_ignore_ascii_case(b"websocket") && self.peer.websockets => true,
+            Some(_) => {
+                self.reset(id, ErrorCode::CANCEL);
+                return Err(SendError::Upgrade);
+            }
+        };
         let Some(stream) = self.streams.get_mut(&id.get()) else { return Ok(()) };
-        if request.is_head() {
-            stream.outgoing.asked = Asked::Head;
-        }
-        stream.outgoing.stage = stage(request.framing());
+        stream.outgoing.asked = match () {
+            () if is_tunnel => Asked::Tunnel,
+            () if request.is_head() => Asked::Head,
+            () => Asked::Other,
+        };
+        stream.outgoing.takes_trailers = request.te_trailers();
+        let framing = request.framing();
+        stream.outgoing.stage = if is_tunnel { Stage::UntilClose } else { stage(framing) };
         let ends = stream.outgoing.stage.is_done();
         let at = frame::begin_headers(&mut self.output, id, ends);
-        outgoing::request(&mut self.encoder, &mut self.output, &mut self.name, &request, scheme);
+        let how = outgoing::How { scheme, is_tunnel, secret: &stream.outgoing.secret };
+        outgoing::request(&mut self.encoder, &mut self.output, &mut self.name, &request, how);
         frame::end_headers(&mut self.output, at, id, self.peer.frame as usize);
         if ends {
             self.end_outgoing(id);
@@ -271,9 +282,10 @@ impl Connection {
         }
     }
 
-    /// How much content can be sent now.
-    fn room(&self, id: StreamId) -> usize {
-        let Some(stream) = self.streams.get(&id.get()) else { return 0 };
+    /// How many bytes of content [`send`](Self::send) would take of a stream now.
+    #[must_use]
+    pub fn room(&self, stream: StreamId) -> usize {
+        let Some(stream) = self.streams.get(&stream.get()) else { return 0 };
         let outgoing = &stream.outgoing;
         let window = outgoing.window.min(self.outgoing_window).max(0) as usize;
         let queued = self.output.len();

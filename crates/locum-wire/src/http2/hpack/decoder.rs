@@ -1,6 +1,6 @@
 //! Reading blocks (RFC 7541 §3.2 and §6).
 
-use super::table::Table;
+use super::table::{OVERHEAD, Table};
 use super::{Excess, Fields, Malformed, TABLE_SIZE, huffman, integer, predefined};
 
 /// Reads the blocks of one direction of a connection, every one of them and in order.
@@ -47,6 +47,11 @@ impl Decoder {
                 0x80.. => self.indexed(block, fields)?,
                 0x40.. => self.literal(block, 6, true, fields)?,
                 0x20.. => return Err(Malformed),
+                0x10.. => {
+                    let rest = self.literal(block, 4, false, fields)?;
+                    fields.mark_secret();
+                    rest
+                }
                 _ => self.literal(block, 4, false, fields)?,
             };
         }
@@ -61,6 +66,8 @@ impl Decoder {
             fields.buffer().extend_from_slice(name);
             fields.buffer().extend_from_slice(value);
             fields.push(name.len());
+        } else {
+            fields.skip(name.len() + value.len() + OVERHEAD);
         }
         Ok(rest)
     }

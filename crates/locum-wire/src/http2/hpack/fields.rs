@@ -8,6 +8,8 @@
 pub(crate) struct Fields {
     bytes: Vec<u8>,
     ends: Vec<(u32, u32)>,
+    /// Which of them must never be in a table, of anybody (RFC 7541 §7.1.3).
+    secret: Vec<u32>,
     /// Bytes as RFC 9113 §6.5.2 counts them, and how many may still come.
     room: usize,
     fields: usize,
@@ -30,7 +32,15 @@ const PATIENCE: usize = 4;
 
 impl Fields {
     pub(crate) fn new() -> Self {
-        Self { bytes: Vec::new(), ends: Vec::new(), room: 0, fields: 0, excess: None, patience: 0 }
+        Self {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            secret: Vec::new(),
+            room: 0,
+            fields: 0,
+            excess: None,
+            patience: 0,
+        }
     }
 
     /// Makes ready for a block of at most so many `bytes` (RFC 9113 §6.5.2: 32 more than there are, for
@@ -38,13 +48,14 @@ impl Fields {
     pub(crate) fn restart(&mut self, bytes: usize, fields: usize) {
         self.bytes.clear();
         self.ends.clear();
+        self.secret.clear();
         (self.room, self.fields, self.excess) = (bytes, fields, None);
         self.patience = bytes.saturating_mul(PATIENCE);
     }
 
     /// Gives the memory back.
     pub(crate) fn shrink(&mut self) {
-        (self.bytes, self.ends) = (Vec::new(), Vec::new());
+        (self.bytes, self.ends, self.secret) = (Vec::new(), Vec::new(), Vec::new());
     }
 
     /// Which limit was exceeded, if any.
@@ -80,14 +91,34 @@ impl Fields {
         }
         if self.excess.is_some() {
             self.bytes.truncate(start);
-            match self.patience.checked_sub(size) {
-                Some(left) => self.patience = left,
-                None => self.excess = Some(Excess::Patience),
-            }
+            self.skip(size);
             return;
         }
         self.room -= size;
         self.ends.push(((start + name_len) as u32, self.bytes.len() as u32));
+    }
+
+    /// The last field must never be in a table.
+    pub(super) fn mark_secret(&mut self) {
+        if self.excess.is_none() {
+            self.secret.push(self.ends.len() as u32 - 1);
+        }
+    }
+
+    /// The names of those that must never be in a table.
+    pub(crate) fn secret(&self) -> impl Iterator<Item = &[u8]> {
+        self.secret.iter().map(|&at| {
+            let start = (at as usize).checked_sub(1).map_or(0, |before| self.ends[before].1);
+            &self.bytes[start as usize..self.ends[at as usize].0 as usize]
+        })
+    }
+
+    /// Takes note of a field of so many bytes (RFC 9113 §6.5.2) beyond the limits.
+    pub(super) fn skip(&mut self, size: usize) {
+        match self.patience.checked_sub(size) {
+            Some(left) => self.patience = left,
+            None => self.excess = Some(Excess::Patience),
+        }
     }
 
     /// What was written behind the last field.

@@ -4,13 +4,13 @@ use super::field;
 use crate::http1::{Name, encode};
 use crate::http2::Reason;
 use crate::http2::hpack::Fields;
-use crate::http2::stream::{Asked, Content};
+use crate::http2::stream::{Asked, Content, Outgoing};
 
-/// Appends the head of an answer; `ended`: no content follows. Gives what content does.
+/// Appends the head of an answer to what was asked; `ended`: no content follows. Gives what content does.
 pub(in crate::http2) fn answer(
     fields: &Fields,
     ended: bool,
-    asked: Asked,
+    to: &Outgoing,
     out: &mut Vec<u8>,
 ) -> Result<Content, Reason> {
     let status = status(fields)?;
@@ -19,25 +19,39 @@ pub(in crate::http2) fn answer(
     if status == 101 || (is_interim && ended) {
         return Err(Reason::Status);
     }
-    encode::status_line(out, status);
-    let has_content = asked != Asked::Head && !is_interim && !matches!(status, 204 | 304);
+    let is_tunnel = to.asked == Asked::Tunnel && (200..300).contains(&status);
+    if is_tunnel {
+        // RFC 8441 §5: which of them it is does not matter.
+        encode::status_line(out, 101);
+        out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
+    } else {
+        encode::status_line(out, status);
+    }
+    let has_content =
+        to.asked != Asked::Head && !is_tunnel && !is_interim && !matches!(status, 204 | 304);
     let mut length = None;
-    let is_grpc = has_content && !ended && is_grpc(fields);
+    let is_trailed = has_content && !ended && is_trailed(fields, to.takes_trailers);
     for (name, value) in fields.iter().skip(1) {
-        if field::check(name, value)? == Name::ContentLength {
-            field::read_length(&mut length, value)?;
-            // Trailers must have a place, and without a length they do.
-            if is_grpc {
-                continue;
+        let stays = match field::check(name, value)? {
+            Name::ContentLength => {
+                field::read_length(&mut length, value)?;
+                // Trailers must have a place, and without a length they do. A tunnel has none.
+                !is_trailed && !is_tunnel
             }
+            // RFC 8441 §5: there is none.
+            Name::Other => !is_tunnel || name != b"sec-websocket-accept",
+            _ => true,
+        };
+        if stays {
+            field::write(out, name, value);
         }
-        field::write(out, name, value);
     }
     let content = match length {
+        _ if is_tunnel => Content::Tunnel,
         _ if is_interim => Content::NoHead,
         _ if !has_content => Content::None,
         Some(length) if ended && length > 0 => return Err(Reason::ContentLength),
-        Some(length) if !is_grpc => Content::Length(length),
+        Some(length) if !is_trailed => Content::Length(length),
         None if ended => {
             encode::content_length(out, 0);
             Content::None
@@ -63,8 +77,14 @@ fn status(fields: &Fields) -> Result<u16, Reason> {
     }
 }
 
-fn is_grpc(fields: &Fields) -> bool {
-    fields.iter().any(|(name, value)| name == b"content-type" && value.starts_with(GRPC))
+/// Whether trailers are to be expected: of gRPC always, of others where they are announced (RFC 9110 §6.6.2) and
+/// whoever asked takes them.
+fn is_trailed(fields: &Fields, takes_trailers: bool) -> bool {
+    fields.iter().any(|(name, value)| match name {
+        b"content-type" => value.starts_with(GRPC),
+        b"trailer" => takes_trailers,
+        _ => false,
+    })
 }
 
 pub(in crate::http2) const GRPC: &[u8] = b"application/grpc";

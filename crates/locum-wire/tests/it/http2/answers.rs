@@ -60,6 +60,22 @@ fn answers_have_a_length_or_come_in_chunks() {
 }
 
 #[test]
+fn trailers_that_are_announced_to_who_takes_them_have_a_place() {
+    let asks = "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\r\n";
+    let head = [OK, ("content-length", "2"), ("trailer", "x-sum")];
+    let frames =
+        [headers(0, 1, &head), frame(DATA, 0, 1, b"hi"), headers(END_STREAM, 1, &[("x-sum", "7")])];
+    let plain = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntrailer: x-sum\r\n\r\nhi";
+    assert_eq!(answer(GET, &frames), whole(plain));
+    let chunks = "HTTP/1.1 200 OK\r\ntrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n\
+                  2\r\nhi\r\n0\r\nx-sum: 7\r\n\r\n";
+    assert_eq!(answer(asks, &frames), whole(chunks));
+    let unannounced = [headers(0, 1, &head[..2]), frame(DATA, END_STREAM, 1, b"hi")];
+    let plain = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+    assert_eq!(answer(asks, &unannounced), whole(plain), "most answers keep their length");
+}
+
+#[test]
 fn answers_without_content_get_no_framing() {
     let length = ("content-length", "5");
     let head = whole("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");

@@ -82,21 +82,32 @@ fn a_block_without_end_is_not_waited_for() {
     }
 }
 
-#[test]
-fn a_head_that_grows_when_it_is_read_is_not_kept() {
-    // 4,000 bytes go into the table once, and are named by one byte each, 16,000 times.
+/// A head in which 4,000 bytes go into the table once, and are named by one byte each, so many times.
+fn swelling(times: usize) -> Vec<u8> {
     let mut block = block(&GET);
     block.extend_from_slice(b"\x40\x01a\x7f\xa1\x1e");
     block.extend_from_slice(&[b'x'; 4000]);
-    block.resize(16384, 0xbe);
+    block.resize(block.len() + times, 0xbe);
+    frame(HEADERS, WHOLE, 1, &block)
+}
+
+#[test]
+fn a_head_that_grows_when_it_is_read_is_not_kept() {
     let mut victim = Victim::new();
-    let bomb = frame(HEADERS, WHOLE, 1, &block);
+    let bomb = swelling(30);
     let used = measure(|| victim.take(&bomb).unwrap());
     assert!(used.bytes_max < 200_000, "{used:?}");
     assert_eq!((victim.heads, &victim.refused[..]), (0, &[Reason::HeadTooLarge][..]));
     assert_eq!(victim.server.streams(), 0);
     victim.take(&get(3)).unwrap();
     assert_eq!(victim.heads, 1, "the connection lives, and its table is the peer's");
+}
+
+#[test]
+fn a_head_that_grows_without_end_is_not_read_to_its_own() {
+    let bomb = swelling(12_000);
+    let (reason, after) = Victim::new().flood(1, |_| bomb.clone()).unwrap();
+    assert_eq!((reason, reason.code(), after), (Reason::HeaderBlock, CALM, 0));
 }
 
 #[test]
@@ -201,10 +212,17 @@ fn streams_that_are_reset_by_the_peer_leave_nothing() {
 }
 
 #[test]
-fn priorities_and_windows_have_their_measure() {
-    let priority = frame(PRIORITY, 0, 1, &[0; 5]);
-    let (reason, after) = Victim::new().flood(1000, |_| priority.clone()).unwrap();
-    assert_eq!((reason, reason.code(), after), (Reason::PriorityFlood, CALM, 100));
+fn frames_that_mean_nothing_and_windows_have_their_measure() {
+    let (priority, unknown) = (frame(PRIORITY, 0, 1, &[0; 5]), frame(0x7f, 0, 0, b"what?"));
+    for useless in [&priority, &unknown] {
+        let (reason, after) = Victim::new().flood(1000, |_| useless.clone()).unwrap();
+        assert_eq!((reason, reason.code(), after), (Reason::UselessFlood, CALM, 100));
+    }
+    let reset = frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]);
+    let mut victim = Victim::new();
+    victim.take(&post(1)).unwrap();
+    let (reason, after) = victim.flood(1000, |_| reset.clone()).unwrap();
+    assert_eq!((reason, after), (Reason::UselessFlood, 201), "one stream, and its reset");
 
     let window = frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]);
     let (reason, after) = Victim::new().flood(1000, |_| window.clone()).unwrap();

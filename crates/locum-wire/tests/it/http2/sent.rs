@@ -74,7 +74,7 @@ fn targets_of_any_form_are_sent_as_paths() {
 #[test]
 fn what_cannot_be_sent_resets_its_stream() {
     let mut pair = Pair::new();
-    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n";
     let stream = pair.client.open().unwrap();
     assert_eq!(pair.client.send(stream, upgrade.as_bytes()), Err(SendError::Upgrade));
     assert_eq!(pair.client.send(stream, b"x"), Err(SendError::Closed));

@@ -1,8 +1,9 @@
 //! What a client says is what a server hears, and back, in HTTP/1.1.
 
-use locum_wire::http2::{ErrorCode, Event, Limits};
+use locum_wire::http2::{Connection, ErrorCode, Event, Limits, PREFACE, Scheme};
 
-use super::pair::{Pair, Seen, text};
+use super::frames::{GET, HEADERS, SETTINGS, WHOLE, block, frame, split};
+use super::pair::{Pair, Seen, deliver, text};
 
 #[test]
 fn a_request_and_its_answer_arrive_as_they_were_sent() {
@@ -108,4 +109,34 @@ fn a_server_goes_in_two_steps() {
     assert_eq!(seen, [Seen::Other(going)]);
     pair.answer(stream, "HTTP/1.1 204 No Content\r\n\r\n");
     assert_eq!(pair.client_reads(), [text(stream, "HTTP/1.1 204 No Content\r\n\r\n", true)]);
+}
+
+#[test]
+fn what_nobody_may_put_into_a_table_is_passed_on_as_such() {
+    let mut server = Connection::server(&Limits::default(), 7);
+    let mut head = block(&GET);
+    for (name, value) in [("x-token", "t"), ("x-other", "o")] {
+        // RFC 7541 §6.2.3: a literal that is never indexed, and §6.2.2: one that may be.
+        head.push(if name == "x-token" { 0x10 } else { 0 });
+        head.push(name.len() as u8);
+        head.extend(name.as_bytes());
+        head.push(value.len() as u8);
+        head.extend(value.as_bytes());
+    }
+    let frames = [PREFACE.to_vec(), frame(SETTINGS, 0, 0, &[]), frame(HEADERS, WHOLE, 1, &head)];
+    deliver(&mut server, &frames.concat()).unwrap();
+    assert_eq!(server.secret(), b"x-token\n");
+
+    let mut client = Connection::client(&Limits::default(), Scheme::Http);
+    let names = server.secret().to_vec();
+    for _ in 0..3 {
+        let stream = client.open().unwrap();
+        client.keep_secret(stream, &names);
+        client.output().clear();
+        client.send(stream, server.text()).unwrap();
+        let sent = &split(client.output())[0].3;
+        // Its name stands here in six bytes, by the code of RFC 7541 appendix B, and its value as it is.
+        let at = sent.windows(2).position(|it| it == [0x10, 0x80 | 6]).expect("never indexed");
+        assert_eq!(sent[at + 8..at + 10], *b"\x01t");
+    }
 }

@@ -1,6 +1,6 @@
 //! WebSocket by extended CONNECT (RFC 8441).
 
-use locum_wire::http2::{Connection, Event, Limits, PREFACE, Scheme, StreamId};
+use locum_wire::http2::{Connection, Event, Limits, PREFACE, Scheme, SendError, StreamId};
 
 use super::frames::{
     DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, SETTINGS, frame, headers, setting, split,
@@ -85,4 +85,65 @@ fn what_is_no_tunnel_is_not_taken_for_one() {
         let Seen::Text(1, text, true) = &seen[0] else { panic!("{seen:?}") };
         assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
     }
+}
+
+/// A client whose server takes WebSockets, or does not.
+fn client(takes: u32) -> Connection {
+    let mut client = Connection::client(&Limits::default(), Scheme::Https);
+    assert_eq!(client.takes_websockets(), None);
+    deliver(&mut client, &frame(SETTINGS, 0, 0, &setting(8, takes))).unwrap();
+    assert_eq!(client.takes_websockets(), Some(takes == 1));
+    client
+}
+
+const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+#[test]
+fn a_server_that_takes_them_is_asked_by_an_extended_connect() {
+    let (mut client, mut server) = (client(1), server());
+    client.output().clear();
+    let stream = client.open().unwrap();
+    assert_eq!(client.send(stream, UPGRADE.as_bytes()), Ok(UPGRADE.len()));
+    let seen = deliver(&mut server, client.output()).unwrap();
+    let [Seen::Text(1, request, false)] = &seen[..] else { panic!("{seen:?}") };
+    assert!(
+        request.starts_with("GET /chat HTTP/1.1\r\nHost: a.test\r\nsec-websocket-version: 13\r\n")
+    );
+    assert!(!request.contains("dGhlIHNhbXBsZSBub25jZQ"), "RFC 8441 §5: {request}");
+    client.output().clear();
+
+    let switch = headers(0, 1, &[(":status", "204"), ("sec-websocket-protocol", "chat")]);
+    let seen = deliver(&mut client, &[switch, frame(DATA, 0, 1, b"hello")].concat()).unwrap();
+    let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                  sec-websocket-protocol: chat\r\n\r\nhello";
+    assert_eq!(seen, [Seen::Text(1, answer.to_owned(), false)]);
+    client.send(stream, b"hi").unwrap();
+    assert_eq!(split(client.output()), [(DATA, 0, 1, b"hi".to_vec())]);
+    client.output().clear();
+    client.finish(stream);
+    assert_eq!(split(client.output()), [(DATA, END_STREAM, 1, Vec::new())]);
+    deliver(&mut client, &frame(DATA, END_STREAM, 1, b"")).unwrap();
+    assert_eq!(client.streams(), 0);
+}
+
+#[test]
+fn a_server_may_say_no_to_one_and_is_not_asked_where_it_takes_none() {
+    let mut client = client(1);
+    let stream = client.open().unwrap();
+    client.send(stream, UPGRADE.as_bytes()).unwrap();
+    let no = headers(END_STREAM, 1, &[(":status", "403")]);
+    let answer = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(deliver(&mut client, &no).unwrap(), [Seen::Text(1, answer.to_owned(), true)]);
+
+    let mut client = self::client(0);
+    let stream = client.open().unwrap();
+    client.output().clear();
+    assert_eq!(client.send(stream, UPGRADE.as_bytes()), Err(SendError::Upgrade));
+    assert!(client.output().is_empty(), "nothing was said");
+    let mut client = self::client(1);
+    let stream = client.open().unwrap();
+    let other = UPGRADE.replace("websocket\r\n", "h2c\r\n");
+    assert_eq!(client.send(stream, other.as_bytes()), Err(SendError::Upgrade));
 }
