@@ -128,6 +128,7 @@ pub(crate) fn listener(settings: &listener::Settings) -> Value {
                 "memory": size(limits.http2.memory as u64),
                 "empty_frames": limits.http2.empty_frames,
                 "mistakes": limits.http2.mistakes,
+                "settings_timeout": duration(limits.http2.settings_timeout),
                 "resets": limits.http2.resets,
             },
         },

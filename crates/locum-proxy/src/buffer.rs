@@ -113,8 +113,20 @@ impl Buffer {
         cx: &mut Context<'_>,
         stream: &mut Stream,
     ) -> Poll<io::Result<usize>> {
+        self.poll_fill_up_to(usize::MAX, cx, stream)
+    }
+
+    /// The same, but at most so many bytes.
+    pub(crate) fn poll_fill_up_to(
+        &mut self,
+        most: usize,
+        cx: &mut Context<'_>,
+        stream: &mut Stream,
+    ) -> Poll<io::Result<usize>> {
         if stream.poll_readable(cx)?.is_ready()
-            && let Poll::Ready(filled) = stream.poll_fill(cx, self.space())
+            && let space = self.space()
+            && let most = most.min(space.len())
+            && let Poll::Ready(filled) = stream.poll_fill(cx, &mut space[..most])
         {
             let count = filled?;
             self.end += count;
@@ -124,6 +136,13 @@ impl Buffer {
             self.shrink();
         }
         Poll::Pending
+    }
+
+    /// [Shrinks](Self::shrink), where that is worth the copy.
+    pub(crate) fn shrink_if_low(&mut self) {
+        if self.filled().len() <= SIZE / 4 {
+            self.shrink();
+        }
     }
 
     /// Gives the space back; what is left is kept in as many bytes as it needs.

@@ -120,8 +120,8 @@ impl Client {
     }
 
     /// One stream of a connection, as if it were one.
-    pub(crate) fn of_stream(stream: http2::Stream, origin: &Origin, worker: &Worker) -> Box<Self> {
-        Box::new(Self {
+    pub(crate) fn of_stream(stream: http2::Stream, origin: &Origin, worker: &Worker) -> Self {
+        Self {
             stream: Stream::Http2(stream),
             buffer: Buffer::new(&worker.buffers),
             head: None,
@@ -131,15 +131,15 @@ impl Client {
             alarm: worker.alarms.alarm(),
             served: 0,
             seat: None,
-        })
+        }
     }
 
     /// Serves the one request of a stream.
-    pub(crate) async fn serve_stream(mut self: Box<Self>, worker: &Worker) {
+    pub(crate) async fn serve_stream(mut self, worker: &Worker) {
         match self.next_request(worker).await {
             Arrival::Head => {
                 // What is to become of the stream, how far it got says.
-                let _ = Box::pin(flow::serve(&mut self, worker)).await;
+                let _ = flow::serve(&mut self, worker).await;
                 self.put_head_away(worker);
             }
             Arrival::Refused(refusal) => drop(self.refuse(&refusal, worker).await),

@@ -20,7 +20,7 @@ use crate::body::BodyError;
 use crate::caller::{CallKeys, Caller};
 use crate::forward::{self, Prepared};
 use crate::grpc;
-use crate::http2::Way;
+use crate::http2::{self, Way};
 use crate::record::Record;
 use crate::stream::Stream;
 use crate::timeout;
@@ -212,8 +212,13 @@ impl Exchange<'_, '_> {
             // In a box: the common way needs no room for it.
             let way = Box::pin(worker.http2.open(endpoint, self.upstream, worker)).await;
             if let Way::Stream(stream, reused) = way.map_err(Failure::Connect)? {
-                if self.caller.websocket {
-                    return Err(Failure::Unexpected("it speaks HTTP/2, which carries no Upgrade"));
+                if self.caller.websocket
+                    && !Box::pin(takes_websockets(&stream, timeout, worker)).await
+                {
+                    return Err(Failure::Unexpected("its HTTP/2 takes no WebSockets (RFC 8441)"));
+                }
+                if let Stream::Http2(client) = &**self.caller.stream.borrow() {
+                    stream.keep_secrets_of(client);
                 }
                 return Ok(Connection::of_stream(stream, endpoint, reused, &worker.buffers));
             }
@@ -230,6 +235,17 @@ impl Exchange<'_, '_> {
         }
         Ok(connection)
     }
+}
+
+/// Whether a server takes a WebSocket on `stream`; one that does not say within `timeout` does not.
+async fn takes_websockets(stream: &http2::Stream, timeout: Duration, worker: &Worker) -> bool {
+    let alarm = worker.alarms.alarm();
+    alarm.arm_in(timeout);
+    poll_fn(|cx| match stream.poll_takes_websockets(cx) {
+        Poll::Pending => alarm.poll(cx).map(|()| false),
+        said => said,
+    })
+    .await
 }
 
 /// An attempt on its way.
@@ -283,7 +299,8 @@ impl Sending {
                 return Poll::Ready(Ok(answer));
             }
             let Connection { stream, buffer, .. } = &mut *self.connection;
-            match ready!(buffer.poll_fill(cx, stream)) {
+            let most = exchange.caller.stream.borrow().appetite();
+            match ready!(buffer.poll_fill_up_to(most, cx, stream)) {
                 Ok(0) | Err(_) if buffer.is_empty() => {
                     return Poll::Ready(Err(match stream {
                         Stream::Http2(stream) if stream.was_refused() => Failure::Refused,

@@ -395,10 +395,12 @@ pub(crate) fn interim_head(out: &mut Vec<u8>, response: &Response<'_>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the head of the answer that turns a connection into a tunnel.
+/// Writes the head of the answer that turns a connection into a tunnel; `accept` is the proof of it, where the
+/// upstream does not give one.
 pub(crate) fn switching_head(
     out: &mut Vec<u8>,
     response: &Response<'_>,
+    accept: Option<String>,
     cookie: Option<Cookie<'_>>,
     edits: &Edits,
 ) {
@@ -407,6 +409,9 @@ pub(crate) fn switching_head(
         field(out, line.name, line.value);
     }
     out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    if let Some(accept) = accept {
+        field(out, b"Sec-WebSocket-Accept", accept.as_bytes());
+    }
     if let Some(cookie) = cookie {
         cookie.write(out);
     }

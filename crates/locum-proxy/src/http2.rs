@@ -15,5 +15,6 @@ mod inbound;
 mod judge;
 mod link;
 mod links;
+mod outlet;
 mod stream;
 mod streams;

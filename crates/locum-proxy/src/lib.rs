@@ -47,6 +47,7 @@ mod reserved;
 mod roster;
 pub mod route;
 mod rpc;
+mod seats;
 mod shift;
 mod stage;
 mod stream;

@@ -151,6 +151,8 @@ pub struct Http2Limits {
     pub empty_frames: u32,
     /// Streams that were reset for what the client did wrong.
     pub mistakes: u32,
+    /// From our settings to their acknowledgement.
+    pub settings_timeout: Duration,
     /// Resets a second that the client may go on with; twice as many may come at once.
     pub resets: u32,
 }
@@ -168,6 +170,7 @@ impl Default for Http2Limits {
             memory: 1 << 20,
             empty_frames: 100,
             mistakes: 100,
+            settings_timeout: Duration::from_secs(10),
             resets: 100,
         }
     }

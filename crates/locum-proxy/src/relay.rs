@@ -14,6 +14,7 @@ use crate::exchange::{Answered, Exchange, Failure, grpc_status};
 use crate::forward::{self, Delivery, Persistence};
 use crate::grpc::Status;
 use crate::route::Edits;
+use crate::stream::Stream;
 use crate::upstream::pool::Connection;
 
 /// How an answer was delivered.
@@ -132,6 +133,11 @@ impl Relay {
         );
         treatment.relabel(&mut out);
         exchange.caller.tell_pages(&mut out);
+        if let (Stream::Http2(client), Stream::Http2(upstream)) =
+            (&**exchange.caller.stream.borrow(), &connection.stream)
+        {
+            client.keep_secrets_of(upstream);
+        }
         let grpc = match exchange.caller.grpc && answered.status == 200 {
             true => Some(grpc_status(&response).unwrap_or(Status::UNKNOWN)),
             false => None,
@@ -187,6 +193,7 @@ impl Relay {
                     Poll::Ready(Ok(())) => self.waiting = None,
                     Poll::Ready(Err(())) => return Poll::Ready(Err(RelayEnd::Gone)),
                     Poll::Pending => {
+                        self.answered.connection.buffer.shrink_if_low();
                         ready!(self.poll_patience(exchange, cx, Side::Client));
                         return Poll::Ready(Err(RelayEnd::Gone));
                     }
@@ -200,7 +207,7 @@ impl Relay {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            match self.poll_read(cx) {
+            match self.poll_read(exchange, cx) {
                 Poll::Ready(Ok(())) => self.waiting = None,
                 Poll::Ready(Err(())) => return Poll::Ready(Err(RelayEnd::Broken)),
                 // Nobody waits for more of it to see what there is.
@@ -322,9 +329,14 @@ impl Relay {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+    fn poll_read(
+        &mut self,
+        exchange: &Exchange<'_, '_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ()>> {
         let Connection { stream, buffer, .. } = &mut *self.answered.connection;
-        match ready!(buffer.poll_fill(cx, stream)) {
+        let most = exchange.caller.stream.borrow().appetite();
+        match ready!(buffer.poll_fill_up_to(most, cx, stream)) {
             Ok(0) => match self.body {
                 // RFC 9112 §6.3 rule 8: the close is the end.
                 Body::UntilClose => {

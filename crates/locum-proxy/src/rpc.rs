@@ -17,7 +17,6 @@ mod method_path;
 pub(crate) mod methods;
 mod openapi;
 pub(crate) mod reply;
-mod seats;
 mod session;
 mod taker;
 pub(crate) mod transcode;

@@ -121,6 +121,14 @@ impl Stream {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
+    /// How many bytes are worth reading for it at once: no more than it would take, where it can tell, but a few.
+    pub(crate) fn appetite(&self) -> usize {
+        match self {
+            Self::Http2(stream) => stream.room().max(LEAST),
+            Self::Tcp(_) | Self::Unix(_) | Self::Tls(_) => usize::MAX,
+        }
+    }
+
     /// Writes some of `bytes`. Pending, some of them may be on their way already: the next write has to
     /// begin with the same bytes.
     pub(crate) fn poll_send(
@@ -199,6 +207,9 @@ impl Stream {
         }
     }
 }
+
+/// Enough for most heads, which are taken however little content is.
+const LEAST: usize = 2 * 1024;
 
 fn peek_at(socket: &SockRef<'_>) -> io::Result<usize> {
     let mut byte = [std::mem::MaybeUninit::uninit(); 1];

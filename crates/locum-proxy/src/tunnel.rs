@@ -3,6 +3,8 @@
 use std::future::poll_fn;
 use std::io;
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use locum_policy::Cause;
 
 use crate::client::Next;
@@ -32,7 +34,11 @@ pub(crate) async fn tunnel(
     let mut head = exchange.worker.scratch();
     let response = answered.head.response(connection.buffer.filled());
     let cookie = exchange.upstream.cookie(answered.endpoint, &caller.request);
-    forward::switching_head(&mut head, &response, cookie, &route.response_edits);
+    let accept = match connection.stream.is_http2() && !caller.http2 {
+        true => caller.request.get_other(b"sec-websocket-key").map(accept),
+        false => None,
+    };
+    forward::switching_head(&mut head, &response, accept, cookie, &route.response_edits);
     connection.buffer.consume(answered.head.len());
     head.extend_from_slice(connection.buffer.filled());
     connection.buffer.consume(connection.buffer.filled().len());
@@ -51,10 +57,28 @@ pub(crate) async fn tunnel(
     (cause, Ended::answered(101, cause, bytes, Next::Abort))
 }
 
+/// The proof that a WebSocket was agreed to (RFC 6455 §4.2.2), which a server of HTTP/2 does not give.
+fn accept(key: &[u8]) -> String {
+    const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    let proof = digest(&SHA1_FOR_LEGACY_USE_ONLY, &[key, GUID].concat());
+    BASE64_STANDARD.encode(proof)
+}
+
 async fn write_all(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
     let mut sent = 0;
     while sent < bytes.len() {
         sent += poll_fn(|cx| stream.poll_send(cx, &bytes[sent..])).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proof_is_that_of_the_example() {
+        // RFC 6455 §1.3.
+        assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
 }

@@ -91,6 +91,7 @@ fn check_http2(path: &str, limits: &Http2Limits, findings: &mut Findings<'_>) {
         let remedy = "write 1 or more, or leave it out";
         findings.error(&key(name), "0 would refuse everything", remedy);
     }
+    findings.positive(&key("settings_timeout"), limits.settings_timeout);
     let sizes = [
         ("stream_window", limits.stream_window, 1..=MOST_WINDOW, "1B to 1GiB"),
         ("connection_window", limits.connection_window, 65_535..=MOST_WINDOW, "64KiB to 1GiB"),

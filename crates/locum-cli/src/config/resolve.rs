@@ -136,6 +136,7 @@ fn http2(wanted: &file::Http2Limits) -> listener::Http2Limits {
         memory: bytes(wanted.memory, defaults.memory),
         empty_frames: wanted.empty_frames.unwrap_or(defaults.empty_frames),
         mistakes: wanted.mistakes.unwrap_or(defaults.mistakes),
+        settings_timeout: wanted.settings_timeout.map_or(defaults.settings_timeout, |time| time.0),
         resets: wanted.resets.unwrap_or(defaults.resets),
     }
 }

@@ -260,7 +260,7 @@ rewrite = { prefix = "/v2" }
                     "streams": 100, "stream_window": "64KiB", "connection_window": "1MiB",
                     "frame_bytes": "16KiB", "header_table": "4KiB", "header_frames": 8,
                     "control_frames": 1000, "memory": "1MiB", "empty_frames": 100,
-                    "mistakes": 100, "resets": 100,
+                    "mistakes": 100, "settings_timeout": "10s", "resets": 100,
                 },
             },
         }],

@@ -235,7 +235,7 @@ fn upstream_connections_are_kept() {
 }
 
 /// Accepts an upgrade, greets, and then echoes bytes; refuses what asks for no upgrade.
-fn upgrades() -> impl Fn(&mut Connection) {
+pub(crate) fn upgrades() -> impl Fn(&mut Connection) {
     |peer| {
         while let Some(request) = peer.request() {
             if request.headers.get("upgrade") != Some("websocket") {
@@ -255,7 +255,7 @@ fn upgrades() -> impl Fn(&mut Connection) {
     }
 }
 
-fn upgraded(locum: &Locum) -> Client {
+pub(crate) fn upgraded(locum: &Locum) -> Client {
     let mut client = locum.client();
     client.send(
         "GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: keep-alive, Upgrade\r\n\
@@ -266,11 +266,14 @@ fn upgraded(locum: &Locum) -> Client {
     assert_eq!(answer.status, 101);
     assert_eq!(answer.headers.get("upgrade"), Some("websocket"));
     assert!(answer.headers.has_token("connection", "upgrade"));
+    // Where an upstream of HTTP/1.1 gives no proof, none is made up.
+    let proof = answer.headers.get("sec-websocket-accept");
+    assert!(proof.is_none_or(|proof| proof == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{proof:?}");
     client
 }
 
 /// Reads exactly this from a tunnel.
-fn assert_next(client: &mut Client, expected: &str) {
+pub(crate) fn assert_next(client: &mut Client, expected: &str) {
     let mut bytes = Vec::new();
     client.reader().body(Framing::Length(expected.len() as u64), &mut bytes).unwrap();
     assert_eq!(String::from_utf8_lossy(&bytes), expected);

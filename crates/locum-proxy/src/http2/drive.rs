@@ -6,8 +6,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::link::{Link, Outfit, Phase};
+use super::outlet::Outlet;
 use super::streams::{News, Streams};
-use crate::buffer::{Buffer, SIZE};
+use crate::buffer::Buffer;
 use crate::clock::Alarm;
 use crate::stream::Stream;
 
@@ -19,12 +20,10 @@ pub(super) struct Driver<'a> {
     buffer: Buffer,
     alarm: Alarm,
     outfit: &'a Outfit,
-    /// How much of what is to be sent was.
-    sent: usize,
+    outlet: Outlet,
     /// What the alarm is armed for.
     waits: Option<Waits>,
-    /// Whether the peer took something since it was armed, and whether it brought something.
-    took: bool,
+    /// Whether the peer brought something since it was armed.
     brought: bool,
     /// Whether the peer was asked if it is there, since it said anything else.
     asked: Asked,
@@ -66,9 +65,8 @@ impl<'a> Driver<'a> {
             buffer: Buffer::new(&outfit.buffers),
             alarm: outfit.alarms.alarm(),
             outfit,
-            sent: 0,
+            outlet: Outlet::default(),
             waits: None,
-            took: false,
             brought: false,
             asked: Asked::Not,
         }
@@ -99,30 +97,10 @@ impl<'a> Driver<'a> {
     /// Sends what there is, as far as the peer takes it.
     fn write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let mut state = self.streams.state.borrow_mut();
-        let output = state.codec.output();
-        let was_full = output.len() >= CROWDED;
-        while self.sent < output.len() {
-            match self.stream.poll_send(cx, &output[self.sent..]) {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => {
-                    self.sent += count;
-                    self.took = true;
-                }
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => break,
-            }
-        }
-        if self.sent == output.len() || self.sent >= CROWDED {
-            output.drain(..self.sent);
-            self.sent = 0;
-            if output.is_empty() {
-                output.shrink_to(KEPT_OUT);
-            }
-            if was_full {
-                state.wake_writers();
-                drop(state);
-                self.outfit.crowd.wake_all();
-            }
+        let frees = self.outlet.write(cx, &mut self.stream, &mut state)?;
+        drop(state);
+        if frees {
+            self.outfit.crowd.wake_all();
         }
         Ok(())
     }
@@ -171,8 +149,9 @@ impl<'a> Driver<'a> {
             return Poll::Ready(Ok(()));
         }
         self.buffer.shrink();
+        let took = self.outlet.took();
         let (waits, goes_on) = match (is_clear, idle) {
-            (false, _) => (Waits::ToSend, self.took),
+            (false, _) => (Waits::ToSend, took),
             (true, true) => (Waits::ForCalls, false),
             (true, false) if self.asked == Asked::Owing => (Waits::ForPong, false),
             (true, false) => (Waits::ForAnswers, self.brought),
@@ -187,7 +166,7 @@ impl<'a> Driver<'a> {
                 Waits::ForCalls => self.outfit.pool.idle,
             });
         }
-        (self.took, self.brought) = (false, false);
+        self.brought = false;
         state.watch(cx);
         ready!(self.alarm.poll(cx));
         match waits {
@@ -211,10 +190,6 @@ impl<'a> Driver<'a> {
 
 /// Reads of one turn.
 const ROUNDS: usize = 16;
-/// With so much unsent, streams were told to wait, and no others are opened.
-pub(super) const CROWDED: usize = 64 << 10;
-/// Room for what is sent that is kept from one turn to the next.
-const KEPT_OUT: usize = 4 * SIZE;
 /// How long an endpoint may take nothing of what is sent to it.
 const STALL: Duration = Duration::from_secs(30);
 /// How long it may say nothing while calls wait before it is asked whether it is there, and how long it may take to

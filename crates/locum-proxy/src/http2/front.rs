@@ -3,22 +3,26 @@
 //! One task does all: it reads once, begins the call of each stream that was opened, polls the calls that can go
 //! on, and writes what all of them had to say, all in one write.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
-use futures_util::stream::{FuturesUnordered, Stream as _};
 use locum_wire::http2::{Connection, ErrorCode, Limits};
 
 use super::judge::Judge;
+use super::outlet::Outlet;
 use super::stream::Stream;
 use super::streams::{End, News, State, Streams};
-use crate::buffer::SIZE;
-use crate::client::Client;
+use crate::client::{Client, Origin};
 use crate::listener;
-use crate::worker::{GRACE, Worker};
+use crate::seats::{Desk, Seats};
+use crate::worker::Worker;
+
+use patience::{Patience, Rang};
+
+mod patience;
 
 /// Serves the streams of `client`, whose first byte is that of the preface.
 ///
@@ -30,32 +34,40 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) {
     let codec = Connection::server(&wire_limits(&limits), worker.random());
     let streams = Streams::new(codec, client.stream.is_secure(), End::Server);
     let origin = client.origin();
-    let mut calls = FuturesUnordered::new();
+    let desk = Desk::new();
+    let mut calls = Seats::new(&desk);
     let mut front = Front {
         client,
         worker,
         streams: &streams,
         judge: Judge::new(limits.http2.resets),
-        sent: 0,
-        waits: None,
-        took: false,
-        brought: false,
+        outlet: Outlet::default(),
+        patience: Patience::new(limits.http2.settings_timeout, worker),
         going: Going::On,
         plan: 0,
     };
+    let mut opened = Vec::new();
     poll_fn(|cx| {
         for _ in 0..ROUNDS {
-            while let Some(stream) = front.next(calls.len()) {
-                calls.push(Client::of_stream(stream, &origin, worker).serve_stream(worker));
+            // What was opened and taken back in one read is not begun.
+            while let Some(stream) = front.next(calls.busy() + opened.len()) {
+                opened.push(stream);
             }
-            while let Poll::Ready(Some(())) = Pin::new(&mut calls).poll_next(cx) {}
-            if front.write(cx).is_err() || front.is_over(calls.len()) {
+            for stream in opened.drain(..) {
+                calls.give(stream, || serve_streams(&desk, &origin, worker));
+            }
+            let Ok(()) = calls.poll(cx, |_| Ok::<_, Infallible>(()));
+            if front.write(cx).is_err() || front.is_over(calls.busy()) {
                 return Poll::Ready(());
             }
             match front.read(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Pending => return front.watch(cx, calls.len()),
+                Poll::Pending => match front.watch(cx, calls.busy()) {
+                    Poll::Ready(Rang::Over) => return Poll::Ready(()),
+                    Poll::Ready(Rang::Quiet) => calls.clear(),
+                    Poll::Pending => return Poll::Pending,
+                },
             }
         }
         // A client that always has something to say leaves others their turn.
@@ -67,13 +79,18 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) {
     // Whoever is gone has given up all of its calls. Each of them, polled once more, ends and says so to
     // the record.
     streams.state.borrow_mut().close();
-    let mut cx = Context::from_waker(Waker::noop());
-    for call in Pin::new(&mut calls).iter_pin_mut() {
-        let _ = call.poll(&mut cx);
-    }
+    calls.poll_all();
     drop(calls);
     if says {
         client.linger().await;
+    }
+}
+
+/// Serves the streams that are given at `desk`, one after the other.
+async fn serve_streams(desk: &Desk<Stream>, origin: &Origin, worker: &Worker) -> Infallible {
+    loop {
+        let stream = desk.next().await;
+        Client::of_stream(stream, origin, worker).serve_stream(worker).await;
     }
 }
 
@@ -103,13 +120,8 @@ struct Front<'a> {
     worker: &'a Worker,
     streams: &'a Rc<Streams>,
     judge: Judge,
-    /// How much of what is to be sent was.
-    sent: usize,
-    /// What the alarm is armed for.
-    waits: Option<Waits>,
-    /// Whether the client took something since it was armed, and whether it brought a frame.
-    took: bool,
-    brought: bool,
+    outlet: Outlet,
+    patience: Patience,
     going: Going,
     /// Where the plan lies that was looked at last.
     plan: usize,
@@ -127,17 +139,6 @@ enum Going {
     Failed,
     /// There is nobody left to talk to.
     Gone,
-}
-
-/// What a connection waits for, that it will not wait for for ever.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Waits {
-    /// The client to take what was written.
-    ToSend,
-    /// The rest of a frame, or of a head.
-    ForRest,
-    /// A stream.
-    ForStreams,
 }
 
 impl Front<'_> {
@@ -159,7 +160,7 @@ impl Front<'_> {
                 break;
             };
             self.client.buffer.consume(used);
-            self.brought |= used > 0;
+            self.patience.brought(used > 0);
             match news {
                 Some(News::Opened(key)) => {
                     state.slots[key].number = self.judge.open(self.worker.now());
@@ -210,34 +211,13 @@ impl Front<'_> {
     }
 
     /// Sends what there is, as far as the client takes it.
-    fn write(&mut self, cx: &mut Context<'_>) -> Result<(), ()> {
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let mut state = self.streams.state.borrow_mut();
-        let output = state.codec.output();
-        let was_full = output.len() >= CROWDED;
-        while self.sent < output.len() {
-            match self.client.stream.poll_send(cx, &output[self.sent..]) {
-                Poll::Ready(Ok(count)) if count > 0 => {
-                    self.sent += count;
-                    self.took = true;
-                }
-                Poll::Ready(_) => {
-                    self.going = Going::Gone;
-                    return Err(());
-                }
-                Poll::Pending => break,
-            }
+        let written = self.outlet.write(cx, &mut self.client.stream, &mut state);
+        if written.is_err() {
+            self.going = Going::Gone;
         }
-        if self.sent == output.len() || self.sent >= CROWDED {
-            output.drain(..self.sent);
-            self.sent = 0;
-            if output.is_empty() {
-                output.shrink_to(KEPT_OUT);
-            }
-            if was_full {
-                state.wake_writers();
-            }
-        }
-        Ok(())
+        written.map(drop)
     }
 
     fn is_over(&self, calls: usize) -> bool {
@@ -265,69 +245,6 @@ impl Front<'_> {
                 Poll::Ready(gone.and_then(|_| Err(io::ErrorKind::UnexpectedEof.into())))
             }
         }
-    }
-
-    /// Waits, but not for ever. Ready: the connection is over.
-    fn watch(&mut self, cx: &Context<'_>, calls: usize) -> Poll<()> {
-        let mut state = self.streams.state.borrow_mut();
-        if self.is_to_end() {
-            go_away(&mut state, &mut self.going);
-            cx.waker().wake_by_ref();
-        }
-        let Client { alarm, buffer, listener, .. } = &mut *self.client;
-        buffer.shrink();
-        let waits = if !state.codec.output().is_empty() {
-            Some(Waits::ToSend)
-        } else if !buffer.is_empty() || state.codec.is_in_head() {
-            Some(Waits::ForRest)
-        } else if calls == 0 {
-            Some(Waits::ForStreams)
-        } else {
-            None
-        };
-        let goes_on = match waits {
-            Some(Waits::ToSend) => self.took,
-            // A head has one time for all of its frames.
-            Some(Waits::ForRest) => self.brought && !state.codec.is_in_head(),
-            Some(Waits::ForStreams) | None => false,
-        };
-        if waits != self.waits || goes_on {
-            self.waits = waits;
-            let limits = &listener.settings.limits;
-            match waits {
-                Some(Waits::ToSend) => alarm.arm_in(limits.write_stall),
-                Some(Waits::ForRest) => alarm.arm_in(limits.header_timeout),
-                Some(Waits::ForStreams) => {
-                    state.shrink();
-                    alarm.arm_in(if self.going == Going::On { limits.idle } else { GRACE });
-                }
-                None => alarm.disarm(),
-            }
-        }
-        (self.took, self.brought) = (false, false);
-        ready!(alarm.poll(cx));
-        match waits {
-            Some(Waits::ForStreams) => {
-                // It is told, and then nobody is left.
-                state.codec.abort(ErrorCode::NO_ERROR);
-                self.going = Going::Away;
-                self.waits = None;
-            }
-            Some(Waits::ForRest) => {
-                self.worker.shard.count_refused(listener.label, "timeout");
-                state.codec.abort(ErrorCode::ENHANCE_YOUR_CALM);
-                self.going = Going::Failed;
-                self.waits = None;
-            }
-            Some(Waits::ToSend) | None => {
-                self.worker.shard.count_refused(listener.label, "timeout");
-                self.going = Going::Gone;
-                return Poll::Ready(());
-            }
-        }
-        alarm.disarm();
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// Whether the client is to be told, or told again, to open no more streams.
@@ -359,9 +276,5 @@ fn go_away(state: &mut State, going: &mut Going) {
 
 /// Reads of one turn.
 const ROUNDS: usize = 4;
-/// With so much unsent, streams were told to wait.
-const CROWDED: usize = 64 << 10;
 /// With so much unsent, nothing more is read.
 const MOST_UNSENT: usize = 256 << 10;
-/// Room for what is sent that is kept from one turn to the next.
-const KEPT_OUT: usize = 4 * SIZE;

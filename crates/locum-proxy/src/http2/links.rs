@@ -13,8 +13,8 @@ use rustc_hash::FxHashMap;
 use tokio::task::spawn_local;
 
 use super::crowd::Crowd;
-use super::drive::CROWDED;
 use super::link::{Link, Outfit, Phase, drive};
+use super::outlet::CROWDED;
 use super::stream::Stream;
 use crate::stream::tls::HandshakeError;
 use crate::upstream::pool::ConnectError;

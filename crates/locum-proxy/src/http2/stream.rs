@@ -28,6 +28,32 @@ impl Stream {
         self.streams.state.borrow().slots[self.key].lost == Some(Lost::Refused)
     }
 
+    /// Whether the peer takes a WebSocket on it (RFC 8441 §3), as soon as it has said.
+    pub(crate) fn poll_takes_websockets(&self, cx: &Context<'_>) -> Poll<bool> {
+        let mut state = self.streams.state.borrow_mut();
+        let State { codec, slots, .. } = &mut *state;
+        let slot = &mut slots[self.key];
+        match codec.takes_websockets() {
+            Some(takes) => Poll::Ready(takes && slot.lost.is_none()),
+            None if slot.lost.is_some() => Poll::Ready(false),
+            None => {
+                register(&mut slot.writer, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// What nobody may put into a table of what was read from `other` is not put into one here either (RFC 7541
+    /// §7.1.3).
+    pub(crate) fn keep_secrets_of(&self, other: &Self) {
+        let names = &other.streams.state.borrow().slots[other.key].secret;
+        if !names.is_empty() {
+            let mut state = self.streams.state.borrow_mut();
+            let id = state.slots[self.key].id;
+            state.codec.keep_secret(id, names);
+        }
+    }
+
     /// Ready once nobody is left to talk to.
     pub(crate) fn poll_lost(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.streams.state.borrow_mut();
@@ -87,6 +113,12 @@ impl Stream {
             Some(_) => Err(io::ErrorKind::ConnectionReset.into()),
             None => Ok(usize::from(slot.inbound.has_bytes())),
         }
+    }
+
+    /// How many bytes of content it would take now.
+    pub(crate) fn room(&self) -> usize {
+        let state = self.streams.state.borrow();
+        state.codec.room(state.slots[self.key].id)
     }
 
     pub(crate) fn poll_send(

@@ -46,6 +46,8 @@ pub(super) struct Slot {
     /// Its count, of a connection whose peer opens them.
     pub(super) number: u64,
     pub(super) inbound: Inbound,
+    /// Names of fields of its last head that nobody may put into a table, a line each.
+    pub(super) secret: Box<[u8]>,
     pub(super) lost: Option<Lost>,
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
@@ -105,7 +107,8 @@ impl Streams {
 impl State {
     fn insert(&mut self, id: StreamId) -> usize {
         let inbound = Inbound::new();
-        let slot = Slot { id, number: 0, inbound, lost: None, reader: None, writer: None };
+        let (secret, lost, reader, writer) = (Box::default(), None, None, None);
+        let slot = Slot { id, number: 0, inbound, secret, lost, reader, writer };
         let key = self.slots.insert(slot);
         self.places.insert(id, key);
         key
@@ -155,6 +158,7 @@ impl State {
                 let known = self.places.get(&stream).copied();
                 let key = known.unwrap_or_else(|| self.insert(stream));
                 let (slot, text) = (&mut self.slots[key], self.codec.text());
+                slot.secret = self.codec.secret().into();
                 slot.inbound.head(text, framing(text, end));
                 if end {
                     slot.inbound.end(b"");
@@ -271,5 +275,9 @@ impl Slot {
 fn framing(head: &[u8], end: bool) -> Framing {
     // Nothing else asks for an upgrade: no field of HTTP/2 can (RFC 9113 §8.2.2, RFC 8441 §4).
     let asks = || memmem::find(head, b"\r\nUpgrade: websocket\r\n").is_some();
-    if !end && head.starts_with(b"GET ") && asks() { Framing::Tunnel } else { Framing::Plain }
+    let is_tunnel = match head {
+        [b'G', b'E', b'T', b' ', ..] => !end && asks(),
+        _ => head.starts_with(b"HTTP/1.1 101 "),
+    };
+    if is_tunnel { Framing::Tunnel } else { Framing::Plain }
 }

@@ -18,13 +18,13 @@ use super::call::{Call, Caller};
 use super::client::name;
 use super::flow::{Done, perform};
 use super::reply::{Refused, Reply, Told, code};
-use super::seats::Desk;
 use super::session::{Cancel, Session};
 use crate::auth::{Admitted, Asked, Claims};
 use crate::clock::Alarm;
 use crate::label::Label;
 use crate::record::Record;
 use crate::route::{Choice, Route, Target};
+use crate::seats::Desk;
 use crate::worker::Worker;
 
 /// Makes the calls that are given at `desk`, one after the other.

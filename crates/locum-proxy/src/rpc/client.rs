@@ -14,11 +14,11 @@ use locum_wire::rpc::{CallId, Limits, Protocol, Replies, Requests};
 
 use super::attend::attend_to_calls;
 use super::call::{Call, Caller};
-use super::seats::{Desk, Seats};
 use super::session::Session;
 use super::taker::Taker;
 use crate::buffer::SIZE;
 use crate::client::Client;
+use crate::seats::{Desk, Seats};
 use crate::worker::Worker;
 
 /// Serves the calls of `client`, which speaks `protocol` from the first byte of its buffer on.

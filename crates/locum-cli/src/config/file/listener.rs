@@ -183,6 +183,9 @@ pub(crate) struct Http2Limits {
     /// Streams that were reset for what the client did wrong. Default 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mistakes: Option<u32>,
+    /// From our settings to their acknowledgement. Default `10s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) settings_timeout: Option<Duration>,
     /// Resets a second that a client may go on with; twice as many may come at once. Default 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) resets: Option<u32>,

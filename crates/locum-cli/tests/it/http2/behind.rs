@@ -11,6 +11,7 @@ use locum_testkit::{Client, Locum, Upstream, eventually, script};
 use super::{bytes_in_file, curl};
 use crate::draining::drain;
 use crate::setup::Config;
+use crate::streaming::{assert_next, upgraded, upgrades};
 
 /// A server that plays a script on each connection, which is given its number, from 0.
 fn server(
@@ -243,7 +244,7 @@ fn an_upstream_without_http2_fails_as_what_it_is() {
 }
 
 #[test]
-fn a_websocket_is_not_asked_of_an_upstream_of_http2() {
+fn a_websocket_is_not_asked_of_an_upstream_whose_http2_has_none() {
     let (address, accepted) = server(|_, peer| answers(peer));
     let locum = before(address).and("[runtime]\nworkers = 1").start();
     let mut client = locum.client();
@@ -258,6 +259,20 @@ fn a_websocket_is_not_asked_of_an_upstream_of_http2() {
         assert_eq!(locum.get("/").text(), "ok");
     }
     assert_eq!(accepted.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_websocket_goes_to_an_upstream_of_http2_that_takes_one() {
+    let upstream = Upstream::start(upgrades());
+    let (locum, _second) = through_two(&upstream);
+    let mut client = upgraded(&locum);
+    assert_next(&mut client, "hello");
+    for text in ["one", "two"] {
+        client.send(text);
+        assert_next(&mut client, text);
+    }
+    drop(client);
+    eventually("the upstream's side is closed", || upstream.open() == 0);
 }
 
 #[test]

@@ -16,6 +16,7 @@ const MEMORY: u64 = 16 << 20;
 /// Connections that attack at once.
 const ATTACKERS: usize = 10;
 
+const SETTINGS_TIMEOUT: u32 = 0x4;
 const CALM: u32 = 0xb;
 
 /// Lets many attack at once, each over a connection of its own, while a good client goes on asking. Gives how many of
@@ -162,7 +163,13 @@ fn frames_of_nothing_end_the_connection() {
         (0..100).for_each(|_| peer.send(&priority));
     });
     assert_eq!(calmed, ATTACKERS);
-    assert_eq!(refused(&locum, "priority_flood"), ATTACKERS as f64);
+    assert_eq!(refused(&locum, "useless_flood"), ATTACKERS as f64);
+    let calmed = siege("frames of no known kind", &locum, |peer| {
+        let unknown = http2::frame(0x7f, 0, 0, b"what?").repeat(1000);
+        (0..100).for_each(|_| peer.send(&unknown));
+    });
+    assert_eq!(calmed, ATTACKERS);
+    assert_eq!(refused(&locum, "useless_flood"), 2.0 * ATTACKERS as f64);
 }
 
 #[test]
@@ -206,11 +213,11 @@ fn a_window_that_is_never_opened_holds_little() {
         }
     });
     let locum = Config::to(&upstream).listener("limits = { write_stall = \"1s\" }").start();
-    siege("40 streams without a window each", &locum, |peer| {
+    siege("100 streams without a window each", &locum, |peer| {
         peer.frame(http2::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
-        (0..40).for_each(|n| peer.get(2 * n + 1, "/bad"));
+        (0..100).for_each(|n| peer.get(2 * n + 1, "/bad"));
         // Until each was reset for being stalled.
-        let mut left = 40;
+        let mut left = 100;
         while left > 0
             && let Some(frame) = peer.read()
         {
@@ -238,4 +245,37 @@ fn a_client_that_stops_in_the_middle_of_a_head_is_left() {
     assert_eq!(frame.end(), Some((0, CALM)));
     assert!(preface.drain().is_ok_and(|count| count > 0), "it is told that its head came too late");
     assert_eq!(refused(&locum, "timeout"), 3.0);
+}
+
+#[test]
+fn a_client_that_never_acknowledges_our_settings_is_told_so() {
+    let upstream = Upstream::start(script::answers("ok"));
+    let config = Config::to(&upstream);
+    let locum = config.listener("limits = { http2 = { settings_timeout = \"300ms\" } }").start();
+    let mut peer = Http2::silent(locum.address("web"));
+    peer.send(http2::PREFACE);
+    peer.frame(http2::SETTINGS, 0, 0, &[]);
+    eventually("it is counted", || refused(&locum, "settings_timeout") == 1.0);
+    assert_eq!(peer.end(), Some((0, SETTINGS_TIMEOUT)));
+}
+
+#[test]
+fn a_client_that_only_asks_whether_we_are_there_is_idle() {
+    let upstream = Upstream::start(script::answers("ok"));
+    let locum = Config::to(&upstream).listener("limits = { idle = \"300ms\" }").start();
+    let mut peer = Http2::connect(locum.address("web"));
+    peer.get(1, "/");
+    assert_eq!(peer.body(1), b"ok");
+    let mut pongs = 0;
+    let last = loop {
+        peer.frame(http2::PING, 0, 0, b"are you?");
+        match peer.read() {
+            Some(frame) if frame.kind == http2::PING => pongs += 1,
+            Some(frame) if frame.kind == http2::GOAWAY => break frame.goes_away(),
+            Some(_) => {}
+            None => panic!("it is told that the connection ends"),
+        }
+    };
+    assert_eq!(last, (1, 0));
+    assert!(pongs > 0, "meanwhile it is answered");
 }
