@@ -365,6 +365,7 @@ pub(crate) fn route(settings: &route::Settings) -> Value {
                 "root": files.root,
                 "index": files.index,
                 "precompressed": codings(&files.precompressed),
+                "listing": files.listing,
             });
         }
         Action::Respond(Response { status, headers, body }) => {

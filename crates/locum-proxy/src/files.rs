@@ -21,10 +21,12 @@ use crate::route::{PathPattern, Route};
 use crate::worker::Worker;
 
 use conditions::{Conditions, Verdict};
+use listing::{Listing, POLICY};
 use open::{Found, Name, Opened, Wanted, open};
 use send::Sending;
 
 mod conditions;
+mod listing;
 mod open;
 mod send;
 
@@ -37,6 +39,8 @@ pub struct Settings {
     pub index: String,
     /// Codings of which there may be a file beside another, best first.
     pub precompressed: Vec<Coding>,
+    /// Whether a directory without an index is listed.
+    pub listing: bool,
 }
 
 /// How much is read at once.
@@ -67,6 +71,8 @@ pub(crate) async fn serve(
         name,
         index: settings.index.clone(),
         codings: acceptable(&caller.request, &settings.precompressed),
+        // Only there do names lead below.
+        lists: settings.listing && path.ends_with(b"/"),
     };
     let found = tokio::task::spawn_blocking(move || open(wanted)).await;
     match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
@@ -74,7 +80,14 @@ pub(crate) async fn serve(
             let kind = typed(mime_guess::from_path(&name).first_raw());
             give(caller, route, settings, opened, &kind, worker).await
         }
+        Ok(Found::Listing(listing)) => {
+            let has_parent = rest.len() > 1;
+            list(caller, route, path, has_parent, &listing, worker).await
+        }
         Ok(Found::Directory) => redirect(caller, route, path, worker).await,
+        Ok(Found::Nothing) if settings.listing && rest.is_empty() => {
+            redirect(caller, route, path, worker).await
+        }
         Ok(Found::Nothing) => nothing(caller, route, worker).await,
         Err(error) => {
             tracing::warn!(route = route.settings.name, %error, "a file cannot be read");
@@ -158,6 +171,27 @@ async fn give(
     let sending = Sending { file, first, start, end, delivery, coder: treatment.coder };
     let (bytes, next) = sending.send(caller, out, persistence, worker).await;
     Ended::answered(status, Cause::Status(status), bytes, next)
+}
+
+/// Answers with what is in a directory.
+async fn list(
+    caller: &Caller<'_>,
+    route: &Route,
+    path: &[u8],
+    has_parent: bool,
+    listing: &Listing,
+    worker: &Worker,
+) -> Ended {
+    let page = listing.page(&String::from_utf8_lossy(path), has_parent);
+    let fields = |out: &mut Vec<u8>| {
+        field(out, b"Content-Type", b"text/html; charset=utf-8");
+        field(out, b"X-Content-Type-Options", b"nosniff");
+        field(out, b"Content-Security-Policy", POLICY);
+        field(out, b"Cache-Control", b"no-cache");
+    };
+    let answering = caller.answer(200, fields, page.as_bytes(), &route.response_edits, worker);
+    let (bytes, next) = answering.await;
+    Ended::answered(200, Cause::Status(200), bytes, next)
 }
 
 /// Sends the client to where the names of a directory lead below it.

@@ -301,6 +301,7 @@ fn route(index: usize, wanted: &file::Route, file: &File) -> route::Settings {
             root: files.root.as_str().into(),
             index: files.index.clone(),
             precompressed: files.precompressed.iter().map(|it| (*it).into()).collect(),
+            listing: files.listing,
         }),
         _ if let Some(respond) = &wanted.respond => route::Action::Respond(route::Response {
             status: respond.status,

@@ -141,3 +141,64 @@ fn a_coded_form_is_served_to_those_who_take_it() {
     tags.dedup();
     assert_eq!(tags.len(), 3);
 }
+
+#[test]
+fn a_directory_is_listed_where_the_route_says_so_and_shows_what_is_served() {
+    let root = directory();
+    let www = root.path().join("www");
+    fs::create_dir(www.join("many")).unwrap();
+    for name in ["b.txt", "a & <b>.txt", "x:y", ".hidden"] {
+        fs::write(www.join("many").join(name), "text").unwrap();
+    }
+    fs::create_dir(www.join("many/sub")).unwrap();
+    symlink("b.txt", www.join("many/inside")).unwrap();
+    symlink("/etc/passwd", www.join("many/outside")).unwrap();
+
+    let closed = serving(&root, "");
+    assert_eq!(asks(&closed, "GET", "/static/many/", "").status, 404);
+    let locum = serving(&root, ", listing = true");
+    let listing = asks(&locum, "GET", "/static/many/", "");
+    assert_eq!(listing.status, 200);
+    assert_eq!(listing.headers.get("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(listing.headers.get("x-content-type-options"), Some("nosniff"));
+    let policy = listing.headers.get("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none';"), "{policy}");
+    let page = listing.text();
+    let links: Vec<_> =
+        page.split("href=\"").skip(1).filter_map(|it| it.split('"').next()).collect();
+    let expected = ["../", "./sub/", "./a%20%26%20%3Cb%3E.txt", "./b.txt", "./inside", "./x%3Ay"];
+    assert_eq!(links, expected, "{page}");
+    assert!(page.contains(">a &amp; &lt;b&gt;.txt</a>"), "{page}");
+    for link in &links[2..] {
+        let target = format!("/static/many/{}", link.strip_prefix("./").unwrap());
+        assert_eq!(asks(&locum, "GET", &target, "").text(), "text", "{target}");
+    }
+    let head = asks(&locum, "HEAD", "/static/many/", "");
+    assert_eq!(head.headers.get("content-length"), listing.headers.get("content-length"));
+
+    assert_eq!(asks(&locum, "GET", "/static/", "").text(), "<p>home", "an index goes before");
+    for (target, place) in [("/static/many", "/static/many/"), ("/static//many", "/static//many/")]
+    {
+        let slash = asks(&locum, "GET", target, "");
+        assert_eq!((slash.status, slash.headers.get("location")), (308, Some(place)));
+    }
+    assert_eq!(asks(&locum, "GET", "/static/none/", "").status, 404);
+    fs::remove_file(www.join("index.html")).unwrap();
+    let bare = asks(&locum, "GET", "/static", "");
+    assert_eq!((bare.status, bare.headers.get("location")), (308, Some("/static/")));
+    let top = asks(&locum, "GET", "/static/", "").text();
+    assert!(top.contains("./deep/") && !top.contains("../") && !top.contains("git"), "{top}");
+}
+
+#[test]
+fn no_path_makes_a_directory_lead_to_another_server() {
+    let root = directory();
+    let path = root.path().join("www");
+    let config = format!(
+        "[listeners.web]\nbind = \"127.0.0.1:0\"\n[[routes]]\nmatch = {{ path = \"/*\" }}\n\
+         files = {{ root = {path:?} }}"
+    );
+    let locum = locum().config(config).start();
+    let slash = asks(&locum, "GET", "//deep", "");
+    assert_eq!((slash.status, slash.headers.get("location")), (308, Some("/deep/")));
+}

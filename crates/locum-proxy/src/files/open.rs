@@ -11,6 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
 use super::CHUNK;
+use super::listing::Listing;
 use crate::coding::Coding;
 
 /// Without waiting for anybody at the other end, as a pipe would have it.
@@ -33,6 +34,8 @@ pub(super) struct Wanted {
     pub(super) index: String,
     /// Forms of a file that will do as well, best first.
     pub(super) codings: Vec<Coding>,
+    /// Whether a directory without an index is listed.
+    pub(super) lists: bool,
 }
 
 /// What there is by a name.
@@ -40,6 +43,7 @@ pub(super) enum Found {
     File(PathBuf, Opened),
     /// It is a directory, and has to be asked for as one.
     Directory,
+    Listing(Listing),
     Nothing,
 }
 
@@ -82,14 +86,17 @@ impl Name {
 
 /// Opens what is wanted, or the first of its coded forms that is there.
 pub(super) fn open(wanted: Wanted) -> io::Result<Found> {
-    let Wanted { root, name, index, codings } = wanted;
+    let Wanted { root, name, index, codings, lists } = wanted;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = openat(CWD, &root, flags, Mode::empty())?;
-    let name = match name {
-        Name::File(name) => name,
-        Name::Directory(name) => name.join(index),
+    let (file_name, directory) = match name {
+        Name::File(name) => (name, None),
+        Name::Directory(name) => (name.join(index), Some(name)),
     };
-    open_file(&root, &name, &codings)
+    match open_file(&root, &file_name, &codings)? {
+        Found::Nothing if lists && let Some(directory) = directory => list(&root, &directory),
+        found => Ok(found),
+    }
 }
 
 fn open_file(root: &OwnedFd, name: &Path, codings: &[Coding]) -> io::Result<Found> {
@@ -113,6 +120,16 @@ fn open_file(root: &OwnedFd, name: &Path, codings: &[Coding]) -> io::Result<Foun
         }
     }
     Ok(Found::File(name.into(), opened(file, &metadata, None)?))
+}
+
+fn list(root: &OwnedFd, directory: &Path) -> io::Result<Found> {
+    let name = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let opened = beneath(root, name, READ | OFlags::DIRECTORY)?;
+    let Some((file, _)) = opened else { return Ok(Found::Nothing) };
+    Listing::read(&file, |name| {
+        Ok(beneath(root, &directory.join(name), OFlags::PATH)?.map(|it| it.1))
+    })
+    .map(Found::Listing)
 }
 
 /// Opens what `name` leads to, by whatever links, as long as that is below `root`.

@@ -137,6 +137,13 @@ pub(crate) struct Files {
     /// Codings of which there may be a file beside another, best first: `br` (`.br`), `zstd` (`.zst`), `gzip` (`.gz`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) precompressed: Vec<Coding>,
+    /// Whether a directory without `index` is shown as a page of what is in it. Default false.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) listing: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn index() -> String {
