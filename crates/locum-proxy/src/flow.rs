@@ -26,6 +26,7 @@ use crate::problem;
 use crate::record::{Ended, Record};
 use crate::refusal::Refusal;
 use crate::relay::{RelayEnd, Relayed, relay};
+use crate::rewrite::write_place;
 use crate::route::{Choice, Edits, Maintenance, Response, Route, Split, SplitKey, Subject, Target};
 use crate::rpc::transcode::transcode;
 use crate::tunnel::tunnel;
@@ -163,7 +164,10 @@ async fn forward(
     let copied = mirror.map_or(0, |_| mirror::BODY);
     caller.upload.borrow_mut().keep_for_replay(kept.max(copied));
     record.under(policy, choice.label, worker.number_call());
-    let prepared = Prepared::new(worker.scratch(), caller, path, route);
+    let prepared = match Prepared::new(worker.scratch(), caller, path, route) {
+        Ok(prepared) => prepared,
+        Err(error) => return refuse(caller, &Refusal::malformed(error), worker).await.by(route),
+    };
     let keys = CallKeys::new(caller, &route.settings.name);
     let seed = worker.call_seed(record.number());
     let exchange = Exchange {
@@ -283,7 +287,9 @@ async fn redirect(
     worker: &Worker,
 ) -> Ended {
     let mut location = worker.scratch();
-    forward::expand(&mut location, to, path, &route.matcher.path.captures(path));
+    if let Err(error) = write_place(&mut location, to, &route.matcher.path, path) {
+        return refuse(caller, &Refusal::malformed(error), worker).await.by(route);
+    }
     let fields = |out: &mut Vec<u8>| field(out, b"Location", &location);
     let (bytes, next) = caller.answer(status, fields, b"", &route.response_edits, worker).await;
     worker.give_scratch(location);

@@ -10,9 +10,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use locum_wire::http1::encode::{self, field};
-use locum_wire::http1::{Field, Framing, Name, Request, Response, Version};
+use locum_wire::http1::{Error, Field, Framing, Name, Request, Response, Version};
 
 use crate::caller::Caller;
+use crate::rewrite::write_path;
 use crate::route::{Edits, Host, PathPattern, Rewrite, Route};
 use crate::timeout;
 use crate::upstream::sticky::Cookie;
@@ -32,11 +33,20 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Rewrites the head of the caller's request, whose path in normal form is `path`, for `route`,
     /// into the empty buffer `head`.
-    pub(crate) fn new(mut head: Vec<u8>, caller: &Caller<'_>, path: &[u8], route: &Route) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// The route makes no path of this one.
+    pub(crate) fn new(
+        mut head: Vec<u8>,
+        caller: &Caller<'_>,
+        path: &[u8],
+        route: &Route,
+    ) -> Result<Self, Error> {
         let request = &caller.request;
         head.extend_from_slice(request.method());
         head.push(b' ');
-        write_target(&mut head, request, path, route);
+        write_target(&mut head, request, path, route)?;
         head.extend_from_slice(b" HTTP/1.1\r\n");
         let host = match &route.settings.host {
             Host::Preserve => request.host(),
@@ -71,12 +81,12 @@ impl Prepared {
             }
         }
         head.extend_from_slice(&route.request_edits.lines);
-        Self {
+        Ok(Self {
             head,
             host_of_endpoint: host.is_none(),
             attempt_above: caller.attempt_above,
             grpc: caller.grpc,
-        }
+        })
     }
 
     /// Puts the head of attempt `number` to the endpoint called `endpoint` into `out`.
@@ -116,7 +126,12 @@ pub(crate) fn is_websocket(request: &Request<'_>) -> bool {
         && request.upgrade().is_some_and(|token| token.eq_ignore_ascii_case(b"websocket"))
 }
 
-fn write_target(head: &mut Vec<u8>, request: &Request<'_>, path: &[u8], route: &Route) {
+fn write_target(
+    head: &mut Vec<u8>,
+    request: &Request<'_>,
+    path: &[u8],
+    route: &Route,
+) -> Result<(), Error> {
     let pattern = &route.matcher.path;
     match &route.settings.rewrite {
         // `OPTIONS *` asks about the server, not about a path.
@@ -134,33 +149,13 @@ fn write_target(head: &mut Vec<u8>, request: &Request<'_>, path: &[u8], route: &
             }
             head.extend_from_slice(rest);
         }
-        Some(Rewrite::Path(template)) => {
-            expand(head, template, path, &pattern.captures(path));
-        }
+        Some(Rewrite::Path(template)) => write_path(head, template, pattern, path)?,
     }
     if let Some(query) = request.query() {
         head.push(b'?');
         head.extend_from_slice(query);
     }
-}
-
-/// Writes `template` with each `{name}` replaced by that part of `path`.
-pub(crate) fn expand(
-    out: &mut Vec<u8>,
-    template: &str,
-    path: &[u8],
-    captures: &[(&str, Range<usize>)],
-) {
-    let mut rest = template;
-    while let Some((text, tail)) = rest.split_once('{') {
-        out.extend_from_slice(text.as_bytes());
-        let Some((name, tail)) = tail.split_once('}') else { break };
-        if let Some((_, range)) = captures.iter().find(|(known, _)| *known == name) {
-            out.extend_from_slice(&path[range.clone()]);
-        }
-        rest = tail;
-    }
-    out.extend_from_slice(rest.as_bytes());
+    Ok(())
 }
 
 /// Copies the fields that go on, in as few runs as there are gaps.
@@ -464,14 +459,6 @@ mod tests {
         {
             assert_eq!(written(address), address);
         }
-    }
-
-    #[test]
-    fn a_template_is_filled_from_the_path() {
-        let path = b"/users/7/posts/99";
-        let mut out = Vec::new();
-        expand(&mut out, "/p/{post}/of/{id}{none}", path, &[("id", 7..8), ("post", 15..17)]);
-        assert_eq!(out, b"/p/99/of/7");
     }
 
     #[test]

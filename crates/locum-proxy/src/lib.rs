@@ -44,6 +44,7 @@ mod record;
 mod refusal;
 mod relay;
 mod reserved;
+pub mod rewrite;
 mod roster;
 pub mod route;
 mod rpc;

@@ -102,7 +102,7 @@ pub enum Action {
     Files(files::Settings),
     /// It is answered with this.
     Respond(Response),
-    /// The client is sent elsewhere. `{name}` stands for a part of a template path.
+    /// The client is sent elsewhere. `{name}` stands for a part of the path.
     Redirect {
         /// 301, 302, 303, 307 or 308.
         status: u16,
@@ -167,7 +167,7 @@ pub enum Host {
 pub enum Rewrite {
     /// On a prefix route the prefix is replaced by this; on others this is put before the path.
     Prefix(String),
-    /// The path becomes this; `{name}` stands for a part of a template path.
+    /// The path becomes this; `{name}` stands for a part of a template path, or a group of an expression.
     Path(String),
 }
 

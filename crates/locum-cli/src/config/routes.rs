@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use locum_proxy::rewrite::server_length;
 use locum_proxy::route::{HostPattern, PathPattern};
 
 use super::check::{Findings, check_edits, is_field_value, is_token};
@@ -120,6 +121,7 @@ fn check_target(index: usize, route: &Route, file: &File, findings: &mut Finding
             findings.error(&path("redirect.to"), "it is no place to go to", remedy);
         }
         check_parameters(&path("redirect.to"), &redirect.to, &route.matches, findings);
+        check_place(&path("redirect.to"), &redirect.to, &route.matches, findings);
     }
 }
 
@@ -268,17 +270,38 @@ fn check_rewrite(path: &str, rewrite: &Rewrite, matches: &Match, findings: &mut 
     }
 }
 
-/// Every `{name}` in `text` has to stand in the path pattern.
+/// Every `{name}` in `text` has to be a part of the path that the route matches.
 fn check_parameters(path: &str, text: &str, matches: &Match, findings: &mut Findings<'_>) {
-    let pattern = matches.path.as_deref().unwrap_or_default();
+    let Ok(pattern) = matches.path.as_deref().map_or(Ok(PathPattern::Any), PathPattern::parse)
+    else {
+        return;
+    };
     let names =
         text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
-    for name in names {
-        let parameter = format!("{{{name}}}");
-        if pattern.starts_with('~') || !pattern.split('/').any(|segment| segment == parameter) {
-            let reason = format!("`{parameter}` is not in the route's path");
-            findings.error(path, reason, format!("match a path such as \"/things/{parameter}\""));
-        }
+    for name in names.filter(|name| !pattern.has_part(name)) {
+        let reason = format!("`{{{name}}}` is not in the route's path");
+        let remedy = match pattern {
+            PathPattern::Regex(_) => {
+                "name a group of the expression, such as `(?<id>[0-9]+)`, or its number".to_owned()
+            }
+            _ => format!("match a path such as \"/things/{{{name}}}\""),
+        };
+        findings.error(path, reason, remedy);
+    }
+}
+
+/// Where a redirect leads is said by who wrote it, and not by who asks: groups of an expression may be anything.
+fn check_place(path: &str, to: &str, matches: &Match, findings: &mut Findings<'_>) {
+    let by_groups = matches.path.as_deref().is_some_and(|path| path.starts_with('~'));
+    let (server, rest) = to.split_at(server_length(to));
+    let decided = match server.is_empty() {
+        true => rest.starts_with('/'),
+        false => !server.contains('{') && !rest.starts_with('{'),
+    };
+    if by_groups && to.contains('{') && !decided {
+        let reason = "whoever asks would say which server it leads to";
+        let remedy = "begin with `/`, or with a server such as \"https://example.com/\"";
+        findings.error(path, reason, remedy);
     }
 }
 

@@ -212,6 +212,52 @@ fn a_path_is_rewritten_and_its_query_is_kept() {
     assert_eq!(locum.get("/old/a/b?q=1&r=%20").text(), "/v2/a/b?q=1&r=%20");
     let locum = config("/users/{id}", "path = \"/people/{id}\"");
     assert_eq!(locum.get("/users/7?full").text(), "/people/7?full");
+    let locum = config("~/v([0-9]+)/(?<what>.*)", "path = \"/{what}/of/{1}\"");
+    assert_eq!(locum.get("/v12/a/b%20c?q=1").text(), "/a/b%20c/of/12?q=1");
+}
+
+#[test]
+fn what_groups_bring_together_is_a_path_in_normal_form_or_refused() {
+    let upstream = Upstream::start(script::names_the_target());
+    let locum = Config::to(&upstream)
+        .route("match = { path = \"~/(.)(.*)\" }\nrewrite = { path = \"/in/{2}/{1}{1}/x\" }")
+        .start();
+    assert_eq!(locum.get("/ab").text(), "/in/b/aa/x");
+    assert_eq!(locum.get("/.b").text(), "/in/x", "dots are removed here, and by nobody else");
+    assert_eq!(locum.get("/%b").status, 400);
+    assert_eq!(locum.get("/.;b").status, 400);
+    assert_eq!(upstream.deliveries(), 2);
+    let locum = Config::to(&upstream)
+        .route("match = { path = \"~/(%2)5(.)\" }\nrewrite = { path = \"/a{1}{2}b\" }")
+        .start();
+    assert_eq!(locum.get("/%250").text(), "/a%20b");
+    assert_eq!(locum.get("/%25f").status, 400, "nobody can have a slash made up");
+}
+
+#[test]
+fn a_redirect_leads_to_the_server_that_the_configuration_names() {
+    let config = |to: &str| {
+        let route = format!("match = {{ path = \"~/old(.*)\" }}\nredirect = {{ to = \"{to}\" }}");
+        let listener = "[listeners.web]\nbind = \"127.0.0.1:0\"";
+        locum().config(format!("{listener}\n[[routes]]\n{route}")).start()
+    };
+    let asked = ["/old/a%20b", "/old//evil.test/x", "/old"];
+    for (to, places) in [
+        (
+            "https://new.test/at{1}?was={1}",
+            [
+                "https://new.test/at/a%20b?was=/a%20b",
+                "https://new.test/at//evil.test/x?was=//evil.test/x",
+                "https://new.test/at?was=",
+            ],
+        ),
+        ("/{1}", ["/a%20b", "/evil.test/x", "/"]),
+    ] {
+        let locum = config(to);
+        let told =
+            asked.map(|target| locum.get(target).headers.get("location").unwrap().to_owned());
+        assert_eq!(told, places);
+    }
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Whether one request is what one route is for.
 
-use std::ops::Range;
-
-use regex::bytes::Regex;
+use regex::bytes::{Captures, Regex};
 
 use super::Match;
 
@@ -71,8 +69,32 @@ pub enum Segment {
     Parameter(Box<str>),
 }
 
-/// A template's parameters as found in a path: name and place.
-pub(crate) type Captures<'a> = Vec<(&'a str, Range<usize>)>;
+/// The parts of one path that have names.
+pub(crate) enum Parts<'a> {
+    None,
+    /// The parameters of a template.
+    Template(Vec<(&'a str, &'a [u8])>),
+    /// The groups of an expression, which have numbers too.
+    Groups(Captures<'a>),
+}
+
+impl Parts<'_> {
+    /// The part of that name; nothing if there is none.
+    pub(crate) fn get(&self, name: &str) -> &[u8] {
+        let part = match self {
+            Self::None => None,
+            Self::Template(parts) => {
+                parts.iter().find(|(known, _)| *known == name).map(|(_, part)| *part)
+            }
+            Self::Groups(groups) => match name.parse() {
+                Ok(number) => groups.get(number),
+                Err(_) => groups.name(name),
+            }
+            .map(|group| group.as_bytes()),
+        };
+        part.unwrap_or_default()
+    }
+}
 
 impl PathPattern {
     /// Reads `/exact`, `/prefix/*`, `/users/{id}` or `~regex`.
@@ -139,19 +161,36 @@ impl PathPattern {
         }
     }
 
-    /// Where the template's parameters are in a path that matches.
-    pub(crate) fn captures<'a>(&'a self, path: &[u8]) -> Captures<'a> {
-        let Self::Template(segments) = self else { return Vec::new() };
-        let mut at = 1;
-        let mut captures = Vec::new();
-        let parts = path.get(1..).unwrap_or_default().split(|byte| *byte == b'/');
-        for (segment, part) in segments.iter().zip(parts) {
-            if let Segment::Parameter(name) = segment {
-                captures.push((&**name, at..at + part.len()));
+    /// The parts of a path that matches.
+    pub(crate) fn parts<'a>(&'a self, path: &'a [u8]) -> Parts<'a> {
+        match self {
+            Self::Template(segments) => {
+                let parts = path.get(1..).unwrap_or_default().split(|byte| *byte == b'/');
+                let named =
+                    segments.iter().zip(parts).filter_map(|(segment, part)| match segment {
+                        Segment::Parameter(name) => Some((&**name, part)),
+                        Segment::Literal(_) => None,
+                    });
+                Parts::Template(named.collect())
             }
-            at += part.len() + 1;
+            Self::Regex(regex) => regex.captures(path).map_or(Parts::None, Parts::Groups),
+            Self::Any | Self::Exact(_) | Self::Prefix(_) => Parts::None,
         }
-        captures
+    }
+
+    /// Whether a part of the paths that match is called so.
+    pub fn has_part(&self, name: &str) -> bool {
+        match self {
+            Self::Template(segments) => {
+                let is = |segment: &Segment| matches!(segment, Segment::Parameter(known) if **known == *name);
+                segments.iter().any(is)
+            }
+            Self::Regex(regex) => match name.parse::<usize>() {
+                Ok(number) => number < regex.captures_len(),
+                Err(_) => regex.capture_names().flatten().any(|known| known == name),
+            },
+            Self::Any | Self::Exact(_) | Self::Prefix(_) => false,
+        }
     }
 
     /// What a path that matches has behind the prefix and its slash; all of it where there is no prefix.
@@ -307,7 +346,9 @@ mod tests {
         {
             assert!(!user.matches(other.as_bytes()), "{other}");
         }
-        assert_eq!(user.captures(b"/users/7/posts/99"), [("id", 7..8), ("post", 15..17)]);
+        let parts = user.parts(b"/users/7/posts/99");
+        assert_eq!(["id", "post", "none"].map(|name| parts.get(name)), [&b"7"[..], b"99", b""]);
+        assert!(user.has_part("post") && !user.has_part("none") && !user.has_part("0"));
     }
 
     #[test]
@@ -318,6 +359,17 @@ mod tests {
                 && !version.matches(b"/a/v12/x")
                 && !version.matches(b"/v/x")
         );
+    }
+
+    #[test]
+    fn groups_of_an_expression_have_numbers_and_names() {
+        let version = path("~/v([0-9]+)/(?<rest>.*)");
+        let parts = version.parts(b"/v12/a/b");
+        let names = ["0", "1", "2", "rest", "3", "none", ""];
+        let found = names.map(|name| String::from_utf8_lossy(parts.get(name)).into_owned());
+        assert_eq!(found, ["/v12/a/b", "12", "a/b", "a/b", "", "", ""]);
+        let known = names.map(|name| version.has_part(name));
+        assert_eq!(known, [true, true, true, true, false, false, false]);
     }
 
     #[test]

@@ -284,7 +284,7 @@ pub(crate) struct Redirect {
     /// 301, 302, 303, 307 or 308 (the default: for good, and with the same method).
     #[serde(default = "permanently")]
     pub(crate) status: u16,
-    /// Where to; `{name}` stands for a part of a template path.
+    /// Where to; `{name}` stands for a part of a template path, or for a group of an expression, by its name or number.
     pub(crate) to: String,
 }
 
@@ -310,7 +310,8 @@ pub(crate) struct Rewrite {
     /// Replaces the prefix of a prefix route; on others it is put before the path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) prefix: Option<String>,
-    /// Replaces the path; `{name}` stands for a part of a template path.
+    /// Replaces the path; `{name}` stands for a part of a template path, or for a group of an expression, by its name or
+    /// number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) path: Option<String>,
 }

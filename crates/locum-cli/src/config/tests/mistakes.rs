@@ -436,6 +436,16 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "14:20: error: routes[0].rewrite.path: `{nr}` is not in the route's path; match a path such as \"/things/{nr}\"",
         ),
         (
+            "path = \"/users/{id}\" }",
+            "path = \"~/a/(?<id>.)\" }\nrewrite = { path = \"/x/{id}/{2}\" }",
+            "13:20: error: routes[0].rewrite.path: `{2}` is not in the route's path; name a group of the expression, such as `(?<id>[0-9]+)`, or its number",
+        ),
+        (
+            "path = \"/users/{id}\" }\nupstream = \"users\"",
+            "path = \"~/go/(.*)\" }\nredirect = { to = \"https://x.test{1}\" }",
+            "13:19: error: routes[0].redirect.to: whoever asks would say which server it leads to; begin with `/`, or with a server such as \"https://example.com/\"",
+        ),
+        (
             "policy =",
             "rewrite = { prefix = \"x\" }\npolicy =",
             "14:22: error: routes[0].rewrite.prefix: `x` is no path; begin with `/`, without space, `?` and `#`",
