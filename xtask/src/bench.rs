@@ -4,6 +4,7 @@
 //! What is under measurement has core 0, and all else core 1.
 
 mod beside;
+mod counts;
 mod latency;
 mod load;
 mod material;
@@ -17,6 +18,8 @@ mod rpc;
 mod scenario;
 mod server;
 mod tool;
+
+pub(crate) use counts::counts;
 
 use crate::process::{Step, cargo};
 use crate::setup;

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that says whether a change may go in.
 
 use crate::process::{Step, cargo, output, skipped};
-use crate::{fuzz, setup};
+use crate::{bench, fuzz, setup};
 
 /// Runs every step, also after one has failed, and ends with what the runners said last.
 pub(crate) fn everything() -> Result<(), String> {
@@ -58,6 +58,7 @@ pub(crate) fn everything() -> Result<(), String> {
     let (lines, fuzzed) = fuzz::smoke();
     closing.extend(lines);
     note(fuzzed);
+    note(bench::counts(None));
 
     println!("==> the runners' last lines");
     for line in &closing {

@@ -27,7 +27,9 @@ usage: cargo xtask COMMAND
     rpc             remote calls beside Go, tarpc, tonic, volo and capnp-rpc
     rpc-proxy       the proxy of remote calls beside HAProxy, and none
     all             all of these
-  bench run         what the policies around one call cost";
+  bench run         what the policies around one call cost
+  bench counts [REASON]
+                    the instructions of one call, beside those of bench/counts.toml; with a reason, writes that anew";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
         ["run", rest @ ..] => run(rest),
         ["test"] => check::everything(),
         ["bench", "run"] => bench::engine(),
+        ["bench", "counts"] => bench::counts(None),
+        ["bench", "counts", reason] => bench::counts(Some(reason)),
         ["bench", name, options @ ..] => bench::run(name, options),
         _ => {
             eprintln!("{USAGE}");

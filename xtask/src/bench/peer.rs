@@ -164,7 +164,7 @@ fn spawn(server: &Server, words: &[String], place: &Place, log: &Path) -> io::Re
         .spawn()
 }
 
-fn free_address() -> Result<SocketAddr, String> {
+pub(super) fn free_address() -> Result<SocketAddr, String> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map_err(|error| format!("no free port: {error}"))
