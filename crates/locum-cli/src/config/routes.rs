@@ -326,12 +326,14 @@ fn check_names(file: &File, findings: &mut Findings<'_>) {
 
 /// A route is never reached if an earlier one of the same rank takes all of its calls.
 fn check_reach(file: &File, findings: &mut Findings<'_>) {
+    // Each is compared with those alone that are for the same host and path: of thousands, few are.
+    let mut alike: HashMap<_, Vec<usize>> = HashMap::new();
     for (index, route) in file.routes.iter().enumerate() {
-        let covering = file.routes[..index]
-            .iter()
-            .enumerate()
-            .find(|(_, earlier)| covers(earlier, route, file));
-        let Some((at, earlier)) = covering else { continue };
+        let alike = alike.entry(place(&route.matches)).or_default();
+        let covering = alike.iter().find(|&&at| covers(&file.routes[at], route, file)).copied();
+        alike.push(index);
+        let Some(at) = covering else { continue };
+        let earlier = &file.routes[at];
         findings.error_in_key(
             &format!("routes.{index}"),
             format!(
@@ -343,17 +345,19 @@ fn check_reach(file: &File, findings: &mut Findings<'_>) {
     }
 }
 
+/// Where a route is in the order of routes: its names, and its path whatever its parameters are called.
+fn place(matches: &Match) -> [Option<String>; 3] {
+    let lower = |name: &Option<String>| name.as_deref().map(str::to_ascii_lowercase);
+    [lower(&matches.sni), lower(&matches.host), matches.path.as_deref().map(shape)]
+}
+
+/// Whether the earlier of two routes of the same place takes all calls of the later one.
 fn covers(earlier: &Route, later: &Route, file: &File) -> bool {
     let (one, other) = (&earlier.matches, &later.matches);
-    let lower = |name: &Option<String>| name.as_deref().map(str::to_ascii_lowercase);
-    let path = |matches: &Match| matches.path.as_deref().map(shape);
     let among = |method| one.methods.contains(method);
     (earlier.listener.is_none() || earlier.listener == later.listener)
         && earlier.calls(file) == later.calls(file)
         && earlier.traffic(file) == later.traffic(file)
-        && lower(&one.sni) == lower(&other.sni)
-        && lower(&one.host) == lower(&other.host)
-        && path(one) == path(other)
         && (one.methods.is_empty()
             || (!other.methods.is_empty() && other.methods.iter().all(among)))
         && one.headers.iter().all(|(name, value)| other.headers.get(name) == Some(value))
