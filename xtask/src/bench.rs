@@ -11,6 +11,7 @@ mod material;
 mod memory;
 mod options;
 mod peer;
+mod policies;
 mod program;
 mod proxy;
 mod results;
@@ -27,10 +28,11 @@ use crate::setup;
 use options::Options;
 
 /// The benchmarks by their names, in the order in which `all` runs them.
-const BENCHMARKS: [(&str, fn(&Options) -> Result<(), String>); 5] = [
+const BENCHMARKS: [(&str, fn(&Options) -> Result<(), String>); 6] = [
     ("proxy", proxy::run),
     ("latency", latency::run),
     ("memory", memory::run),
+    ("policies", policies::run),
     ("rpc", rpc::run),
     ("rpc-proxy", rpc::proxied),
 ];

@@ -56,8 +56,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
     let wanted: Vec<_> =
         PEERS.into_iter().filter(|server| options.wants_peer(server.name)).collect();
     let ready = gather(&wanted);
-    let peers = ready.iter().map(|ready| Peer::start(ready, &place));
-    let peers: Vec<_> = peers.collect::<Result<_, _>>()?;
+    let peers = Peer::start_all(&ready, &place);
     let capacity = capacity(&mut bench, options)?;
     let (rounds, measured) = if options.brief { (1, 500) } else { (ROUNDS, 3_000) };
     let mut all = Vec::new();
@@ -67,8 +66,13 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
             let step = Step::new(&format!("{rate:.0} requests/s, round {round} of {rounds}"));
             for peer in &peers {
                 let seed = u64::from(share) + 100 * round as u64;
-                let run = once(&load, peer, (rate, seed, measured))
-                    .map_err(|why| format!("{} at {rate:.0} requests/s: {why}", peer.name))?;
+                let run = match once(&load, peer, (rate, seed, measured)) {
+                    Ok(run) => run,
+                    Err(why) => {
+                        println!("    FAILED: {}: {}", peer.name, why.trim());
+                        continue;
+                    }
+                };
                 println!("    {:<20} p50 {:>7.0} us, p99 {:>7.0} us", peer.name, run.p50, run.p99);
                 all.push(Measured { load: share, round, ..run });
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::scenario::Port;
 use super::server::{Ready, Server};
-use crate::process::{root, target};
+use crate::process::{root, skipped, target};
 
 /// What a server is told beside its own ports.
 #[derive(Clone, Debug)]
@@ -84,6 +84,18 @@ impl Peer {
         Ok(peer)
     }
 
+    /// Starts those that can be started, and says of the others why not.
+    pub(super) fn start_all(all: &[Ready], place: &Place) -> Vec<Self> {
+        let started = all.iter().filter_map(|ready| match Self::start(ready, place) {
+            Ok(peer) => Some(peer),
+            Err(why) => {
+                skipped(ready.server.name, &why);
+                None
+            }
+        });
+        started.collect()
+    }
+
     /// The number of its process.
     pub(super) fn id(&self) -> u32 {
         self.process.id()
@@ -106,7 +118,7 @@ impl Peer {
     }
 
     fn wait_until_it_listens(&mut self) -> Result<(), String> {
-        for _ in 0..1000 {
+        for _ in 0..6000 {
             let listens = |port: &Port| TcpStream::connect(self.at(*port)).is_ok();
             if self.ports.iter().all(listens) {
                 return Ok(());

@@ -24,8 +24,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         PEERS.into_iter().filter(|server| options.wants_peer(server.name)).collect();
     let ready = gather(&wanted);
     let reference = Peer::start(&NGINX.ready()?, &place)?;
-    let others = ready.iter().map(|ready| Peer::start(ready, &place));
-    let others: Vec<_> = others.collect::<Result<_, _>>()?;
+    let others = Peer::start_all(&ready, &place);
 
     let mut series = Vec::new();
     for scenario in SCENARIOS.iter().filter(|scenario| options.wants_scenario(scenario.name)) {

@@ -28,6 +28,11 @@ pub(super) struct Ready {
 }
 
 impl Server {
+    /// The same where it only takes HTTP/1.1 in the clear.
+    pub(super) fn only_plain(self) -> Self {
+        Self { ports: PLAIN, ..self }
+    }
+
     /// Fetches or builds its program, if it is missing.
     pub(super) fn ready(&self) -> Result<Ready, String> {
         let program = self.program.ready().map_err(|why| format!("{}: {why}", self.name))?;
