@@ -16,6 +16,7 @@ mod program;
 mod proxy;
 mod results;
 mod rpc;
+mod scale;
 mod scenario;
 mod server;
 mod tool;
@@ -28,11 +29,12 @@ use crate::setup;
 use options::Options;
 
 /// The benchmarks by their names, in the order in which `all` runs them.
-const BENCHMARKS: [(&str, fn(&Options) -> Result<(), String>); 6] = [
+const BENCHMARKS: [(&str, fn(&Options) -> Result<(), String>); 7] = [
     ("proxy", proxy::run),
     ("latency", latency::run),
     ("memory", memory::run),
     ("policies", policies::run),
+    ("scale", scale::run),
     ("rpc", rpc::run),
     ("rpc-proxy", rpc::proxied),
 ];

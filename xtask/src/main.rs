@@ -25,6 +25,7 @@ usage: cargo xtask COMMAND
     latency         how long requests take under a load that does not wait: nginx, HAProxy, Envoy and Locum
     memory          idle connections of all these
     policies        what each policy adds to a request
+    scale           many routes, endpoints and keys of a limit, beside nginx
     rpc             remote calls beside Go, tarpc, tonic, volo and capnp-rpc
     rpc-proxy       the proxy of remote calls beside HAProxy, and none
     all             all of these

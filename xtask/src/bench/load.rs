@@ -54,8 +54,14 @@ const SECONDS: u32 = 3;
 impl Bench {
     /// Starts the origin.
     pub(super) fn new() -> Result<Self, String> {
+        Self::at("127.0.0.1")
+    }
+
+    /// Starts the origin at this address.
+    pub(super) fn at(bind: &str) -> Result<Self, String> {
         let nothing = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let origin = Peer::start(&ORIGIN.ready()?, &Place::before(nothing))?;
+        let place = Place { more: vec![("bind", bind.to_owned())], ..Place::before(nothing) };
+        let origin = Peer::start(&ORIGIN.ready()?, &place)?;
         Ok(Self { origin, repeats: REPEATS, runs: 0, disturbed: 0 })
     }
 

@@ -65,6 +65,7 @@ impl Peer {
             ("descriptors", place.descriptors().to_string()),
             ("directory", directory.display().to_string()),
             ("kibibyte", "x".repeat(1024)),
+            ("bind", Ipv4Addr::LOCALHOST.to_string()),
             ("program", program.display().to_string()),
         ]);
         if let Some(template) = server.config {

@@ -27,7 +27,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
     let others = Peer::start_all(&ready, &place);
 
     let mut series = Vec::new();
-    for scenario in SCENARIOS.iter().filter(|scenario| options.wants_scenario(scenario.name)) {
+    for scenario in SCENARIOS.iter().filter(|scenario| options.wants_scenario(&scenario.name)) {
         series.extend(beside::measure(&mut bench, &reference, &others, scenario, rounds(options))?);
     }
     drop((reference, others));

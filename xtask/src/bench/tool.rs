@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use super::peer::Peer;
 use super::scenario::{Load, Scenario};
 use super::server::REST;
-use crate::process::target;
+use crate::process::{root, target};
 
 /// What a load saw.
 #[derive(Debug, PartialEq)]
@@ -28,9 +28,12 @@ pub(super) fn run(scenario: &Scenario, peer: &Peer, seconds: u32) -> Result<Said
     command.args(["--kill-after=1", &(seconds + 20).to_string(), "taskset", "-c", REST]);
     let log = target().join("bench-proxy/h2load.log");
     match scenario.load {
-        Load::Wrk { connections, words } => {
+        Load::Wrk { connections, words, script } => {
             command.args(["wrk", "-t1", "--latency"]).args(words);
             command.arg(format!("-c{connections}")).arg(format!("-d{seconds}s"));
+            if let Some(script) = script {
+                command.arg("-s").arg(root().join("bench").join(script.file));
+            }
         }
         Load::H2load { connections, streams } => {
             // It appends.
@@ -40,7 +43,11 @@ pub(super) fn run(scenario: &Scenario, peer: &Peer, seconds: u32) -> Result<Said
             command.arg("--log-file").arg(&log);
         }
     }
-    let output = command.arg(scenario.url(peer)).output();
+    command.arg(scenario.url(peer));
+    if let Load::Wrk { script: Some(script), .. } = scenario.load {
+        command.args(["--", &script.argument.to_string()]);
+    }
+    let output = command.output();
     let Output { stdout, stderr, .. } = output.map_err(|error| format!("the load: {error}"))?;
     let text = String::from_utf8_lossy(&stdout);
     let said = match scenario.load {
