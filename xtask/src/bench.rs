@@ -1,7 +1,8 @@
 //! `cargo xtask bench NAME`: what Locum costs, beside what others cost.
 //!
-//! Every benchmark prints its tables and writes them to `bench/results/`, with every run as JSON.
-//! What is under measurement has core 0, and all else core 1.
+//! Every benchmark prints its tables and writes them to `bench/results/`, with every run as JSON;
+//! `report` draws `bench/REPORT.md` from the newest of these. What is under measurement has core 0, and all
+//! else core 1.
 
 mod beside;
 mod counts;
@@ -21,9 +22,11 @@ mod scenario;
 mod server;
 mod tool;
 
+use std::process::Command;
+
 pub(crate) use counts::counts;
 
-use crate::process::{Step, cargo};
+use crate::process::{Step, cargo, root};
 use crate::setup;
 
 use options::Options;
@@ -41,6 +44,9 @@ const BENCHMARKS: [(&str, fn(&Options) -> Result<(), String>); 7] = [
 
 /// Runs the benchmark of that name, or all.
 pub(crate) fn run(name: &str, options: &[&str]) -> Result<(), String> {
+    if name == "report" {
+        return report();
+    }
     let options = Options::parse(options)?;
     let wanted: Vec<_> =
         BENCHMARKS.iter().filter(|(known, _)| name == "all" || name == *known).collect();
@@ -54,6 +60,12 @@ pub(crate) fn run(name: &str, options: &[&str]) -> Result<(), String> {
         .filter_map(|(name, run)| Some(format!("{name}: {}", run(&options).err()?)))
         .collect();
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n  ")) }
+}
+
+/// Draws `bench/REPORT.md` from the newest results.
+fn report() -> Result<(), String> {
+    let program = program::build_workspace("report")?.join("locum-bench-report");
+    Step::new("draw bench/REPORT.md").run(Command::new(program).arg(root().join("bench")))
 }
 
 /// What the policies around one call cost, without a network.

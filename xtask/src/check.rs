@@ -11,8 +11,12 @@ pub(crate) fn everything() -> Result<(), String> {
     let mut note = |result: Result<(), String>| failures.extend(result.err());
 
     note(Step::new("format").run(&mut cargo(&["fmt", "--all", "--check"])));
-    let fuzz = ["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"];
-    note(Step::new("format of the fuzz targets").run(&mut cargo(&fuzz)));
+    // Workspaces of their own.
+    for apart in ["fuzz", "bench/load", "bench/peers", "bench/report", "bench/rpc", "bench/uring"] {
+        let manifest = format!("{apart}/Cargo.toml");
+        let format = ["fmt", "--check", "--manifest-path", &manifest];
+        note(Step::new(&format!("format of {apart}")).run(&mut cargo(&format)));
+    }
     note(Step::new("lints").run(&mut cargo(&[
         "clippy",
         "--quiet",

@@ -29,6 +29,7 @@ usage: cargo xtask COMMAND
     rpc             remote calls beside Go, tarpc, tonic, volo and capnp-rpc
     rpc-proxy       the proxy of remote calls beside HAProxy, and none
     all             all of these
+  bench report      draws bench/REPORT.md from the newest results
   bench run         what the policies around one call cost
   bench counts [REASON]
                     the instructions of one call, beside those of bench/counts.toml; with a reason, writes that anew";
