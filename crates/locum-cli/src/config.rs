@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use locum_proxy::access::Format;
 use locum_proxy::plan;
 
 use self::file::File;
@@ -137,6 +138,12 @@ impl Config {
     pub(crate) fn settings(&self, demo: demo::Addresses) -> Result<plan::Settings, Failure> {
         resolve::settings(&self.file, &self.sources.attached, demo)
             .map_err(|errors| self.failure(errors))
+    }
+
+    /// How lines of the access log are written.
+    pub(crate) fn access_format(&self) -> Format {
+        let written = self.file.log.access_format.as_deref();
+        written.map_or(Format::Json, |text| Format::parse(text).expect("the check has read it"))
     }
 
     /// The keys whose values differ from `old` and that only a start looks at.

@@ -177,6 +177,7 @@ fn start(config: &Config, demo: &Demo, sockets: Sockets) -> Result<Proxy, Failur
             Workers::Count(count) => count,
         },
         access: log.access.as_deref().map(log_target),
+        access_format: config.access_format(),
         decisions: log.decisions.as_deref().map(log_target),
         sockets,
         ..Options::default()

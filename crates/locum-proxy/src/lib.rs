@@ -7,7 +7,7 @@
 #![warn(missing_docs)]
 
 mod acceptor;
-mod access;
+pub mod access;
 mod attempt;
 pub mod auth;
 mod body;

@@ -1,4 +1,4 @@
-//! Logs of JSON lines.
+//! Logs, line by line.
 //!
 //! Workers append to a buffer; a thread of its own writes it out. A disk that is full or slow never
 //! holds up a call: lines that do not fit are dropped and counted.

@@ -11,6 +11,7 @@ use socket2::Socket;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::oneshot;
 
+use crate::access::{self, Access};
 use crate::clock::{self, now};
 use crate::keeper;
 use crate::listener::{self, Bind, Handed, Opened, Sockets};
@@ -29,6 +30,8 @@ pub struct Options {
     pub workers: usize,
     /// Where calls are logged, one line each.
     pub access: Option<log::Target>,
+    /// How such a line is written.
+    pub access_format: access::Format,
     /// Where every decision of a policy is logged, one line each.
     pub decisions: Option<log::Target>,
     /// Where time comes from.
@@ -129,9 +132,10 @@ impl Proxy {
         // What is not used is not listened on: a connection that waits in it would wait for ever.
         sockets.handed.clear();
         let open_log = |target: Option<_>| target.map(Log::open).transpose();
-        let access = open_log(options.access).map_err(StartError::Io)?;
+        let access_log = open_log(options.access).map_err(StartError::Io)?;
         let decisions = open_log(options.decisions).map_err(StartError::Io)?;
 
+        let format = Arc::new(options.access_format);
         let (ended_sender, ended) = channel();
         let mut workers = Vec::with_capacity(count);
         let mut shards = Vec::with_capacity(count);
@@ -143,7 +147,9 @@ impl Proxy {
                 of: count,
                 seed: plan.settings.seed,
                 clock: options.clock.clone(),
-                access: access.as_ref().map(Log::writer),
+                access: access_log
+                    .as_ref()
+                    .map(|log| Access { writer: log.writer(), format: Arc::clone(&format) }),
                 decisions: decisions.as_ref().map(Log::writer),
             };
             let (commands, receiver) = unbounded_channel();
@@ -167,7 +173,7 @@ impl Proxy {
             shards,
             bound: Mutex::default(),
             sockets: Mutex::new(sockets),
-            access,
+            access: access_log,
             decisions,
             clock: options.clock,
             ended: Mutex::new(ended),

@@ -219,8 +219,7 @@ impl Record {
             worker.shard.count_malformed_timeouts(caller.listener.label, caller.told.malformed);
         }
         if let Some(access) = &worker.access {
-            let line = access::line(caller, self, ended, took, worker.random());
-            access.write(format!("{line}\n").as_bytes());
+            access.write_request(caller, self, ended, took, worker.random());
         }
     }
 
@@ -247,8 +246,7 @@ impl Record {
             worker.shard.count_refused(listener, told.reason);
         }
         if let Some(access) = &worker.access {
-            let line = access::call_line(call, caller, self, told, took, worker.random());
-            access.write(format!("{line}\n").as_bytes());
+            access.write(&access::call_line(call, caller, self, told, took, worker.random()));
         }
     }
 
@@ -269,8 +267,7 @@ impl Record {
             worker.shard.count_refused(listener, told.code);
         }
         if let Some(access) = &worker.access {
-            let line = access::connection_line(client, self, told, took, worker.random());
-            access.write(format!("{line}\n").as_bytes());
+            access.write(&access::connection_line(client, self, told, took, worker.random()));
         }
     }
 

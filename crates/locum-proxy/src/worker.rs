@@ -13,6 +13,7 @@ use locum_policy::Time;
 use locum_policy::seed::of_call;
 use locum_wire::http1::Head;
 
+use crate::access::Access;
 use crate::buffer::{Buffers, halve};
 use crate::clock::{self, Alarms, WorkerClock};
 use crate::decisions::Decisions;
@@ -50,7 +51,7 @@ pub(crate) struct Worker {
     /// Of its remote calls.
     pub(crate) pace: Arc<Pace>,
     pub(crate) shard: Arc<Shard>,
-    pub(crate) access: Option<log::Writer>,
+    pub(crate) access: Option<Access>,
     pub(crate) decisions: Option<Rc<Decisions>>,
     random: Cell<Random>,
     seed: Option<u64>,
@@ -74,7 +75,7 @@ pub(crate) struct Outfit {
     /// What every random choice follows from; `None`: they differ from process to process.
     pub(crate) seed: Option<u64>,
     pub(crate) clock: clock::Source,
-    pub(crate) access: Option<log::Writer>,
+    pub(crate) access: Option<Access>,
     pub(crate) decisions: Option<log::Writer>,
 }
 

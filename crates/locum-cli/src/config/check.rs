@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use locum_proxy::access::{Format, Malformed};
+
 use super::attached::Attachments;
-use super::file::{Admin, File, HeaderEdits};
+use super::file::{Admin, File, HeaderEdits, Log};
 use super::problem::{Place, Problem, Severity};
 use super::tree::{self, Node};
 use super::value::Duration;
@@ -19,6 +21,7 @@ pub(super) fn check(file: &File, tree: &Node, attached: &Attachments) -> Vec<Pro
     if let Some(admin) = &file.admin {
         check_admin(admin, &mut findings);
     }
+    check_log(&file.log, &mut findings);
     listeners::check(file, &mut findings);
     upstreams::check(file, attached, &mut findings);
     check_policies(file, &mut findings);
@@ -140,6 +143,30 @@ fn check_policies(file: &File, findings: &mut Findings<'_>) {
         check_name(&format!("policies.{name}"), name, findings);
         if let Err(error) = locum_policy::Policy::build(name, settings, 0, None) {
             findings.error(&format!("policies.{name}.{}", error.path), error.reason, error.remedy);
+        }
+    }
+}
+
+fn check_log(log: &Log, findings: &mut Findings<'_>) {
+    let Some(text) = &log.access_format else { return };
+    let path = "log.access_format";
+    match Format::parse(text) {
+        Ok(_) if log.access.is_none() => {
+            let remedy = "add `access = \"stdout\"`, or remove it";
+            findings.warning(path, "nothing is written in it", remedy);
+        }
+        Ok(_) => {}
+        Err(Malformed::Unknown(name)) => {
+            let remedy = match super::decode::nearest(&name, Format::fields().iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("write one of {}", Format::fields().join(", ")),
+            };
+            findings.error(path, Malformed::Unknown(name).to_string(), remedy);
+        }
+        Err(malformed) => {
+            let remedy = "write \"json\", \"common\", \"combined\" or a template such as \"{client} {status}\", with \
+                          `{{` for a brace";
+            findings.error(path, malformed.to_string(), remedy);
         }
     }
 }

@@ -126,9 +126,13 @@ pub(crate) struct Log {
     /// How they are written; default `text`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) format: Option<Format>,
-    /// Where the access log goes, one JSON line a call: `stdout`, or a file's path; absent: nowhere.
+    /// Where the access log goes, one line a call: `stdout`, or a file's path; absent: nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) access: Option<String>,
+    /// How its lines are written: `json` (the default), `common`, `combined`, or a template such as
+    /// `{client} "{request}" {status} {took}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) access_format: Option<String>,
     /// Where the decision log goes, one JSON line for every decision of a policy, as a simulation
     /// writes it: `stdout`, or a file's path; absent: nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]

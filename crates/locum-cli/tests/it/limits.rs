@@ -224,6 +224,34 @@ fn the_access_log_has_one_json_line_a_call() {
 }
 
 #[test]
+fn the_access_log_is_written_as_it_is_told() {
+    let upstream = Upstream::start(script::answers("ok"));
+    let logged = |format: &str| {
+        let log = format!("[log]\naccess = \"stdout\"\naccess_format = {format:?}");
+        let locum = Config::to(&upstream).and(&log).start();
+        let mut client = locum.client();
+        client.send(
+            "GET /x?token=tiger HTTP/1.1\r\nHost: a.test\r\nUser-Agent: a \"b\"\r\n\
+             Referer: http://b.test/y?token=tiger\r\n\r\n",
+        );
+        assert_eq!(client.response("GET").unwrap().status, 200);
+        eventually("the line is written", || locum.output().ends_with('\n'));
+        locum.output()
+    };
+    let line = logged("combined");
+    let (head, tail) = line.split_once(" [").unwrap();
+    let (time, tail) = tail.split_once("] ").unwrap();
+    assert_eq!((head, time.len()), ("127.0.0.1 - -", "06/Nov/1994:08:49:37 +0000".len()), "{line}");
+    let rest = tail.strip_prefix("\"GET /x HTTP/1.1\" 200 ").unwrap_or_else(|| panic!("{line}"));
+    let (bytes, rest) = rest.split_once(' ').unwrap();
+    assert!(bytes.parse::<u64>().is_ok_and(|bytes| bytes > 2), "{line}");
+    assert_eq!(rest, "\"http://b.test/y\" \"a \\x22b\\x22\"\n");
+
+    let template = "{route} {endpoint} {outcome} {user_agent}";
+    assert_eq!(logged(template), format!("all {} success a\\x20\\x22b\\x22\n", upstream.address()));
+}
+
+#[test]
 fn ten_thousand_idle_and_two_thousand_slow_connections_cost_little() {
     const IDLE: usize = 10_000;
     const SLOW: usize = 2_000;

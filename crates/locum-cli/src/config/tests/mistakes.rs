@@ -99,6 +99,22 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "zzz =",
             "14:1: error: routes[0].zzz: there is no key `zzz` here; write one of `name`, `listener`, `match`, `upstream`, `split`, `split_key`, `files`, `respond`, `redirect`, `transcode`, `maintenance`, `cors`, `mirror`, `compress`, `policy`, `auth`, `host`, `rewrite`, `request_headers`, `response_headers`, `max_body`, `priority`",
         ),
+        // The access log.
+        (
+            "[admin]",
+            "[log]\naccess = \"stdout\"\naccess_format = \"{client} {statuss}\"\n[admin]",
+            "3:17: error: log.access_format: there is no field `statuss`; did you mean `status`?",
+        ),
+        (
+            "[admin]",
+            "[log]\naccess = \"stdout\"\naccess_format = \"jsn\"\n[admin]",
+            "3:17: error: log.access_format: it is no format, and no field stands in it; write \"json\", \"common\", \"combined\" or a template such as \"{client} {status}\", with `{{` for a brace",
+        ),
+        (
+            "[admin]",
+            "[log]\naccess_format = \"common\"\n[admin]",
+            "2:1: warning: log.access_format: nothing is written in it; add `access = \"stdout\"`, or remove it",
+        ),
         // Keys and values of later versions.
         (
             "[admin]",
