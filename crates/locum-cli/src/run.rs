@@ -179,6 +179,7 @@ fn start(config: &Config, demo: &Demo, sockets: Sockets) -> Result<Proxy, Failur
         access: log.access.as_deref().map(log_target),
         access_format: config.access_format(),
         decisions: log.decisions.as_deref().map(log_target),
+        telemetry: config.telemetry(),
         sockets,
         ..Options::default()
     };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use locum_wire::http1::Version;
+use locum_wire::rpc::TraceParent;
 use serde_json::{Value, json};
 
 use crate::caller::Caller;
@@ -82,7 +83,7 @@ fn line(caller: &Caller<'_>, record: &Record, ended: &Ended, took: Duration, id:
     json!({
         "time": unix_time() - took.as_secs_f64(),
         "id": format!("{id:016x}"),
-        "traceparent": caller.request.get_other(b"traceparent").map(text),
+        "traceparent": trace(record, caller.trace()),
         "client": caller.client_address().map(|address| address.to_string()),
         "identity": caller.identity(),
         "listener": caller.listener.settings.name,
@@ -118,7 +119,7 @@ pub(crate) fn call_line(
     json!({
         "time": unix_time() - took.as_secs_f64(),
         "id": format!("{id:016x}"),
-        "traceparent": call.trace.map(|trace| trace.to_string()),
+        "traceparent": trace(record, call.trace),
         "client": caller.address.map(|address| address.to_string()),
         "identity": caller.identity,
         "listener": caller.listener.settings.name,
@@ -164,6 +165,12 @@ pub(crate) fn connection_line(
         "attempts": attempts(record),
         "verdicts": verdicts(record),
     })
+}
+
+/// The call's own place in its trace, or else what its caller says.
+fn trace(record: &Record, said: Option<TraceParent>) -> Option<String> {
+    let own = record.traced().map(|traced| traced.context.call());
+    own.or(said).map(|trace| trace.to_string())
 }
 
 fn attempts(record: &Record) -> Vec<Value> {

@@ -58,7 +58,7 @@ impl Drop for UnderWay<'_> {
             let now = worker.now();
             let in_time = self.deadline.is_none_or(|deadline| now < deadline);
             let cause = if in_time { Cause::Cancelled } else { Cause::Timeout };
-            record.attempt_cut(self.number, cause);
+            record.attempt_cut(self.number, cause, now);
             let took = self.started.until(now);
             self.upstream.observe(self.endpoint, took, Seen::of(cause), now);
         }

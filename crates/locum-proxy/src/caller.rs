@@ -10,6 +10,7 @@ use locum_policy::{Call, Key, Keys, Time};
 use locum_wire::http1::encode::{self, field};
 use locum_wire::http1::{Name, Request, Version};
 use locum_wire::proxy_protocol::{Addresses, Header};
+use locum_wire::rpc::TraceParent;
 
 use crate::auth::{Admitted, Asked, Claims};
 use crate::body::{BodyError, Upload};
@@ -147,6 +148,11 @@ impl<'a> Caller<'a> {
         let mut found = fields.filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes()));
         let only = found.next()?;
         found.next().is_none().then_some(only.value)
+    }
+
+    /// The trace that the request says it belongs to, if it says so once and in a form that is known.
+    pub(crate) fn trace(&self) -> Option<TraceParent> {
+        std::str::from_utf8(self.only_field("traceparent")?).ok()?.parse().ok()
     }
 
     /// Who calls, as far as the route wanted to know.

@@ -130,6 +130,13 @@ pub(crate) fn unix_time() -> f64 {
     since.map_or(0.0, |since| since.as_secs_f64())
 }
 
+/// Nanoseconds since 1970, for traces.
+#[expect(clippy::disallowed_methods, reason = "the wall clock is read to be told, never to decide")]
+pub(crate) fn unix_nanos() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos().try_into().unwrap_or(u64::MAX))
+}
+
 /// The alarms of one worker.
 #[derive(Default)]
 pub(crate) struct Alarms {

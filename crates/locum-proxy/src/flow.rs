@@ -68,6 +68,11 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
         alarm,
         keeps,
     );
+    if let Some(tracer) = &worker.tracer
+        && let Some(context) = tracer.begin(caller.trace())
+    {
+        record.follow(context);
+    }
 
     let ended = {
         // Pinned where it is made: whoever took it would have room for it twice.
@@ -164,7 +169,8 @@ async fn forward(
     let copied = mirror.map_or(0, |_| mirror::BODY);
     caller.upload.borrow_mut().keep_for_replay(kept.max(copied));
     record.under(policy, choice.label, worker.number_call());
-    let prepared = match Prepared::new(worker.scratch(), caller, path, route) {
+    let prepared = Prepared::new(worker.scratch(), caller, path, route, record.traced());
+    let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return refuse(caller, &Refusal::malformed(error), worker).await.by(route),
     };
@@ -235,7 +241,7 @@ async fn deliver(exchange: &Exchange<'_, '_>, answered: Answered, route: &Route)
     let cause = end.cause(grpc.map_or(Cause::Status(status), |grpc| Cause::Grpc(grpc.0)));
     if grpc.is_some() {
         // Only its end has told how it went.
-        exchange.record.attempt_cut(number, cause);
+        exchange.record.attempt_told(number, cause);
     }
     let next = match end {
         RelayEnd::NotBegun(failure) => {

@@ -15,6 +15,7 @@ use locum_wire::http1::{Error, Field, Framing, Name, Request, Response, Version}
 use crate::caller::Caller;
 use crate::rewrite::write_path;
 use crate::route::{Edits, Host, PathPattern, Rewrite, Route};
+use crate::telemetry::{Context, Traced};
 use crate::timeout;
 use crate::upstream::sticky::Cookie;
 
@@ -28,11 +29,13 @@ pub(crate) struct Prepared {
     attempt_above: u32,
     /// The upstream looks for its time where gRPC has it.
     grpc: bool,
+    /// The call's place in its trace, if it is another than that of its caller.
+    trace: Option<Context>,
 }
 
 impl Prepared {
     /// Rewrites the head of the caller's request, whose path in normal form is `path`, for `route`,
-    /// into the empty buffer `head`.
+    /// into the empty buffer `head`. Where it is `traced`, its attempts have places of their own in the trace.
     ///
     /// # Errors
     ///
@@ -42,11 +45,17 @@ impl Prepared {
         caller: &Caller<'_>,
         path: &[u8],
         route: &Route,
+        traced: Option<&Traced>,
     ) -> Result<Self, Error> {
         let request = &caller.request;
         head.extend_from_slice(request.method());
         head.push(b' ');
+        let target = head.len();
         write_target(&mut head, request, path, route)?;
+        if let Some(traced) = traced {
+            traced.asks_for(&head[target..]);
+        }
+        let traced = traced.filter(|_| !route.request_edits.drops(TRACEPARENT));
         head.extend_from_slice(b" HTTP/1.1\r\n");
         let host = match &route.settings.host {
             Host::Preserve => request.host(),
@@ -56,7 +65,7 @@ impl Prepared {
         if let Some(host) = host {
             field(&mut head, b"Host", host);
         }
-        copy_fields(&mut head, caller, &route.request_edits);
+        copy_fields(&mut head, caller, &route.request_edits, traced);
         match request.framing() {
             Framing::Length(length) => encode::content_length(&mut head, length),
             Framing::Chunked => head.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
@@ -86,6 +95,7 @@ impl Prepared {
             host_of_endpoint: host.is_none(),
             attempt_above: caller.attempt_above,
             grpc: caller.grpc,
+            trace: traced.map(|traced| traced.context),
         })
     }
 
@@ -109,6 +119,10 @@ impl Prepared {
         }
         if let Some(left) = left {
             timeout::tell(out, left, self.grpc);
+        }
+        if let Some(trace) = &self.trace {
+            write!(out, "traceparent: {}\r\n", trace.attempt(number))
+                .expect("invariant: writing to a Vec cannot fail");
         }
         out.extend_from_slice(b"\r\n");
     }
@@ -159,10 +173,17 @@ fn write_target(
 }
 
 /// Copies the fields that go on, in as few runs as there are gaps.
-fn copy_fields(out: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits) {
+fn copy_fields(out: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits, traced: Option<&Traced>) {
     let mut run = 0..0;
+    // What the caller says of its trace is said anew; what it says beside that means nothing in another trace.
+    let is_said_anew = |kind: Name| match traced {
+        None => false,
+        Some(traced) => {
+            kind == Name::Traceparent || (kind == Name::Tracestate && traced.context.is_root())
+        }
+    };
     for field in caller.request.fields() {
-        let stays = goes_on(&field) && !edits.strips(field.name);
+        let stays = goes_on(&field) && !edits.strips(field.name) && !is_said_anew(field.kind);
         extend_run(out, caller.head, &mut run, &field.line, stays);
     }
     out.extend_from_slice(&caller.head[run]);
@@ -200,6 +221,8 @@ pub(crate) fn goes_on(field: &Field<'_>) -> bool {
 
 /// Which attempt a request is; only a proxy may write it.
 const ATTEMPT: &[u8] = b"x-locum-attempt";
+/// Where a request stands in its trace (W3C Trace Context §3.2).
+const TRACEPARENT: &[u8] = b"traceparent";
 
 /// X-Forwarded-* and Forwarded (RFC 7239): rebuilt from the connection, or, if the peer is trusted,
 /// appended to what it says.

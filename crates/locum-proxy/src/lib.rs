@@ -53,6 +53,7 @@ mod shift;
 mod stage;
 mod stream;
 mod tcp;
+pub mod telemetry;
 mod timeout;
 pub mod tls;
 mod tunnel;

@@ -21,7 +21,7 @@ mod scrape;
 
 use family::Family;
 pub(crate) use family::Word;
-pub(crate) use scrape::{render, render_dropped};
+pub(crate) use scrape::{render, render_dropped, render_spans};
 
 /// The counts of one worker.
 #[derive(Default)]

@@ -53,12 +53,17 @@ const LIMITS: Limits = Limits { head_bytes: 16 * 1024, fields: 100, target_bytes
 const INTERIM: u32 = 8;
 
 impl Server {
-    /// The server at `url`, believed over TLS by the authorities `ca` (PEM), or those of the system. `path`
-    /// is where it is configured.
-    pub(crate) fn build(url: &Url, ca: Option<&Vec<u8>>, path: &str) -> Result<Self, Error> {
+    /// The server at `url`, believed over TLS by the authorities `ca` (PEM), or those of the system, and spoken to as
+    /// `alpn` says. `path` is where it is configured.
+    pub(crate) fn build(
+        url: &Url,
+        ca: Option<&Vec<u8>>,
+        alpn: Alpn,
+        path: &str,
+    ) -> Result<Self, Error> {
         let tls = if url.secure {
             let settings = ClientSettings { ca: ca.cloned(), ..ClientSettings::default() };
-            let config = settings.build(Alpn::Http1, path)?;
+            let config = settings.build(alpn, path)?;
             Some(settings.connector(&config, &format!("{}:{}", url.host, url.port), path)?)
         } else {
             None

@@ -21,6 +21,7 @@ use crate::plan::{self, Plan};
 use crate::roster::Roster;
 use crate::shift::{self, Command};
 use crate::stage::Stage;
+use crate::telemetry::{self, Exporter};
 use crate::worker::{Outfit, Worker};
 
 /// How a proxy is run, beside its plan.
@@ -34,6 +35,8 @@ pub struct Options {
     pub access_format: access::Format,
     /// Where every decision of a policy is logged, one line each.
     pub decisions: Option<log::Target>,
+    /// Where traces are told; `None`: nowhere.
+    pub telemetry: Option<telemetry::Settings>,
     /// Where time comes from.
     pub clock: clock::Source,
     /// Listening sockets that are open already.
@@ -50,6 +53,7 @@ pub struct Proxy {
     sockets: Mutex<Sockets>,
     access: Option<Log>,
     decisions: Option<Log>,
+    exporter: Option<Exporter>,
     clock: clock::Source,
     /// A worker that has ended says so.
     ended: Mutex<Receiver<()>>,
@@ -134,6 +138,7 @@ impl Proxy {
         let open_log = |target: Option<_>| target.map(Log::open).transpose();
         let access_log = open_log(options.access).map_err(StartError::Io)?;
         let decisions = open_log(options.decisions).map_err(StartError::Io)?;
+        let exporter = options.telemetry.map(Exporter::start).transpose()?;
 
         let format = Arc::new(options.access_format);
         let (ended_sender, ended) = channel();
@@ -151,6 +156,7 @@ impl Proxy {
                     .as_ref()
                     .map(|log| Access { writer: log.writer(), format: Arc::clone(&format) }),
                 decisions: decisions.as_ref().map(Log::writer),
+                tracer: exporter.as_ref().map(Exporter::tracer),
             };
             let (commands, receiver) = unbounded_channel();
             workers.push(commands);
@@ -175,6 +181,7 @@ impl Proxy {
             sockets: Mutex::new(sockets),
             access: access_log,
             decisions,
+            exporter,
             clock: options.clock,
             ended: Mutex::new(ended),
         };
@@ -324,6 +331,9 @@ impl Proxy {
         metrics::render(exposition, &self.plan(), &self.shards, self.clock.now());
         let dropped = |log: &Option<Log>| log.as_ref().map(Log::dropped);
         metrics::render_dropped(exposition, dropped(&self.access), dropped(&self.decisions));
+        if let Some(exporter) = &self.exporter {
+            metrics::render_spans(exposition, exporter.counts());
+        }
     }
 
     fn listen(&self, opened: Vec<Opened>) {

@@ -1,6 +1,6 @@
 //! What is remembered of one call: the same story for the metrics and the access log.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::route::Route;
 use crate::rpc::call::{self as rpc, Call};
 use crate::rpc::reply::Told;
 use crate::tcp;
+use crate::telemetry::{Context, Finished, Traced, Tracer};
 use crate::upstream::{Endpoint, Upstream};
 use crate::worker::Worker;
 
@@ -36,6 +37,8 @@ pub(crate) struct Record {
     policy: Cell<(usize, Label)>,
     /// Where decisions are logged, if they are.
     journal: Option<Rc<Decisions>>,
+    /// What there is to tell of its trace, if it is told of.
+    traced: OnceCell<Box<Traced>>,
 }
 
 /// How a call ended.
@@ -114,7 +117,7 @@ const CLIENT_GONE: u16 = 499;
 
 /// One attempt of a call.
 pub(crate) struct AttemptRecord {
-    number: u32,
+    pub(crate) number: u32,
     pub(crate) upstream: Label,
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) kind: AttemptKind,
@@ -123,6 +126,8 @@ pub(crate) struct AttemptRecord {
     pub(crate) left: Option<Duration>,
     /// Until its answer began; `None` where none did, because it is under way or was cut off.
     pub(crate) took: Option<Duration>,
+    /// Until it was cut off, if it was.
+    pub(crate) cut: Option<Duration>,
     /// How it ended; `None` as long as it is under way.
     pub(crate) cause: Option<Cause>,
 }
@@ -148,6 +153,17 @@ impl Record {
         self.attempts.get_mut().clear();
         self.decisions.get_mut().clear();
         self.call.get_mut().clear();
+        self.traced = OnceCell::new();
+    }
+
+    /// The call has this place in a trace.
+    pub(crate) fn follow(&self, context: Context) {
+        self.traced.get_or_init(|| Box::new(Traced::new(context)));
+    }
+
+    /// What there is to tell of its trace, if it has a place of its own there.
+    pub(crate) fn traced(&self) -> Option<&Traced> {
+        self.traced.get().map(|traced| &**traced)
     }
 
     pub(crate) fn started(&self) -> Time {
@@ -174,6 +190,7 @@ impl Record {
             began: attempt.started,
             left: attempt.deadline.map(|deadline| attempt.started.until(deadline)),
             took: None,
+            cut: None,
             cause: None,
         });
     }
@@ -187,7 +204,15 @@ impl Record {
     }
 
     /// The attempt of that number was cut off.
-    pub(crate) fn attempt_cut(&self, number: u32, cause: Cause) {
+    pub(crate) fn attempt_cut(&self, number: u32, cause: Cause, now: Time) {
+        self.change_attempt(number, |attempt| {
+            attempt.cut = Some(now.since(attempt.began));
+            attempt.cause = Some(cause);
+        });
+    }
+
+    /// What began as the answer to the attempt of that number has ended so.
+    pub(crate) fn attempt_told(&self, number: u32, cause: Cause) {
         self.change_attempt(number, |attempt| attempt.cause = Some(cause));
     }
 
@@ -218,8 +243,16 @@ impl Record {
         if caller.told.malformed > 0 {
             worker.shard.count_malformed_timeouts(caller.listener.label, caller.told.malformed);
         }
-        if let Some(access) = &worker.access {
-            access.write_request(caller, self, ended, took, worker.random());
+        let follower = self.follower(worker);
+        if follower.is_some() || worker.access.is_some() {
+            let id = worker.random();
+            if let Some((tracer, traced)) = follower {
+                let finished = Finished { record: self, traced, id, worker };
+                tracer.tell_request(&finished, caller, ended);
+            }
+            if let Some(access) = &worker.access {
+                access.write_request(caller, self, ended, took, id);
+            }
         }
     }
 
@@ -245,8 +278,16 @@ impl Record {
         if told.outcome == "refused" {
             worker.shard.count_refused(listener, told.reason);
         }
-        if let Some(access) = &worker.access {
-            access.write(&access::call_line(call, caller, self, told, took, worker.random()));
+        let follower = self.follower(worker);
+        if follower.is_some() || worker.access.is_some() {
+            let id = worker.random();
+            if let Some((tracer, traced)) = follower {
+                let finished = Finished { record: self, traced, id, worker };
+                tracer.tell_call(&finished, (call, caller), told);
+            }
+            if let Some(access) = &worker.access {
+                access.write(&access::call_line(call, caller, self, told, took, id));
+            }
         }
     }
 
@@ -271,6 +312,12 @@ impl Record {
         }
     }
 
+    /// Whom the call's trace is told, if anybody, and what there is to tell.
+    fn follower<'a>(&'a self, worker: &'a Worker) -> Option<(&'a Tracer, &'a Traced)> {
+        let traced = self.traced().filter(|traced| traced.context.is_sampled())?;
+        Some((worker.tracer.as_ref()?, traced))
+    }
+
     fn decide(&self, policy: &str, kind: Kind, decision: &'static str, reason: &'static str) {
         let (address, label) = self.policy.get();
         let policy = if policy.as_ptr().addr() == address { label } else { Label::of(policy) };
@@ -283,6 +330,9 @@ impl Observer for Record {
     fn event(&self, now: Time, event: &Event<'_>) {
         if let Some(journal) = &self.journal {
             journal.write(now, self.number(), event);
+        }
+        if let Some(traced) = self.traced() {
+            traced.note(now, event);
         }
         match event {
             Event::Admitted { policy, kind, .. } => self.decide(policy, *kind, "admit", ""),

@@ -28,6 +28,7 @@ use crate::random::Random;
 use crate::record::Record;
 use crate::rpc::links::Links;
 use crate::rpc::transcode::room::Room;
+use crate::telemetry::Tracer;
 use crate::upstream::PoolSettings;
 use crate::upstream::pool::{Connection, Pool};
 
@@ -53,6 +54,8 @@ pub(crate) struct Worker {
     pub(crate) shard: Arc<Shard>,
     pub(crate) access: Option<Access>,
     pub(crate) decisions: Option<Rc<Decisions>>,
+    /// Where traces are told, if they are.
+    pub(crate) tracer: Option<Tracer>,
     random: Cell<Random>,
     seed: Option<u64>,
     /// The number of its next call, and how many numbers on the one after that has.
@@ -77,6 +80,7 @@ pub(crate) struct Outfit {
     pub(crate) clock: clock::Source,
     pub(crate) access: Option<Access>,
     pub(crate) decisions: Option<log::Writer>,
+    pub(crate) tracer: Option<Tracer>,
 }
 
 /// A worker's own handle on the plan. A call counts itself in and out here, where no other worker
@@ -123,7 +127,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 impl Worker {
     pub(crate) fn new(plan: Arc<Plan>, shard: Arc<Shard>, outfit: Outfit) -> Rc<Self> {
-        let Outfit { index, of, seed, clock, access, decisions } = outfit;
+        let Outfit { index, of, seed, clock, access, decisions, tracer } = outfit;
         let alarms = Alarms::new(clock);
         let own_seed = seed.map_or_else(crate::random::seed, |seed| seed ^ index as u64);
         Rc::new(Self {
@@ -142,6 +146,7 @@ impl Worker {
             shard,
             access,
             decisions: decisions.map(Decisions::new),
+            tracer,
             random: Cell::new(Random::new(own_seed)),
             seed,
             next_call: Cell::new(index as u64),

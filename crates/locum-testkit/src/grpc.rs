@@ -1,6 +1,7 @@
 //! A real gRPC as a peer: the program in `python/`, run with the library of Python.
 //!
-//! `LOCUM_PYTHON` names the directory where `grpcio` is installed; without it, Python looks where it always does.
+//! `LOCUM_PYTHON` names the directories where `grpcio` and what else is wanted are installed; without it, Python looks
+//! where it always does.
 //! Where there is none, [`Grpc::find`] says loudly what was not tested.
 
 use std::env;
@@ -34,7 +35,7 @@ impl Grpc {
     ///
     /// When it does not start.
     pub fn server(self) -> GrpcServer {
-        let mut child = program()
+        let mut child = program(PEER)
             .arg("server")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -54,7 +55,7 @@ impl Grpc {
     ///
     /// When one fails, or not all are made.
     pub fn check(self, address: SocketAddr, checks: &[&str]) {
-        let mut client = program();
+        let mut client = program(PEER);
         let ended = client.arg("client").arg(address.to_string()).args(checks).output();
         let ended = ended.expect("python3 is there");
         let said = String::from_utf8_lossy(&ended.stdout);
@@ -74,7 +75,7 @@ impl Grpc {
         address: SocketAddr,
         other: impl FnOnce() -> T,
     ) -> ((u64, Vec<String>), T) {
-        let mut child = program()
+        let mut child = program(PEER)
             .arg("load")
             .arg(address.to_string())
             .stdin(Stdio::piped())
@@ -112,13 +113,17 @@ impl Drop for GrpcServer {
     }
 }
 
-fn program() -> Command {
+const PEER: &str = "grpc_peer.py";
+
+/// Python with one of our programs.
+pub(crate) fn program(name: &str) -> Command {
     let mut command = python();
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python/grpc_peer.py"));
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(name));
     command
 }
 
-fn python() -> Command {
+/// Python with what was installed for it.
+pub(crate) fn python() -> Command {
     let mut command = Command::new("python3");
     if let Some(directory) = env::var_os("LOCUM_PYTHON") {
         command.env("PYTHONPATH", directory);

@@ -10,7 +10,7 @@
 //! - [`Client`] is one client connection; [`Load`] is many, counted.
 //! - [`corpus`] holds the cases of malformed and ambiguous messages.
 //! - [`Go`] is a real Go, as a server, as a client that checks what it is answered, and as many.
-//! - [`Grpc`] is a real gRPC, likewise.
+//! - [`Grpc`] is a real gRPC, likewise; [`Collector`] takes traces by OpenTelemetry's own definitions.
 //! - [`http2`] is either end of a connection of HTTP/2, frame by frame.
 //! - [`HaProxy`] is a real HAProxy, in front or behind; [`Nginx`] is a real nginx, behind.
 //! - [`NetRpc`] is a client of net/rpc that sends exactly the bytes it is given.
@@ -27,6 +27,7 @@ pub mod netrpc;
 pub mod script;
 
 mod client;
+mod collector;
 mod dns;
 mod gate;
 mod go;
@@ -40,6 +41,7 @@ mod upstream;
 
 pub use client::{Client, Pieces, get};
 pub use clock::eventually;
+pub use collector::Collector;
 pub use dns::{Dns, Mood};
 pub use gate::Gate;
 pub use go::{Calls, Go, GoServer, Mode, Tally};

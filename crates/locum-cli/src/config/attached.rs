@@ -83,6 +83,8 @@ fn named(file: &File) -> Vec<(String, &str)> {
             named.extend(name.map(|name| (format!("auth.{auth}.{key}"), name)));
         }
     }
+    let telemetry = file.telemetry.iter().filter_map(|telemetry| telemetry.ca.as_ref());
+    named.extend(telemetry.map(|name| ("telemetry.ca".to_owned(), name)));
     named.into_iter().map(|(key, name)| (key, name.as_str())).collect()
 }
 

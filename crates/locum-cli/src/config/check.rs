@@ -9,7 +9,7 @@ use super::file::{Admin, File, HeaderEdits, Log};
 use super::problem::{Place, Problem, Severity};
 use super::tree::{self, Node};
 use super::value::Duration;
-use super::{auth, listeners, routes, upstreams};
+use super::{auth, listeners, routes, telemetry, upstreams};
 
 /// Everything wrong with `file`, and what is only worth a warning; in the order of the text.
 pub(super) fn check(file: &File, tree: &Node, attached: &Attachments) -> Vec<Problem> {
@@ -22,6 +22,9 @@ pub(super) fn check(file: &File, tree: &Node, attached: &Attachments) -> Vec<Pro
         check_admin(admin, &mut findings);
     }
     check_log(&file.log, &mut findings);
+    if let Some(telemetry) = &file.telemetry {
+        telemetry::check(telemetry, &mut findings);
+    }
     listeners::check(file, &mut findings);
     upstreams::check(file, attached, &mut findings);
     check_policies(file, &mut findings);

@@ -19,6 +19,7 @@ pub(crate) use listener::{
 pub(crate) use route::{
     Compression, Cors, Files, HeaderEdits, Match, Mirror, Respond, Rewrite, Route, Share, Transcode,
 };
+pub(crate) use telemetry::{Otlp, Telemetry};
 pub(crate) use types::{Args, Type, Types};
 pub(crate) use upstream::{Pool, ProxyProtocol, Upstream, UpstreamProtocol, UpstreamTls};
 
@@ -27,6 +28,7 @@ mod discover;
 mod health;
 mod listener;
 mod route;
+mod telemetry;
 pub(crate) mod types;
 mod upstream;
 
@@ -46,6 +48,9 @@ pub(crate) struct File {
     pub(crate) runtime: Runtime,
     /// What is written down.
     pub(crate) log: Log,
+    /// Whom traces are told; absent: nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) telemetry: Option<Telemetry>,
     /// Where calls come in, by name.
     pub(crate) listeners: BTreeMap<String, Listener>,
     /// Where calls go, by name.

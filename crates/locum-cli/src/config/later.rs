@@ -32,7 +32,6 @@ fn is_like(steps: &[Step], pattern: &str) -> bool {
 }
 
 const KEYS: &[&str] = &[
-    "telemetry",
     "engine",
     "capture",
     "listeners.*.transparent",

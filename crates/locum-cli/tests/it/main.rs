@@ -52,5 +52,6 @@ mod three_ways;
 mod throttling;
 mod tls;
 mod tokens;
+mod traces;
 mod transcoding;
 mod upgrading;

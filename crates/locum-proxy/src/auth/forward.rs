@@ -13,6 +13,7 @@ use super::keys::sha256;
 use super::{Admitted, Claims, Why, is_sayable};
 use crate::outgoing::{Answer, Means, Server, Url, within};
 use crate::plan::Error;
+use crate::tls::Alpn;
 use crate::worker::Worker;
 
 /// Whom to ask, what to say, and what to make of the answer.
@@ -62,7 +63,12 @@ const REMEMBERED: usize = 4096;
 impl Forward {
     /// The check called `name`.
     pub(super) fn build(name: &str, settings: &Settings) -> Result<Self, Error> {
-        let server = Server::build(&settings.url, settings.ca.as_ref(), &format!("auth.{name}"))?;
+        let server = Server::build(
+            &settings.url,
+            settings.ca.as_ref(),
+            Alpn::Http1,
+            &format!("auth.{name}"),
+        )?;
         Ok(Self {
             settings: settings.clone(),
             server,

@@ -14,6 +14,7 @@ use super::{Claims, Why};
 use crate::clock::unix_time;
 use crate::outgoing::{Means, Server, Url};
 use crate::plan::Error;
+use crate::tls::Alpn;
 use crate::tls::Secret;
 use crate::worker::Worker;
 
@@ -116,7 +117,7 @@ impl Jwt {
                 .map(|keys| known(&[], keys))
                 .map_err(|reason| wrong("secret", reason))?,
             Keys::Fetched { url, ca, every } => {
-                let server = Server::build(url, ca.as_ref(), &format!("auth.{name}"))?;
+                let server = Server::build(url, ca.as_ref(), Alpn::Http1, &format!("auth.{name}"))?;
                 Source::Remote(Remote::new(name, server, rules.algorithms.clone(), *every))
             }
         };

@@ -36,6 +36,13 @@ pub(crate) fn render_dropped(out: &mut Exposition, access: Option<u64>, decision
     }
 }
 
+/// Spans that a collector has taken, and that were lost.
+pub(crate) fn render_spans(out: &mut Exposition, [sent, dropped]: [u64; 2]) {
+    out.counter("locum_telemetry_spans", "Spans by whether the collector has taken them.");
+    out.count(&[("result", "sent")], sent);
+    out.count(&[("result", "dropped")], dropped);
+}
+
 fn render_counts(out: &mut Exposition, counts: &Counts) {
     out.counter("locum_calls", "Calls by how they ended and the status the client was sent.");
     for (key, count) in counts.calls.iter() {

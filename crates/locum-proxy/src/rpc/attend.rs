@@ -44,6 +44,11 @@ async fn answer(session: &Session<'_>, call: &mut Call, id: &CallId, cancel: &Rc
     let _begun = session.begin(call, id, cancel);
     let worker = session.worker;
     let record = worker.record(worker.now());
+    if let Some(tracer) = &worker.tracer
+        && let Some(context) = tracer.begin(call.trace)
+    {
+        record.follow(context);
+    }
     let plan = worker.plan();
     let route = plan.route_of_call(session.caller.listener.label, &call.method);
     let target = route.and_then(|route| match &route.target {

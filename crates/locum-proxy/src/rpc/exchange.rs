@@ -109,7 +109,10 @@ impl Exchange<'_> {
             method: &call.method,
             timeout: self.left(attempt),
             attempt: self.attempt_above.saturating_add(attempt.number - 1),
-            trace: call.trace,
+            trace: match self.record.traced() {
+                Some(traced) => Some(traced.context.attempt(attempt.number)),
+                None => call.trace,
+            },
             metadata: call.passed_on(),
             streams: false,
         };

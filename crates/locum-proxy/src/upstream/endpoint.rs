@@ -43,7 +43,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// `usable_since`: when it came to an upstream that had others; zero if it came with all of them.
-    pub(super) fn new(
+    pub(crate) fn new(
         settings: &EndpointSettings,
         tls: Option<Connector>,
         proxy_protocol: Option<proxy_protocol::Version>,

@@ -115,12 +115,48 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "[log]\naccess_format = \"common\"\n[admin]",
             "2:1: warning: log.access_format: nothing is written in it; add `access = \"stdout\"`, or remove it",
         ),
-        // Keys and values of later versions.
+        // Traces.
         (
             "[admin]",
-            "[telemetry]\notlp = \"x\"\n[admin]",
-            "1:2: error: telemetry: not available in this version; remove it",
+            "[telemetry]\notlp = \"collector:4317\"\n[admin]",
+            "2:8: error: telemetry.otlp: it is no URL of a collector; write a URL such as \"http://127.0.0.1:4317\"",
         ),
+        (
+            "[admin]",
+            "[telemetry]\notlp = \"http://a.test\"\nheaders = { x-api-key = \"k\" }\n[admin]",
+            "2:8: error: telemetry.otlp: its `headers` would be sent where everybody on the way can read them; write `https://…`",
+        ),
+        (
+            "[admin]",
+            "[telemetry]\notlp = \"https://a.test\"\nheaders = { host = \"k\" }\n[admin]",
+            "3:13: error: telemetry.headers.host: `host` is not to be set; write a name such as `x-api-key`",
+        ),
+        (
+            "[admin]",
+            "[telemetry]\notlp = \"https://a.test\"\nheaders = { x-api-key = \"${NO_SUCH_VARIABLE}\" }\n[admin]",
+            "3:25: error: telemetry.headers.x-api-key: the environment variable `NO_SUCH_VARIABLE` is not set; set `NO_SUCH_VARIABLE`, or write `file:/path`",
+        ),
+        (
+            "[admin]",
+            "[telemetry]\notlp = \"http://127.0.0.1:4317\"\nratio = 1.5\n[admin]",
+            "3:9: error: telemetry.ratio: it is not a share; write one from 0 (none) to 1 (all)",
+        ),
+        (
+            "[admin]",
+            "[telemetry]\notlp = \"http://127.0.0.1:4317\"\nservice = \"\"\n[admin]",
+            "3:11: error: telemetry.service: a service is known by a name, which is not that long; write one such as \"edge\", or leave it out",
+        ),
+        (
+            "[admin]",
+            "[telemetry]\notlp = \"http://127.0.0.1:4317\"\nca = \"/dev/null\"\n[admin]",
+            "3:6: error: telemetry.ca: cannot read `/dev/null`: it is no regular file; name a readable file, relative to this one",
+        ),
+        (
+            "[admin]",
+            "[telemetry]\nprotocol = \"grpc\"\n[admin]",
+            "1:2: error: telemetry.otlp: it is missing; add `otlp = …`",
+        ),
+        // Keys and values of later versions.
         (
             "[admin]",
             "[capture]\n[admin]",
