@@ -34,6 +34,7 @@ mod configuration;
 mod guard;
 mod policies;
 mod process;
+mod routes;
 mod upstreams;
 
 /// An admin API that listens and does not answer yet.

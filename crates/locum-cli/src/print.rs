@@ -294,7 +294,7 @@ fn token_auth(settings: &auth::jwt::Settings) -> Value {
     })
 }
 
-fn maintenance(settings: &Maintenance) -> Value {
+pub(crate) fn maintenance(settings: &Maintenance) -> Value {
     json!({ "retry_after": settings.retry_after.map(duration), "body": settings.body })
 }
 

@@ -110,7 +110,7 @@ async fn answer<'c>(
         Ok(found) => found,
         Err(refusal) => return refuse(caller, &refusal, worker).await,
     };
-    if let Some(maintenance) = &route.settings.maintenance {
+    if let Some(maintenance) = &route.maintenance {
         let putting_off = put_off(caller, maintenance, &route.response_edits, worker);
         return Box::pin(putting_off).await.by(route);
     }

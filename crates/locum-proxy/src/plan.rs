@@ -16,7 +16,7 @@ use crate::auth::{self, Check};
 use crate::label::Label;
 use crate::listener::{self, Listener};
 use crate::roster::Roster;
-use crate::route::{self, Owned, Route, Router, Subject};
+use crate::route::{self, Forced, Owned, Route, Router, Subject};
 use crate::upstream::{self, Upstream};
 
 /// What a plan is built from: plain values, references by name.
@@ -53,6 +53,8 @@ pub struct Plan {
     pub policies: Vec<Arc<Policy>>,
     /// How callers show who they are, in the order of the settings.
     pub(crate) auth: Vec<Arc<Check>>,
+    /// Which goes where, in the order of the settings.
+    pub routes: Vec<Arc<Route>>,
     /// By listener.
     routers: FxHashMap<Label, Router>,
     /// What is known of endpoints beside the settings.
@@ -196,7 +198,11 @@ impl Plan {
                 Ok(Arc::clone(&auth[at]))
             });
             let checks = checks.collect::<Result<_, _>>()?;
-            routes.push(Arc::new(Route::build(wanted, index, checks, &owned, bind)?));
+            let route = Route::build(wanted, index, checks, &owned, bind)?;
+            routes.push(Arc::new(match roster.maintained(&wanted.name) {
+                Some(forced) => route.forced(forced),
+                None => route,
+            }));
         }
         let routers = listeners
             .iter()
@@ -206,7 +212,12 @@ impl Plan {
             })
             .collect();
 
-        Ok(Self { settings, listeners, upstreams, policies, auth, routers, roster })
+        Ok(Self { settings, listeners, upstreams, policies, auth, routes, routers, roster })
+    }
+
+    /// Whether the requests of that route are served, if somebody has decided that beside the settings.
+    pub fn forced_maintenance(&self, route: &str) -> Option<&Forced> {
+        self.roster.maintained(route)
     }
 
     /// The listener of that name.

@@ -19,6 +19,7 @@ use crate::log::{self, Log};
 use crate::metrics::{self, Exposition, Shard};
 use crate::plan::{self, Plan};
 use crate::roster::Roster;
+use crate::route::{Forced, Traffic};
 use crate::shift::{self, Command};
 use crate::stage::Stage;
 use crate::telemetry::{self, Exporter};
@@ -66,13 +67,17 @@ struct Bound {
     sockets: Vec<Socket>,
 }
 
-/// Why an endpoint could not be taken out, or back in. Nothing has changed then.
+/// Why an endpoint or a route could not be switched. Nothing has changed then.
 #[derive(Debug)]
 pub enum Unknown {
     /// There is no upstream of that name.
     Upstream,
     /// The upstream has no endpoint of that name.
     Endpoint,
+    /// There is no route of that name.
+    Route,
+    /// The route is not for requests of HTTP.
+    NotHttp,
     /// The plan cannot be built anew.
     Plan(plan::Error),
 }
@@ -272,6 +277,22 @@ impl Proxy {
     /// There is no such endpoint.
     pub fn enable_endpoint(&self, upstream: &str, endpoint: &str) -> Result<(), Unknown> {
         self.know(upstream, endpoint, |roster| roster.enable(upstream, endpoint))
+    }
+
+    /// Decides whether the requests of a route are served, whatever it says itself; `None` leaves that to the route
+    /// again. It holds over reloads for as long as there is a route of that name.
+    ///
+    /// # Errors
+    ///
+    /// There is no such route, or it is for something else.
+    pub fn maintain(&self, route: &str, forced: Option<Forced>) -> Result<(), Unknown> {
+        let right = self.stage.change();
+        let plan = self.plan();
+        let known = plan.routes.iter().find(|known| known.settings.name == route);
+        if known.ok_or(Unknown::Route)?.traffic() != Traffic::Http {
+            return Err(Unknown::NotHttp);
+        }
+        right.know(|roster| roster.maintain(route, forced)).map_err(Unknown::Plan)
     }
 
     fn know(

@@ -1,18 +1,21 @@
-//! What is known of endpoints beside the configuration.
+//! What is known and was decided beside the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::Settings;
+use crate::route::Forced;
 use crate::upstream::EndpointSettings;
 
-/// What was found out and decided about endpoints while the program ran. Part of a plan, so that a reload
-/// takes it over.
+/// What was found out and decided, of endpoints and routes, while the program ran. Part of a plan, so that a reload takes
+/// it over.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Roster {
     /// The endpoints of upstreams that list none.
     found: BTreeMap<String, Vec<EndpointSettings>>,
     /// Endpoints that were taken out by hand: upstream and name.
     drained: BTreeSet<(String, String)>,
+    /// Routes that are served or put off by hand, whatever they say themselves.
+    maintained: BTreeMap<String, Forced>,
 }
 
 impl Roster {
@@ -30,6 +33,19 @@ impl Roster {
     /// Takes an endpoint back in.
     pub(crate) fn enable(&mut self, upstream: &str, endpoint: &str) {
         self.drained.remove(&(upstream.to_owned(), endpoint.to_owned()));
+    }
+
+    /// Whether the requests of this route are served, if somebody has decided that.
+    pub(crate) fn maintained(&self, route: &str) -> Option<&Forced> {
+        self.maintained.get(route)
+    }
+
+    /// Decides whether the requests of a route are served; `None` leaves that to the route again.
+    pub(crate) fn maintain(&mut self, route: &str, forced: Option<Forced>) {
+        match forced {
+            Some(forced) => self.maintained.insert(route.to_owned(), forced),
+            None => self.maintained.remove(route),
+        };
     }
 
     /// The endpoints that were found for an upstream that lists none.
@@ -54,6 +70,7 @@ impl Roster {
 
     /// Forgets what `settings` do not know any more, or look for elsewhere than those `before` did.
     pub(crate) fn follow(&mut self, settings: &Settings, before: &Settings) {
+        self.maintained.retain(|name, _| settings.routes.iter().any(|route| route.name == *name));
         let of = |settings: &'_ Settings, name: &str| {
             settings.upstreams.iter().find(|upstream| upstream.name == name).cloned()
         };

@@ -139,6 +139,15 @@ pub struct Maintenance {
     pub body: Option<String>,
 }
 
+/// Whether requests are served, as somebody has decided beside the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forced {
+    /// They are not, and this is said.
+    On(Maintenance),
+    /// They are.
+    Off,
+}
+
 /// What of a request decides which upstream of several it takes, so that it takes the same again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SplitKey {
@@ -189,6 +198,8 @@ pub struct Route {
     /// Its place in the file.
     pub index: usize,
     pub(crate) label: Label,
+    /// Nothing is served now, and why.
+    pub(crate) maintenance: Option<Maintenance>,
     pub(crate) matcher: matcher::Matcher,
     /// What its callers have to show.
     checks: Box<[Arc<Check>]>,
@@ -410,6 +421,7 @@ impl Route {
             settings: settings.clone(),
             index,
             label: Label::of(&settings.name),
+            maintenance: settings.maintenance.clone(),
             matcher: matcher::Matcher::build(&settings.matches).map_err(
                 |(key, reason, remedy)| {
                     Error::new(format!("routes.{index}.match.{key}"), reason, remedy)
@@ -424,6 +436,15 @@ impl Route {
             },
             response_edits: response_edits(settings),
         })
+    }
+
+    /// The same, served or not as somebody has decided.
+    pub(crate) fn forced(self, forced: &Forced) -> Self {
+        let maintenance = match forced {
+            Forced::On(maintenance) => Some(maintenance.clone()),
+            Forced::Off => None,
+        };
+        Self { maintenance, ..self }
     }
 
     /// Whether anybody may call.

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::guard::{Guard, Refusal};
-use super::{configuration, policies, process, upstreams};
+use super::{configuration, policies, process, routes, upstreams};
 use crate::print;
 use crate::running::Running;
 
@@ -64,7 +64,7 @@ async fn dispatch(request: Request<Incoming>, running: &Arc<Running>) -> Answer 
         ("/metrics", true) => metrics(&request, running),
         ("/api/v1/status", true) => json(StatusCode::OK, &status(running)),
         ("/api/v1/listeners", true) => json(StatusCode::OK, &listeners(running)),
-        ("/api/v1/routes", true) => json(StatusCode::OK, &routes(running)),
+        ("/api/v1/routes", true) => json(StatusCode::OK, &routes::all(running)),
         ("/api/v1/upstreams", true) => json(StatusCode::OK, &upstreams::all(running)),
         ("/api/v1/policies", true) => json(StatusCode::OK, &policies::all(running)),
         ("/api/v1/drain", false) if request.method() == Method::POST => {
@@ -77,6 +77,9 @@ async fn dispatch(request: Request<Incoming>, running: &Arc<Running>) -> Answer 
         }
         (path, _) if let Some(below) = path.strip_prefix("/api/v1/policies/") => {
             policies::below(below, request, running).await
+        }
+        (path, _) if let Some(below) = path.strip_prefix("/api/v1/routes/") => {
+            routes::below(below, request, running).await
         }
         (path, _) if let Some(below) = path.strip_prefix("/api/v1/upstreams/") => {
             upstreams::below(below, request.method(), running)
@@ -97,7 +100,10 @@ const PAGES: &[(&str, &str)] = &[
         "the running configuration, as JSON; PUT replaces it, POST below checks and compares",
     ),
     ("/api/v1/listeners", "listeners with their connections"),
-    ("/api/v1/routes", "routes in the order of the file"),
+    (
+        "/api/v1/routes",
+        "routes in the order of the file, and whether they are served; one by its name below",
+    ),
     (
         "/api/v1/upstreams",
         "upstreams and endpoints with health, breakers and what is in flight; one by its name below",
@@ -176,10 +182,6 @@ fn listeners(running: &Running) -> Value {
         json
     });
     listener.collect()
-}
-
-fn routes(running: &Running) -> Value {
-    running.proxy.plan().settings.routes.iter().map(print::route).collect()
 }
 
 /// The text of a body.

@@ -58,7 +58,7 @@ pub(super) fn below(path: &str, method: &Method, running: &Running) -> Answer {
     }
 }
 
-/// That there is no such thing, and what there is.
+/// That there is no such endpoint, and what there is.
 fn unknown(why: &Unknown, upstream: &str, endpoint: &str, running: &Running) -> Answer {
     let plan = running.proxy.plan();
     let detail = match (why, plan.upstream(upstream)) {

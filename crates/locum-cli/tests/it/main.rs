@@ -29,6 +29,7 @@ mod injected;
 mod laying_out;
 mod lifecycle;
 mod limits;
+mod maintaining;
 mod mirroring;
 mod mixed;
 mod overriding;
