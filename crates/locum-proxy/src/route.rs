@@ -269,10 +269,11 @@ impl Choice {
         other
     }
 
-    /// Whether the upstream takes a call: neither is its breaker open nor are all of its endpoints out.
+    /// Whether the upstream takes a call: neither does its breaker refuse it nor are all of its endpoints out. Of one that
+    /// is half open, as many are taken as may probe.
     fn takes(&self, now: Time) -> bool {
-        !self.fuse.as_ref().is_some_and(|fuse| fuse.is_ejected(now))
-            && self.upstream.is_available(&self.watches, now)
+        let refuses = |fuse: &Watch| fuse.is_ejected(now) || fuse.is_busy(now);
+        !self.fuse.as_ref().is_some_and(refuses) && self.upstream.is_available(&self.watches, now)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Calls that go to another upstream while their own cannot take them.
 
-use locum_testkit::{Load, Locum, Upstream, eventually, refused, script};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use locum_testkit::{Gate, Load, Locum, Upstream, eventually, refused, script};
 
 use crate::health::{Checked, HEALTH, endpoint_is_up};
 use crate::setup::{Config, demo};
@@ -52,6 +55,65 @@ fn open_breakers_send_calls_to_another_upstream() {
             .start();
         eventually(per, || locum.get("/").text() == "other");
         assert!((0..10).all(|_| locum.get("/").text() == "other"), "{per}");
+    }
+}
+
+#[test]
+fn while_its_own_is_probed_the_other_calls_go_to_another_upstream() {
+    for per in ["upstream", "endpoint"] {
+        let gate = Gate::new();
+        // It fails until its breaker has opened, and then takes its time.
+        let own = Upstream::start({
+            let (gate, seen) = (gate.clone(), AtomicUsize::new(0));
+            move |peer| {
+                while let Some(request) = peer.request() {
+                    if seen.fetch_add(1, Ordering::SeqCst) < 2 {
+                        peer.answer_with(&request, "500 Internal Server Error", &[], b"");
+                        continue;
+                    }
+                    gate.wait();
+                    peer.answer(&request, b"own");
+                }
+            }
+        });
+        let other = Upstream::start(script::answers("other"));
+        let locum = Config::to(&own)
+            .upstream("failover = \"other\"")
+            .policy(&format!(
+                "breaker = {{ per = \"{per}\", min_calls = 2, wait = \"300ms\", jitter = 0, ramp = \"0s\", \
+                 half_open = {{ concurrency = 1, required = 1, lease = \"60s\" }} }}"
+            ))
+            .and(&format!("[upstreams.other]\nendpoints = [\"{}\"]", other.address()))
+            .start();
+        assert_eq!([(); 2].map(|()| locum.get("/").status), [500, 500]);
+        thread::scope(|scope| {
+            let open = OpenOnDrop(&gate);
+            // Whoever comes once the wait is over probes; the others are answered meanwhile.
+            let probing = scope.spawn(|| {
+                let mut text = "other".to_owned();
+                while text == "other" {
+                    text = locum.get("/").text();
+                }
+                text
+            });
+            eventually("somebody probes", || own.deliveries() == 3);
+            for _ in 0..20 {
+                assert_eq!(locum.get("/").text(), "other", "{per}");
+            }
+            drop(open);
+            assert_eq!(probing.join().unwrap(), "own");
+        });
+        assert_eq!(locum.get("/").text(), "own", "it is closed again");
+        locum.counts("locum_calls_total", &[("outcome", "rejected")], 0.0);
+    }
+}
+
+/// Lets the scripts go on, whatever happens.
+struct OpenOnDrop<'a>(&'a Gate);
+
+impl Drop for OpenOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.open(1000);
     }
 }
 

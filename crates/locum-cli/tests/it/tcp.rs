@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use locum_testkit::clock::PATIENCE;
@@ -76,22 +78,23 @@ fn bytes_go_both_ways_and_each_side_may_end_its_own() {
 
 #[test]
 fn who_takes_nothing_is_read_from_no_more() {
-    let gate = Gate::new();
+    let (gate, is_first) = (Gate::new(), Arc::new(AtomicBool::new(true)));
     let upstream = Upstream::start({
-        let gate = gate.clone();
+        let (gate, is_first) = (gate.clone(), Arc::clone(&is_first));
         move |peer| {
-            gate.wait();
+            if is_first.swap(false, Ordering::SeqCst) {
+                gate.wait();
+            }
             gives_back(peer);
         }
     });
-    let locum = carried_to([upstream.address()]).start();
+    let locum = carried_to([upstream.address()]).and("[runtime]\nworkers = 1").start();
     let mut stream = connect(&locum);
+    eventually("it is connected", || !is_first.load(Ordering::SeqCst));
     stream.set_nonblocking(true).unwrap();
-    let block = vec![b'x'; 1 << 16];
-    let mut sent = 0;
     // The kernel's buffers on the way take some megabytes; the proxy adds no more than one of its own.
-    let full = eventually_full(&mut stream, &block, &mut sent);
-    assert!(full && sent < 64 << 20, "{sent}");
+    let sent = until_full(&mut stream, &mut connect(&locum));
+    assert!(sent < MOST, "{sent}");
     assert!(locum.resident() < 64 << 20);
     gate.open(1);
     stream.set_nonblocking(false).unwrap();
@@ -99,20 +102,27 @@ fn who_takes_nothing_is_read_from_no_more() {
     assert_eq!(rest(&stream).unwrap().len(), sent);
 }
 
-/// Writes until nothing was taken for a while.
-fn eventually_full(stream: &mut TcpStream, block: &[u8], sent: &mut usize) -> bool {
-    let mut refused = 0;
-    while refused < 50 && *sent < 64 << 20 {
-        match stream.write(block) {
-            Ok(count) => (*sent, refused) = (*sent + count, 0),
+/// So much was sent where nothing stops the sender.
+const MOST: usize = 64 << 20;
+
+/// Writes until nothing is taken any more: what goes back and forth over `other` shows that the worker, which is
+/// the only one, has looked at both connections so often since.
+fn until_full(stream: &mut TcpStream, other: &mut TcpStream) -> usize {
+    const LOOKS: usize = 20;
+    let block = vec![b'x'; 1 << 16];
+    let (mut sent, mut refused) = (0, 0);
+    while refused < LOOKS && sent < MOST {
+        match stream.write(&block) {
+            Ok(count) => (sent, refused) = (sent + count, 0),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 refused += 1;
-                thread::park_timeout(std::time::Duration::from_millis(10));
+                other.write_all(b"x").unwrap();
+                other.read_exact(&mut [0; 1]).unwrap();
             }
             Err(error) => panic!("{error}"),
         }
     }
-    refused == 50
+    sent
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub struct Breaker {
     threshold: AtomicU64,
     /// Until when whoever comes is refused, in nanoseconds; 0 while some may pass.
     shut: AtomicU64,
+    /// Until when, at the latest, it has no place for another probe, in nanoseconds; 0 while it has, or needs none.
+    busy: AtomicU64,
     core: Mutex<Core>,
 }
 
@@ -65,6 +67,7 @@ impl Breaker {
             version: AtomicU64::new(0),
             threshold: AtomicU64::new(u64::MAX),
             shut: AtomicU64::new(0),
+            busy: AtomicU64::new(0),
             core: Mutex::new(core),
         };
         breaker.publish(&mut breaker.lock(), Time::ZERO);
@@ -160,8 +163,10 @@ impl Breaker {
     #[inline]
     pub(crate) fn release(&self, permit: Permit) {
         if permit.slot.is_some() {
-            // A slot returns; nothing that the two words speak of changes.
-            self.core.lock().unwrap_or_else(PoisonError::into_inner).machine.release(&permit);
+            // A slot returns; of what is published only that there is a place for a probe changes.
+            let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+            core.machine.release(&permit);
+            self.publish_places(&core);
         }
     }
 
@@ -217,6 +222,11 @@ impl Breaker {
         now.as_nanos() < self.shut.load(Ordering::Relaxed)
     }
 
+    /// Whether it has no place for another probe at `now`. Takes no lock.
+    pub(crate) fn is_busy(&self, now: Time) -> bool {
+        now.as_nanos() < self.busy.load(Ordering::Relaxed)
+    }
+
     /// Whether somebody forced it open.
     pub(crate) fn is_forced_open(&self, now: Time) -> bool {
         let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
@@ -238,6 +248,7 @@ impl Breaker {
 
     /// Before the lock is given back: tells those who will not take it what they may do.
     fn publish(&self, core: &mut Core, now: Time) {
+        self.publish_places(core);
         let machine = &mut core.machine;
         let numbers = machine.numbers();
         let threshold = numbers.slow.as_ref().map_or(Duration::MAX, |slow| slow.threshold);
@@ -260,6 +271,16 @@ impl Breaker {
             core.generation = core.generation.wrapping_add(1);
             self.successes.open(core.generation, start, end);
         }
+    }
+}
+
+impl Breaker {
+    fn publish_places(&self, core: &Core) {
+        let busy = match core.forced {
+            Some((Override::ForceClosed, _)) => None,
+            _ => core.machine.busy_until(),
+        };
+        self.busy.store(busy.unwrap_or(Time::ZERO).as_nanos(), Ordering::Relaxed);
     }
 }
 

@@ -194,6 +194,24 @@ fn s6_a_cancelled_probe_gives_its_slot_back_and_three_good_ones_close_it() {
 }
 
 #[test]
+fn who_watches_it_sees_whether_there_is_a_place_for_a_probe() {
+    let (world, policy) = (World::new(), bound(&guarded(settings())));
+    let watch = policy.policy().unwrap().watch("up", &[Per::Upstream]).unwrap();
+    tripped(&world, &policy);
+    let seen = |at| (watch.is_ejected(ms(at)), watch.is_busy(ms(at)));
+    assert_eq!(seen(6_899), (true, false));
+    assert_eq!(seen(6_900), (false, false), "a probe may come");
+    let probe = world.call_at(6_900, &policy, once(hangs()));
+    world.advance(ms(7_000));
+    assert_eq!(seen(7_000), (false, true));
+    world.cancel(probe);
+    assert_eq!(seen(7_000), (false, false), "its place is free again");
+    world.call_at(7_100, &policy, once(hangs()));
+    world.advance(ms(7_200));
+    assert_eq!((seen(17_099), seen(17_100)), ((false, true), (false, false)), "its lease ends");
+}
+
+#[test]
 fn s7_a_failure_counts_until_its_bucket_is_a_window_old() {
     for (last, trips) in [(9_999, 1), (10_000, 0)] {
         let (world, policy) = (World::new(), bound(&guarded(settings())));

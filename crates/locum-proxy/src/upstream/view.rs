@@ -31,21 +31,28 @@ impl<'a> View<'a> {
         self.panics
     }
 
-    /// Whether any of them may be used: it is neither left out nor gone.
+    /// Whether any of them may be used: it is neither left out nor gone, nor does it have all the probes that it may.
     pub(super) fn is_available(&self) -> bool {
         let endpoints = self.upstream.endpoints.iter().enumerate();
-        let mut all =
-            endpoints.map(|(index, endpoint)| endpoint.is_retired() || self.is_ejected(index));
+        let mut all = endpoints.map(|(index, endpoint)| {
+            endpoint.is_retired() || self.is_ejected(index) || self.is_busy(index)
+        });
         all.any(|left_out| !left_out)
     }
 
     /// Whether it is left out: its checks say that it does not work, or a breaker is open.
     fn is_ejected(&self, index: usize) -> bool {
-        let ejects =
-            |watches: &[Watch]| watches.get(index).is_some_and(|watch| watch.is_ejected(self.now));
         self.upstream.endpoints[index].is_down()
-            || ejects(&self.upstream.watches)
-            || ejects(self.watches)
+            || self.watches_of(index).any(|watch| watch.is_ejected(self.now))
+    }
+
+    /// Whether a breaker is half open and refuses more probes.
+    fn is_busy(&self, index: usize) -> bool {
+        self.watches_of(index).any(|watch| watch.is_busy(self.now))
+    }
+
+    fn watches_of(&self, index: usize) -> impl Iterator<Item = &Watch> {
+        [&*self.upstream.watches, self.watches].into_iter().filter_map(move |all| all.get(index))
     }
 }
 

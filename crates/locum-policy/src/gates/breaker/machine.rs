@@ -103,7 +103,7 @@ impl Machine {
             Phase::HalfOpen { ok, next, probes, .. } => {
                 let half_open = &self.numbers.half_open;
                 let probing = u32::try_from(probes.len()).unwrap_or(u32::MAX);
-                if probing >= half_open.concurrency || *ok + probing >= half_open.required {
+                if half_open.is_full(*ok, probing) {
                     let lease = probes.iter().map(|probe| now.until(probe.lost)).min();
                     let retry_after = lease.map(|lease| lease.min(self.numbers.wait));
                     let detail = format!(
@@ -248,6 +248,14 @@ impl Machine {
             Phase::Open { until, .. } => Some(until),
             _ => None,
         }
+    }
+
+    /// Until when, at the latest, there is no place for another probe.
+    pub(super) fn busy_until(&self) -> Option<Time> {
+        let Phase::HalfOpen { ok, probes, .. } = &self.phase else { return None };
+        let probing = u32::try_from(probes.len()).unwrap_or(u32::MAX);
+        let is_full = self.numbers.half_open.is_full(*ok, probing);
+        is_full.then(|| first_lost(probes).map(|(_, lost)| lost)).flatten()
     }
 
     pub(super) fn counts(&mut self, now: Time) -> Counts {

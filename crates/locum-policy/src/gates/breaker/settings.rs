@@ -149,6 +149,13 @@ pub struct HalfOpen {
     pub lease: Duration,
 }
 
+impl HalfOpen {
+    /// Whether there is no place for another probe, with so many under way and so many that succeeded.
+    pub(super) const fn is_full(&self, succeeded: u32, under_way: u32) -> bool {
+        under_way >= self.concurrency || succeeded + under_way >= self.required
+    }
+}
+
 /// What a breaker looks back on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {

@@ -22,6 +22,11 @@ impl Watch {
         self.0.is_shut(now)
     }
 
+    /// Whether it refuses whoever comes at `now` although its wait is over: as many probes are under way as may be.
+    pub fn is_busy(&self, now: Time) -> bool {
+        self.0.is_busy(now)
+    }
+
     /// How the breaker stands.
     pub fn snapshot(&self, now: Time) -> Snapshot {
         self.0.snapshot(now)
