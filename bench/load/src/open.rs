@@ -38,6 +38,8 @@ pub(crate) struct Report {
     lags: Vec<u64>,
     /// All requests, those of the warm-up too.
     requests: usize,
+    /// How many answers came while it was measured, whenever their requests were due.
+    answered: usize,
     /// Their latency is counted as what it was when nobody waited any more.
     unanswered: usize,
     measured: Duration,
@@ -90,6 +92,7 @@ impl Load {
                 latencies: Vec::new(),
                 lags: Vec::new(),
                 requests: 0,
+                answered: 0,
                 unanswered: 0,
                 measured: self.measured,
             },
@@ -165,6 +168,10 @@ impl Run {
         }
         let due = connection.due.take().ok_or("an answer that nobody waits for")?;
         self.record(due);
+        let now = self.begin.elapsed();
+        if now >= self.warm_up && now < self.warm_up + self.report.measured {
+            self.report.answered += 1;
+        }
         match self.waiting.pop_front() {
             Some(due) => self.send(at, due)?,
             None => self.free.push_back(at),
@@ -201,7 +208,7 @@ impl fmt::Display for Report {
             r#"{{"requests":{},"unanswered":{},"rate":{:.0},"p50":{:.1},"p99":{:.1},"p999":{:.1},"max":{:.1},"lag50":{:.1},"lag99":{:.1}}}"#,
             self.requests,
             self.unanswered,
-            self.latencies.len() as f64 / self.measured.as_secs_f64(),
+            self.answered as f64 / self.measured.as_secs_f64(),
             below(&self.latencies, 500),
             below(&self.latencies, 990),
             below(&self.latencies, 999),
@@ -216,4 +223,51 @@ impl fmt::Display for Report {
 fn below(sorted: &[u64], of_a_thousand: usize) -> f64 {
     let at = (sorted.len() * of_a_thousand / 1000).min(sorted.len().saturating_sub(1));
     sorted.get(at).map_or(f64::NAN, |ns| *ns as f64 / 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// Answers every request, or none.
+    fn server(answers: bool) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(std::io::Result::ok) {
+                thread::spawn(move || {
+                    let mut request = [0; REQUEST.len()];
+                    while stream.read_exact(&mut request).is_ok() {
+                        if answers {
+                            stream
+                                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                                .unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    fn load(address: SocketAddr) -> Report {
+        let (warm_up, measured) = (Duration::ZERO, Duration::from_millis(100));
+        let load = Load { address, rate: 1000.0, seed: 1, connections: 4, warm_up, measured };
+        load.run().unwrap()
+    }
+
+    #[test]
+    fn every_request_that_was_due_has_a_latency() {
+        let due = Schedule::new(1000.0, 1).take_while(|due| due.as_millis() < 100).count();
+        let answered = load(server(true));
+        assert_eq!((answered.requests, answered.latencies.len()), (due, due));
+        assert_eq!(answered.unanswered, 0);
+        // Who never answers hides none of them.
+        let silent = load(server(false));
+        assert_eq!((silent.latencies.len(), silent.unanswered), (due, due));
+        assert!(silent.latencies[0] >= GRACE.as_nanos() as u64);
+    }
 }

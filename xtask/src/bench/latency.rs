@@ -139,7 +139,7 @@ fn once(
         p999: of("p999")?,
         max: of("max")?,
         lag99: of("lag99")?,
-        processor: processor / of("requests")? * 1e6,
+        processor: processor / (of("requests")? - of("unanswered")?) * 1e6,
     })
 }
 

@@ -13,6 +13,7 @@ use super::results::Results;
 use super::scenario::SCENARIOS;
 use super::server::{NGINX, PEERS, gather};
 use super::{need_tools, rounds};
+use crate::process::skipped;
 
 /// Measures everybody in every scenario.
 pub(super) fn run(options: &Options) -> Result<(), String> {
@@ -28,7 +29,10 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
 
     let mut series = Vec::new();
     for scenario in SCENARIOS.iter().filter(|scenario| options.wants_scenario(&scenario.name)) {
-        series.extend(beside::measure(&mut bench, &reference, &others, scenario, rounds(options))?);
+        match beside::measure(&mut bench, &reference, &others, scenario, rounds(options)) {
+            Ok(measured) => series.extend(measured),
+            Err(why) => skipped(&scenario.name, &why),
+        }
     }
     drop((reference, others));
 
