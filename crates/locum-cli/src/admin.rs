@@ -4,11 +4,8 @@
 //! may ask what is decided in [`guard`]; what is answered, in [`api`].
 
 use std::convert::Infallible;
-use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -17,8 +14,8 @@ use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use locum_proxy::listener::Sockets;
-use socket2::{Domain, SockAddr, Socket, Type};
+use locum_proxy::listener::{SocketFile, Sockets, listen_unix};
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
@@ -81,23 +78,11 @@ pub(crate) fn open(listen: &Bind, sockets: &mut Sockets) -> io::Result<Listener>
             Ok(Listener { address: Bind::Tcp(address), socket })
         }
         Bind::Unix(path) => {
-            remove_stale(path)?;
-            let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-            socket.bind(&SockAddr::unix(path)?)?;
-            // Before it listens nobody can connect, so nobody but the owner ever can.
-            fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-            socket.listen(BACKLOG)?;
+            let own = SocketFile { mode: Some(0o600), ..SocketFile::default() };
+            let socket = listen_unix(path, own, BACKLOG)?;
             Ok(Listener { address: listen.clone(), socket })
         }
         Bind::Given(_) => Err(io::ErrorKind::NotFound.into()),
-    }
-}
-
-/// A socket file that nobody listens on is left from a process that was killed.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        _ => Ok(()),
     }
 }
 

@@ -83,6 +83,8 @@ pub(crate) fn plan(settings: &plan::Settings) -> Value {
 
 pub(crate) fn listener(settings: &listener::Settings) -> Value {
     let limits = &settings.limits;
+    let unix = settings.trusts_unix.then(|| "unix".to_owned());
+    let trusted = settings.trusted_proxies.iter().map(ToString::to_string).chain(unix);
     json!({
         "name": settings.name,
         "bind": settings.bind.to_string(),
@@ -100,7 +102,12 @@ pub(crate) fn listener(settings: &listener::Settings) -> Value {
                 Version::Tls13 => "1.3",
             },
         })),
-        "trusted_proxies": settings.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "socket": {
+            "mode": settings.socket.mode.map(|mode| format!("{mode:04o}")),
+            "user": settings.socket.user,
+            "group": settings.socket.group,
+        },
+        "trusted_proxies": trusted.collect::<Vec<_>>(),
         "proxy_protocol": settings.proxy_protocol.then_some("accept"),
         "maintenance": settings.maintenance.as_ref().map(maintenance),
         "limits": {

@@ -33,6 +33,7 @@ pub(crate) fn run(args: args::Proxy) -> Result<(), Failure> {
     let listener = Listener {
         bind: args.listen,
         protocol: if calls { ListenerProtocol::Rpc } else { ListenerProtocol::Http },
+        socket: None,
         tls: None,
         trusted_proxies: Vec::new(),
         proxy_protocol: None,

@@ -121,8 +121,10 @@ pub(crate) fn serve(source: &Source, process: &args::Process, scope: Scope) -> R
     let admin = admin.transpose()?;
     if let Some(admin) = &admin {
         addresses.insert("admin".to_owned(), admin.address.to_string());
-        if let Bind::Tcp(address) = &admin.address {
-            locum_proxy::reserve(*address);
+        match &admin.address {
+            Bind::Tcp(address) => locum_proxy::reserve(*address),
+            Bind::Unix(path) => locum_proxy::reserve_path(path.clone()),
+            Bind::Given(_) => {}
         }
     }
     let demo = Demo::new(addresses.get("admin").map(String::as_str));

@@ -81,7 +81,7 @@ impl<'a> Caller<'a> {
     ) -> Self {
         let peer_port = peer.map_or(0, |peer| peer.port());
         let peer = peer.map(|peer| peer.ip().to_canonical());
-        let trusted = peer.is_some_and(|peer| listener.trusts(peer));
+        let trusted = listener.trusts(peer);
         Self {
             head,
             listener,
@@ -220,22 +220,21 @@ impl<'a> Caller<'a> {
     /// The client's own address: the peer's, or, as far as peers are trusted, what they say of it.
     /// The list is read from the right: only what a trusted hop wrote can be believed.
     pub(crate) fn client_address(&self) -> Option<IpAddr> {
-        let peer = self.peer?;
         if !self.trusted {
-            return Some(peer);
+            return self.peer;
         }
-        let mut client = peer;
+        let mut client = self.peer;
         let lines = self.request.fields().filter(|field| field.kind == Name::XForwardedFor);
         let hops: Vec<&[u8]> =
             lines.flat_map(|field| field.value.split(|byte| *byte == b',')).collect();
         for hop in hops.iter().rev() {
             let Some(address) = parse_address(hop) else { break };
-            client = address;
+            client = Some(address);
             if !self.listener.trusts(client) {
                 break;
             }
         }
-        Some(client)
+        client
     }
 
     /// What an upstream is told of whose its connection is: the client's, as far as that is known, and to us.

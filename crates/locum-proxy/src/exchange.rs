@@ -266,7 +266,8 @@ impl Sending {
     ) -> Self {
         let mut out = exchange.worker.scratch();
         let left = attempt.deadline.map(|deadline| attempt.started.until(deadline));
-        exchange.prepared.write(&mut out, attempt.endpoint.name, attempt.number, left);
+        let host = connection.endpoint.host();
+        exchange.prepared.write(&mut out, host, attempt.number, left);
         exchange.caller.upload.borrow().replay_into(&mut out);
         let outgoing = Outgoing { out, sent: 0, wrote: false, deaf: false };
         Self { connection, head: None, outgoing, interim: 0, tainted: false }

@@ -63,4 +63,4 @@ mod worker;
 pub use clock::{Hand, Source as ClockSource, now};
 pub use log::Target as LogTarget;
 pub use proxy::{Options, Proxy, StartError, Unknown};
-pub use reserved::reserve;
+pub use reserved::{reserve, reserve_path};

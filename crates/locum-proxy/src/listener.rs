@@ -17,8 +17,10 @@ use crate::tls::{self, Alpn};
 
 pub use sockets::{Given, Handed, Sockets};
 pub(crate) use sockets::{Opened, USER_TIMEOUT, keepalive, open};
+pub use unix::{SocketFile, listen_unix};
 
 mod sockets;
+mod unix;
 
 /// One listener as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +29,8 @@ pub struct Settings {
     pub name: String,
     /// Where it listens.
     pub bind: Bind,
+    /// What the file of a unix socket is like.
+    pub socket: SocketFile,
     /// What its clients speak.
     pub protocol: Protocol,
     /// What it shows of itself over TLS. Its clients have to speak that, but on a listener of
@@ -34,6 +38,8 @@ pub struct Settings {
     pub tls: Option<tls::ServerSettings>,
     /// Peers whose `X-Forwarded-*`, `Forwarded` and deadlines are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether those of peers on a unix socket are.
+    pub trusts_unix: bool,
     /// Whether each connection begins with a header of the PROXY protocol, which names its peer. Only peers in
     /// `trusted_proxies`, and those on a unix socket, may connect then.
     pub proxy_protocol: bool,
@@ -260,15 +266,19 @@ impl Listener {
         *protocol == Protocol::Auto && tls.as_ref().is_none_or(|tls| tls.client_ca.is_none())
     }
 
-    /// Whether what `peer` says of the client before it is believed.
-    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
-        !self.settings.trusted_proxies.is_empty()
-            && self.settings.trusted_proxies.iter().any(|net| net.contains(&peer.to_canonical()))
+    /// Whether what `peer` says of the client before it is believed; `None`: it is on a unix socket.
+    pub(crate) fn trusts(&self, peer: Option<IpAddr>) -> bool {
+        let Settings { trusted_proxies, trusts_unix, .. } = &self.settings;
+        match peer {
+            None => *trusts_unix,
+            Some(_) if trusted_proxies.is_empty() => false,
+            Some(peer) => trusted_proxies.iter().any(|net| net.contains(&peer.to_canonical())),
+        }
     }
 
     /// Whether `peer` may connect: where connections are carried for others, only who is believed may.
     pub(crate) fn takes_from(&self, peer: Option<IpAddr>) -> bool {
-        !self.settings.proxy_protocol || peer.is_none_or(|peer| self.trusts(peer))
+        !self.settings.proxy_protocol || peer.is_none() || self.trusts(peer)
     }
 
     /// Whether a client may understand an answer of HTTP before it has said anything.

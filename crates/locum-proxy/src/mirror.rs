@@ -66,7 +66,7 @@ impl Mirror {
         let Some(id) = self.upstream.pick(&[], &ask) else { return count("unavailable") };
         let endpoint = Arc::clone(&self.upstream.endpoints[id as usize]);
         let mut request = Vec::new();
-        prepared.write(&mut request, &endpoint.name, 1, None);
+        prepared.write(&mut request, endpoint.host(), 1, None);
         upload.replay_into(&mut request);
 
         let timeout = self.upstream.settings.pool.connect_timeout;

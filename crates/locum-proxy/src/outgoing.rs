@@ -82,7 +82,8 @@ impl Server {
         let Means { buffers, alarms } = means;
         let mut failure = format!("`{}` has no address", self.url.host);
         for address in addresses {
-            match dial_to(address, &[], self.tls.as_ref(), timeout, buffers, alarms).await {
+            let address = address.into();
+            match dial_to(&address, &[], self.tls.as_ref(), timeout, buffers, alarms).await {
                 Ok(stream) => return Ok(Line { stream, buffer: Buffer::new(buffers) }),
                 Err(ConnectError::Failed(error)) => failure = format!("cannot connect: {error}"),
                 Err(ConnectError::Handshake(error)) => return Err(format!("no TLS: {error}")),

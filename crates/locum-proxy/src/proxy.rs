@@ -247,6 +247,16 @@ impl Proxy {
             old.listener(&wanted.name).is_none_or(|kept| kept.settings.bind != wanted.bind)
         };
         let opened = open(&new, self.workers(), &mut lock(&self.sockets), changed)?;
+        for listener in &new.listeners {
+            let settings = &listener.settings;
+            let kept = old.listener(&settings.name).map(|kept| &kept.settings);
+            if let Some(kept) = kept.filter(|kept| kept.bind == settings.bind)
+                && kept.socket != settings.socket
+                && let Bind::Unix(path) = &settings.bind
+            {
+                settings.socket.apply(path).map_err(|source| unbound(settings, source))?;
+            }
+        }
 
         change.take_over(&new);
         self.listen(opened);
@@ -379,13 +389,14 @@ fn open(
     listeners
         .filter(|settings| wanted(settings))
         .map(|settings| {
-            listener::open(settings, workers, sockets).map_err(|source| StartError::Bind {
-                listener: settings.name.clone(),
-                bind: settings.bind.clone(),
-                source,
-            })
+            let opened = listener::open(settings, workers, sockets);
+            opened.map_err(|source| unbound(settings, source))
         })
         .collect()
+}
+
+fn unbound(settings: &listener::Settings, source: io::Error) -> StartError {
+    StartError::Bind { listener: settings.name.clone(), bind: settings.bind.clone(), source }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

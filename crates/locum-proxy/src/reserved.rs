@@ -6,16 +6,23 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 /// Of the process, as the sockets are.
 static RESERVED: RwLock<Vec<SocketAddr>> = RwLock::new(Vec::new());
+static RESERVED_PATHS: RwLock<Vec<PathBuf>> = RwLock::new(Vec::new());
 
 /// From now on no connection of a proxy in this process leads to whoever listens at `address`.
 pub fn reserve(address: SocketAddr) {
     RESERVED.write().unwrap_or_else(PoisonError::into_inner).push(address);
+}
+
+/// The same of whoever listens on a unix socket by that path.
+pub fn reserve_path(path: PathBuf) {
+    RESERVED_PATHS.write().unwrap_or_else(PoisonError::into_inner).push(path);
 }
 
 /// Whether a connection that was made may be used.
@@ -30,10 +37,31 @@ pub(crate) fn check(stream: &TcpStream) -> io::Result<()> {
     }
     let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
     if reserved.iter().any(|listens| is_reached(*listens, peer, local)) {
-        let text = "that is this program's own admin API, where no call may go";
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        return Err(refused());
     }
     Ok(())
+}
+
+/// The same of a unix socket, by whatever links: its peer tells the path by which it listens.
+///
+/// # Errors
+///
+/// As of [`check`].
+pub(crate) fn check_unix(stream: &UnixStream) -> io::Result<()> {
+    let reserved = RESERVED_PATHS.read().unwrap_or_else(PoisonError::into_inner);
+    if reserved.is_empty() {
+        return Ok(());
+    }
+    let peer = stream.peer_addr()?;
+    match peer.as_pathname() {
+        Some(path) if reserved.iter().any(|listens| listens == path) => Err(refused()),
+        _ => Ok(()),
+    }
+}
+
+fn refused() -> io::Error {
+    let text = "that is this program's own admin API, where no call may go";
+    io::Error::new(io::ErrorKind::PermissionDenied, text)
 }
 
 /// Whether a connection from `local` to `peer` reaches who listens at `listens`.

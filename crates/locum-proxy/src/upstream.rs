@@ -22,7 +22,7 @@ pub use locum_wire::proxy_protocol::Version as ProxyProtocol;
 use discover::Discovery;
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::InFlight;
-pub use settings::{EndpointSettings, MethodTypes, PoolSettings, Protocol, Settings};
+pub use settings::{Address, EndpointSettings, MethodTypes, PoolSettings, Protocol, Settings};
 use view::{Sparing, View};
 use zones::Zones;
 
@@ -113,7 +113,8 @@ impl Upstream {
                 return Ok(Arc::clone(&kept.endpoint));
             }
             let connector = settings.tls.as_ref().zip(tls.as_ref());
-            let host = wanted.host.as_deref().unwrap_or(&wanted.name);
+            let host =
+                wanted.host.as_deref().unwrap_or(endpoint::host(&wanted.address, &wanted.name));
             let connector =
                 connector.map(|(settings, config)| settings.connector(config, host, &path));
             Ok(Arc::new(Endpoint::new(

@@ -83,8 +83,9 @@ pub(super) fn listed(file: &Attached) -> Result<Vec<Endpoint>, String> {
     if endpoints.is_empty() {
         return Err("it lists no endpoint".to_owned());
     }
-    let is_plain =
-        |endpoint: &&Endpoint| matches!(endpoint.address, Address::Host { scheme: None, .. });
+    let is_plain = |endpoint: &&Endpoint| {
+        matches!(endpoint.address, Address::Host { scheme: None, .. } | Address::Unix(_))
+    };
     match endpoints.iter().find(|endpoint| !is_plain(endpoint)) {
         Some(odd) => {
             Err(format!("`{}` has a scheme, which is for the configuration to say", odd.address))

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::check::{Findings, check_name};
 use super::file::{File, Http2Limits, Limits, Listener, ListenerProtocol};
-use super::value::Bind;
+use super::value::{Bind, Peer};
 
 pub(super) fn check(file: &File, findings: &mut Findings<'_>) {
     for (name, listener) in &file.listeners {
@@ -25,13 +25,19 @@ fn check_listener(name: &str, listener: &Listener, findings: &mut Findings<'_>) 
         let remedy = "name a certificate: [{ cert = \"a.pem\", key = \"a.key\" }]";
         findings.error(&format!("{path}.tls.certificates"), reason, remedy);
     }
+    let believes = |peer: &Peer| matches!(peer, Peer::Net(_));
     if listener.proxy_protocol.is_some()
-        && listener.trusted_proxies.is_empty()
+        && !listener.trusted_proxies.iter().any(believes)
         && matches!(listener.bind, Bind::Tcp(_))
     {
         let reason = "nobody gets in: no peer is believed to say whom it carries";
         let remedy = "name the proxies in front: trusted_proxies = [\"10.0.0.0/8\"]";
         findings.error_in_key(&format!("{path}.proxy_protocol"), reason, remedy);
+    }
+    if listener.socket.is_some() && !matches!(listener.bind, Bind::Unix(_)) {
+        let reason = format!("`{}` has no file", listener.bind);
+        let remedy = "remove it, or listen on a path such as \"unix:/run/web.sock\"";
+        findings.error_in_key(&format!("{path}.socket"), reason, remedy);
     }
     check_limits(&format!("{path}.limits"), &listener.limits, findings);
     check_traffic(&format!("{path}.limits"), listener, findings);

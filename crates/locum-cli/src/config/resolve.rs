@@ -2,16 +2,18 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::path::Path;
 use std::time::Duration;
 
 use locum_proxy::plan;
 use locum_proxy::upstream::{self, EndpointSettings, PoolSettings};
 use locum_proxy::{compress, cors, files, listener, mirror, route};
+use nix::unistd::{Group, User};
 
 use super::attached::Attachments;
 use super::check::is_token;
 use super::file::{self, File, ListenerProtocol, ProxyProtocol};
-use super::value::{Address, Bind, Endpoint, Maintenance, Size};
+use super::value::{Address, Bind, Endpoint, Maintenance, Peer, Size};
 use super::{auth, discover, health, tls, types};
 use crate::demo;
 
@@ -44,6 +46,7 @@ pub(super) fn settings(
         errors.extend(loops(name, &endpoints, file));
         upstreams.push(upstream(name, wanted, endpoints, attached));
     }
+    errors.extend(unknown_owners(file));
     let settings = plan::Settings {
         listeners: file
             .listeners
@@ -73,9 +76,15 @@ pub(super) fn settings(
 fn listener(name: &str, wanted: &file::Listener, attached: &Attachments) -> listener::Settings {
     let defaults = listener::Limits::default();
     let limits = &wanted.limits;
+    let nets = wanted.trusted_proxies.iter().filter_map(|peer| match peer {
+        Peer::Net(net) => Some(net.0),
+        Peer::Unix => None,
+    });
     listener::Settings {
         name: name.to_owned(),
         bind: wanted.bind.of_listener(),
+        // Names that nobody has were told of.
+        socket: socket_file(name, wanted).unwrap_or_default(),
         protocol: match wanted.protocol {
             ListenerProtocol::Http => listener::Protocol::Http,
             ListenerProtocol::Rpc => listener::Protocol::Rpc,
@@ -83,7 +92,8 @@ fn listener(name: &str, wanted: &file::Listener, attached: &Attachments) -> list
             ListenerProtocol::Tcp => listener::Protocol::Tcp,
         },
         tls: wanted.tls.as_ref().map(|tls| tls::of_listener(name, tls, attached)),
-        trusted_proxies: wanted.trusted_proxies.iter().map(|net| net.0).collect(),
+        trusted_proxies: nets.collect(),
+        trusts_unix: wanted.trusted_proxies.contains(&Peer::Unix),
         proxy_protocol: wanted.proxy_protocol.is_some(),
         maintenance: maintenance(&wanted.maintenance),
         limits: listener::Limits {
@@ -151,12 +161,13 @@ fn endpoints(
     let mut endpoints = Vec::with_capacity(wanted.len());
     for (index, endpoint) in wanted.iter().enumerate() {
         let found = match &endpoint.address {
-            Address::Host { authority, .. } => look_up(authority),
-            Address::Demo(number) => Ok(demo.http[*number - 1]),
-            Address::DemoRpc(number) => Ok(demo.rpc[*number - 1]),
+            Address::Host { authority, .. } => look_up(authority).map(Into::into),
+            Address::Unix(path) => Ok(upstream::Address::Unix(path.clone())),
+            Address::Demo(number) => Ok(demo.http[*number - 1].into()),
+            Address::DemoRpc(number) => Ok(demo.rpc[*number - 1].into()),
         };
         match found {
-            Ok(address) if admin.is_some_and(|admin| reaches(address, &admin.listen)) => {
+            Ok(address) if admin.is_some_and(|admin| reaches(&address, &admin.listen)) => {
                 errors.push(plan::Error {
                     path: at(index),
                     reason: format!(
@@ -187,7 +198,7 @@ fn unknown_host(path: String, address: &Address, why: &io::Error) -> plan::Error
     }
 }
 
-/// The endpoints whose names have no address here and now.
+/// What is named and is not known here and now: hosts, and owners of files.
 pub(super) fn unresolved(file: &File) -> Vec<plan::Error> {
     let of_upstream = |(name, upstream): (&String, &file::Upstream)| {
         let unknown = |(index, endpoint): (usize, &Endpoint)| match &endpoint.address {
@@ -196,11 +207,38 @@ pub(super) fn unresolved(file: &File) -> Vec<plan::Error> {
                 let path = format!("upstreams.{name}.endpoints.{index}");
                 Some(unknown_host(path, &endpoint.address, &why))
             }
-            Address::Demo(_) | Address::DemoRpc(_) => None,
+            Address::Unix(_) | Address::Demo(_) | Address::DemoRpc(_) => None,
         };
         upstream.endpoints.iter().enumerate().filter_map(unknown).collect::<Vec<_>>()
     };
-    file.upstreams.iter().flat_map(of_upstream).collect()
+    file.upstreams.iter().flat_map(of_upstream).chain(unknown_owners(file)).collect()
+}
+
+/// The users and groups that are to have a socket and are nobody here.
+fn unknown_owners(file: &File) -> Vec<plan::Error> {
+    let listeners = file.listeners.iter();
+    listeners.filter_map(|(name, listener)| socket_file(name, listener).err()).collect()
+}
+
+/// What the file of a listener's socket is to be like.
+fn socket_file(name: &str, wanted: &file::Listener) -> Result<listener::SocketFile, plan::Error> {
+    let Some(socket) = &wanted.socket else { return Ok(listener::SocketFile::default()) };
+    let number = |key: &str, wanted: &Option<String>, look_up: fn(&str) -> Option<u32>| {
+        let Some(wanted) = wanted else { return Ok(None) };
+        let found = wanted.parse().ok().or_else(|| look_up(wanted));
+        found.map(Some).ok_or_else(|| plan::Error {
+            path: format!("listeners.{name}.socket.{key}"),
+            reason: format!("there is no {key} `{}` here", wanted.escape_debug()),
+            remedy: format!("correct the name, make the {key}, or write its number"),
+        })
+    };
+    let user = |name: &str| User::from_name(name).ok()?.map(|user| user.uid.as_raw());
+    let group = |name: &str| Group::from_name(name).ok()?.map(|group| group.gid.as_raw());
+    Ok(listener::SocketFile {
+        mode: socket.mode.map(|mode| mode.0),
+        user: number("user", &socket.user, user)?,
+        group: number("group", &socket.group, group)?,
+    })
 }
 
 /// Endpoints of an upstream that are a listener whose route leads there: a call would go round for ever.
@@ -211,7 +249,7 @@ fn loops(name: &str, endpoints: &[EndpointSettings], file: &File) -> Vec<plan::E
     for (at, route) in routes {
         for (listener, settings) in route.served(file) {
             let comes_back =
-                |endpoint: &&EndpointSettings| reaches(endpoint.address, &settings.bind);
+                |endpoint: &&EndpointSettings| reaches(&endpoint.address, &settings.bind);
             let Some(endpoint) = endpoints.iter().find(comes_back) else { continue };
             errors.push(plan::Error {
                 path: format!("upstreams.{name}"),
@@ -229,8 +267,17 @@ fn loops(name: &str, endpoints: &[EndpointSettings], file: &File) -> Vec<plan::E
 }
 
 /// Whether connecting to `address` reaches who listens at `listen`, however it is spelled.
-fn reaches(address: SocketAddr, listen: &Bind) -> bool {
-    let Bind::Tcp(admin) = listen else { return false };
+fn reaches(address: &upstream::Address, listen: &Bind) -> bool {
+    let (address, admin) = match (address, listen) {
+        (upstream::Address::Tcp(address), Bind::Tcp(admin)) => (address, admin),
+        (upstream::Address::Unix(path), Bind::Unix(at)) => {
+            let same = |one: &Path, other: &Path| {
+                Some(one.canonicalize().ok()? == other.canonicalize().ok()?)
+            };
+            return path == at || same(path, at).unwrap_or(false);
+        }
+        _ => return false,
+    };
     if address.port() != admin.port() {
         return false;
     }

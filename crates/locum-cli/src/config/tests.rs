@@ -181,7 +181,7 @@ seed = 7
 [listeners.web]
 bind = "127.0.0.1:8080"
 protocol = "http"
-trusted_proxies = ["10.0.0.0/8", "192.0.2.7"]
+trusted_proxies = ["10.0.0.0/8", "192.0.2.7", "unix"]
 proxy_protocol = "accept"
 maintenance = { retry_after = "1min" }
 [listeners.web.limits]
@@ -241,6 +241,18 @@ rewrite = { prefix = "/v2" }
     let mut plan = crate::print::plan(&config.settings(demo::NOWHERE).expect("addresses only"));
     assert_eq!(plan["policies"]["p"]["timeout"], "1s");
     plan.as_object_mut().unwrap().remove("policies");
+    let limits = serde_json::json!({
+        "connections": 1, "connections_per_client": 2, "header_bytes": "3KiB", "headers": 4,
+        "header_timeout": "5s", "body_bytes": "6KiB", "body_idle": "7s", "body_rate": "8B",
+        "write_stall": "9s", "idle": "10s", "requests_per_connection": 11,
+        "message_bytes": "16MiB", "calls_per_connection": 16384,
+        "http2": {
+            "streams": 100, "stream_window": "64KiB", "connection_window": "1MiB",
+            "frame_bytes": "16KiB", "header_table": "4KiB", "header_frames": 8,
+            "control_frames": 1000, "memory": "1MiB", "empty_frames": 100,
+            "mistakes": 100, "settings_timeout": "10s", "resets": 100,
+        },
+    });
     let expected = serde_json::json!({
         "drain": "7s",
         "zone": "z",
@@ -248,21 +260,11 @@ rewrite = { prefix = "/v2" }
         "auth": {},
         "listeners": [{
             "name": "web", "bind": "127.0.0.1:8080", "protocol": "http", "tls": null,
-            "trusted_proxies": ["10.0.0.0/8", "192.0.2.7/32"],
+            "trusted_proxies": ["10.0.0.0/8", "192.0.2.7/32", "unix"],
+            "socket": { "mode": null, "user": null, "group": null },
             "proxy_protocol": "accept",
             "maintenance": { "retry_after": "1min", "body": null },
-            "limits": {
-                "connections": 1, "connections_per_client": 2, "header_bytes": "3KiB", "headers": 4,
-                "header_timeout": "5s", "body_bytes": "6KiB", "body_idle": "7s", "body_rate": "8B",
-                "write_stall": "9s", "idle": "10s", "requests_per_connection": 11,
-                "message_bytes": "16MiB", "calls_per_connection": 16384,
-                "http2": {
-                    "streams": 100, "stream_window": "64KiB", "connection_window": "1MiB",
-                    "frame_bytes": "16KiB", "header_table": "4KiB", "header_frames": 8,
-                    "control_frames": 1000, "memory": "1MiB", "empty_frames": 100,
-                    "mistakes": 100, "settings_timeout": "10s", "resets": 100,
-                },
-            },
+            "limits": limits,
         }],
         "upstreams": [
             {

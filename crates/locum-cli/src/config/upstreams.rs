@@ -6,7 +6,7 @@ use super::attached::Attachments;
 use super::check::{Findings, check_name};
 use super::file::{File, Pool, Upstream, UpstreamProtocol, UpstreamTls};
 use super::traffic::Traffic;
-use super::value::{Endpoint, host_and_port};
+use super::value::{Address, Endpoint, host_and_port};
 use super::{discover, health, types};
 
 pub(super) fn check(file: &File, attached: &Attachments, findings: &mut Findings<'_>) {
@@ -120,6 +120,16 @@ fn check_protocol(path: &str, upstream: &Upstream, findings: &mut Findings<'_>) 
             let reason = format!("`{scheme}` is without TLS, which others of the list are not");
             findings.error(&at, reason, "give it an upstream of its own, or the same scheme");
         }
+    }
+    let is_named = upstream.tls.as_ref().is_some_and(|tls| tls.server_name.is_some());
+    let on_path = |endpoint: &Endpoint| matches!(endpoint.address, Address::Unix(_));
+    if over_tls
+        && !is_named
+        && let Some(at) = upstream.endpoints.iter().position(on_path)
+    {
+        let reason = "a path names nobody who would have to be there";
+        let remedy = "add `server_name` to the `tls` of the upstream";
+        findings.error(&format!("{path}.endpoints.{at}"), reason, remedy);
     }
     if !speaks.is_rpc() && !upstream.types.is_empty() {
         let reason = format!("an upstream that speaks {} has no methods", speaks.name());

@@ -40,6 +40,17 @@ pub(crate) struct SizeLimit(pub(crate) Option<u64>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Net(pub(crate) IpNet);
 
+/// A peer that is believed: a network, or `unix` for whoever is on a unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Net(Net),
+    Unix,
+}
+
+/// The mode of a file, in octal: `0660`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mode(pub(crate) u32);
+
 /// Statuses of HTTP: `200`, `200-299, 404`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Statuses(pub(crate) Vec<RangeInclusive<u16>>);
@@ -160,6 +171,27 @@ impl FromStr for Net {
     }
 }
 
+impl FromStr for Peer {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "unix" => Ok(Self::Unix),
+            net => net.parse().map(Self::Net).map_err(|_| PEER),
+        }
+    }
+}
+
+impl FromStr for Mode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let octal = matches!(text.len(), 3 | 4) && text.bytes().all(|byte| byte.is_ascii_digit());
+        let mode = u32::from_str_radix(text, 8).ok();
+        mode.filter(|mode| octal && *mode <= 0o777).map(Self).ok_or(MODE)
+    }
+}
+
 impl FromStr for Statuses {
     type Err = &'static str;
 
@@ -207,6 +239,18 @@ impl Serialize for Statuses {
 }
 
 impl<'de> Deserialize<'de> for Net {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Peer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         parsed(deserializer)
     }
@@ -263,6 +307,21 @@ impl Serialize for Net {
     }
 }
 
+impl Serialize for Peer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Net(net) => net.serialize(serializer),
+            Self::Unix => serializer.serialize_str("unix"),
+        }
+    }
+}
+
+impl Serialize for Mode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:04o}", self.0))
+    }
+}
+
 /// A secret is written as what stands for it, never as what it is.
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -303,6 +362,8 @@ text_schema! {
     SizeLimit: "SizeLimit", { "type": ["string", "integer"], "examples": ["64KiB", "unlimited"] };
     Workers: "Workers", { "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1, "maximum": 1024 }] };
     Net: "Net", { "type": "string", "examples": ["10.0.0.0/8", "192.0.2.7"] };
+    Peer: "Peer", { "type": "string", "examples": ["10.0.0.0/8", "unix"] };
+    Mode: "Mode", { "type": "string", "examples": ["0660"] };
     Statuses: "Statuses", { "type": ["string", "integer"], "examples": ["200-399", "200, 404"] };
     Bind: "Bind", { "type": "string", "examples": ["127.0.0.1:8080", "unix:/run/locum.sock", "fd:web"] };
     Secret: "Secret", { "type": "string", "examples": ["${LOCUM_ADMIN_TOKEN}", "file:/run/secrets/token"] };
@@ -312,5 +373,7 @@ const DURATION: &str = "a duration such as \"250ms\", \"10s\" or \"5min\"";
 const SIZE: &str = "a size such as \"64KiB\", \"10MB\" or 512";
 const SIZE_LIMIT: &str = "a size such as \"64KiB\", or \"unlimited\"";
 const WORKERS: &str = "\"auto\" or a number from 1 to 1024";
+const PEER: &str = "a network such as \"10.0.0.0/8\", an address, or \"unix\"";
+const MODE: &str = "a mode in octal, such as \"0660\"";
 const NET: &str = "a network such as \"10.0.0.0/8\", or an address";
 const STATUSES: &str = "statuses such as \"200-399\" or \"200, 404\"";

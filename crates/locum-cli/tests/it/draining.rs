@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::setup::{Config, demo};
 
-fn switch(locum: &Locum, endpoint: &str, what: &str) -> Response {
+pub(crate) fn switch(locum: &Locum, endpoint: &str, what: &str) -> Response {
     let path = format!("/api/v1/upstreams/up/endpoints/{endpoint}/{what}");
     let mut client = locum_testkit::Client::connect(locum.address("admin"));
     client.send(format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"));

@@ -1,9 +1,10 @@
 //! The files of the guide for those who come from other proxies, each run and asked.
 
-use locum_testkit::{Client, Locum, Response, Upstream};
+use locum_testkit::{Client, Locum, Response, Upstream, script};
 
 use crate::pages::{files, page};
 use crate::setup::locum;
+use crate::unix_sockets::{behind, curl};
 
 /// Where the guide's endpoints are, and what stands in for each of them.
 struct Guide {
@@ -128,4 +129,20 @@ fn connections_as_they_are() {
     let locum = guide.run("Connections as they are");
     let mut client = Client::connect(locum.address("db"));
     assert_eq!(client.get("/").unwrap().text(), "10.0.0.1:5432");
+}
+
+#[test]
+fn files_compression_and_unix_sockets() {
+    let folder = tempfile::tempdir().unwrap();
+    let (web, app) = (folder.path().join("web.sock"), folder.path().join("app.sock"));
+    let upstream = Upstream::start(script::names_the_target());
+    behind(&app, &upstream);
+    let page = page("docs/gateway.md");
+    let (_, section) = page.split_once("## Files, compression and unix sockets\n").unwrap();
+    let text = files(section)[0].replace("/run", folder.path().to_str().unwrap());
+    let _locum = locum().config(format!("[admin]\nlisten = \"127.0.0.1:0\"\n{text}")).start();
+    let ask = |path: &str| curl(&web, &["--path-as-is", "--request-target", path]);
+    assert_eq!(ask("/v2/users/7"), "/api/users/7/2");
+    assert_eq!(ask("/else"), "/else");
+    assert!(ask("/doc/").contains("<title>Index of /doc/</title>"));
 }

@@ -55,4 +55,5 @@ mod tls;
 mod tokens;
 mod traces;
 mod transcoding;
+mod unix_sockets;
 mod upgrading;

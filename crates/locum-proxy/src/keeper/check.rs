@@ -74,7 +74,7 @@ impl Check {
         match probe {
             Probe::Tcp => Ok(()),
             Probe::Http { path, host, status } => {
-                let host = host.as_deref().unwrap_or(&self.endpoint.name);
+                let host = host.as_deref().unwrap_or(self.endpoint.host());
                 if self.http2 || stream.carries_http2() {
                     stream = self.over_http2(stream, keeper)?;
                 }
@@ -88,7 +88,7 @@ impl Check {
             Probe::Grpc { service } => {
                 let stream = self.over_http2(stream, keeper)?;
                 let mut line = Line { stream, buffer: Buffer::new(&keeper.buffers) };
-                serving(&mut line, &self.endpoint.name, service).await
+                serving(&mut line, self.endpoint.host(), service).await
             }
         }
     }

@@ -3,11 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::time::Duration;
 
-use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Socket, TcpKeepalive, Type};
 
+use super::unix::listen_unix;
 use super::{Bind, Settings};
 
 /// Listening sockets that others opened: connections may wait in them already.
@@ -167,8 +167,10 @@ pub(crate) fn open(settings: &Settings, workers: usize, ready: &mut Sockets) -> 
     let mut sockets: Vec<Socket> = taken.into_iter().map(Socket::from).collect();
     match &settings.bind {
         Bind::Given(_) => {}
-        Bind::Unix(path) if sockets.is_empty() => sockets.push(open_unix(path)?),
-        Bind::Unix(_) => {}
+        Bind::Unix(path) if sockets.is_empty() => {
+            sockets.push(listen_unix(path, settings.socket, BACKLOG)?);
+        }
+        Bind::Unix(path) => settings.socket.apply(path)?,
         Bind::Tcp(address) => open_tcp(*address, workers, &mut sockets)?,
     }
     let bind = sockets.first().and_then(address_of).unwrap_or_else(|| settings.bind.clone());
@@ -183,14 +185,6 @@ fn deal(sockets: &[Socket], workers: usize) -> io::Result<Vec<Vec<Socket>>> {
         dealt[index % workers].push(socket.try_clone()?);
     }
     Ok(dealt)
-}
-
-fn open_unix(path: &Path) -> io::Result<Socket> {
-    remove_stale(path)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    socket.listen(BACKLOG)?;
-    Ok(socket)
 }
 
 /// Opens as many as are missing for every worker to have its own.
@@ -261,16 +255,6 @@ fn address_of(socket: &Socket) -> Option<Bind> {
     address.as_socket().map(Bind::Tcp).or_else(path)
 }
 
-/// A socket file that nobody listens on is left from a process that was killed.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path)
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Finds peers that vanished without a word.
 pub(crate) fn keepalive() -> TcpKeepalive {
     TcpKeepalive::new()
@@ -300,10 +284,12 @@ mod tests {
         Settings {
             name: "web".to_owned(),
             bind,
+            socket: Default::default(),
             protocol: super::super::Protocol::Http,
             tls: None,
             proxy_protocol: false,
             trusted_proxies: Vec::new(),
+            trusts_unix: false,
             maintenance: None,
             limits: super::super::Limits::default(),
         }

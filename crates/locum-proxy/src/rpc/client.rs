@@ -39,7 +39,7 @@ pub(crate) async fn serve(client: &mut Client, protocol: Protocol, worker: &Work
         protocol: name(protocol),
         certificate: certificate.as_deref(),
         identity: None,
-        trusted: address.is_some_and(|address| listener.trusts(address)),
+        trusted: listener.trusts(address),
         taker: Some(&taker),
     };
     let session = Session {

@@ -20,7 +20,7 @@ use crate::outgoing::{Line, Means, Server, grpc, within};
 use crate::proxy::StartError;
 use crate::random;
 use crate::tls::Alpn;
-use crate::upstream::{Endpoint, EndpointSettings};
+use crate::upstream::{Address, Endpoint, EndpointSettings};
 
 /// What workers tell is sent from here. Dropping it sends what is left, if the collector takes it at once.
 pub(crate) struct Exporter {
@@ -303,7 +303,7 @@ fn endpoint(name: &str) -> Arc<Endpoint> {
     let settings = EndpointSettings {
         name: name.to_owned(),
         // It is connected to already.
-        address: ([0, 0, 0, 0], 0).into(),
+        address: Address::Tcp(([0, 0, 0, 0], 0).into()),
         host: None,
         weight: 1,
         zone: None,

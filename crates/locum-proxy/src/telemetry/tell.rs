@@ -20,6 +20,7 @@ use crate::metrics::{kind_name, outcome_name};
 use crate::record::{AttemptRecord, Ended, Record};
 use crate::rpc::call::{self as rpc, Call};
 use crate::rpc::reply::Told;
+use crate::upstream::Address;
 use crate::worker::Worker;
 
 /// A call that has ended, with what its spans have in common.
@@ -152,11 +153,21 @@ impl Wall {
             span.times(self.at(attempt.began), self.at(ended));
             let failed = attributes(&mut span);
             let endpoint = &attempt.endpoint;
-            let (host, port) = split(&endpoint.name);
-            span.text("server.address", host);
-            span.number("server.port", port.unwrap_or_else(|| endpoint.address.port()).into());
-            span.text("network.peer.address", &endpoint.address.ip().to_string());
-            span.number("network.peer.port", endpoint.address.port().into());
+            match &endpoint.address {
+                Address::Tcp(address) => {
+                    let (host, port) = split(&endpoint.name);
+                    span.text("server.address", host);
+                    span.number("server.port", port.unwrap_or_else(|| address.port()).into());
+                    span.text("network.peer.address", &address.ip().to_string());
+                    span.number("network.peer.port", address.port().into());
+                }
+                Address::Unix(path) => {
+                    let path = path.to_string_lossy();
+                    span.text("server.address", &path);
+                    span.text("network.peer.address", &path);
+                    span.text("network.transport", "unix");
+                }
+            }
             span.text("locum.upstream", &attempt.upstream.name());
             span.number("locum.attempt.number", attempt.number.into());
             span.text("locum.attempt.kind", kind_name(attempt.kind));

@@ -155,13 +155,19 @@ fn targets(data: Vec<Data>) -> Vec<(String, u16, u32)> {
 
 fn endpoint(address: SocketAddr, host: &str, weight: u32) -> EndpointSettings {
     let host = Some(host.trim_end_matches('.').to_owned());
-    EndpointSettings { name: address.to_string(), address, host, weight, zone: None }
+    EndpointSettings {
+        name: address.to_string(),
+        address: address.into(),
+        host,
+        weight,
+        zone: None,
+    }
 }
 
 /// In an order of their own: servers rotate their answers, and what has not changed is to look the same.
 fn whole(mut endpoints: Vec<EndpointSettings>) -> Vec<EndpointSettings> {
-    endpoints.sort_unstable_by_key(|endpoint| endpoint.address);
-    endpoints.dedup_by_key(|endpoint| endpoint.address);
+    endpoints.sort_unstable_by(|one, other| one.address.cmp(&other.address));
+    endpoints.dedup_by(|one, other| one.address == other.address);
     endpoints.truncate(MOST);
     endpoints
 }

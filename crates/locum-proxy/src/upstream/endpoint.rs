@@ -1,23 +1,22 @@
 //! One address of an upstream, and how it stands.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use locum_policy::Time;
 use locum_wire::proxy_protocol;
 
-use super::EndpointSettings;
 use super::health::{self, Health};
+use super::{Address, EndpointSettings};
 use crate::label::Label;
 use crate::tls::Connector;
 
 /// One endpoint of a running plan; it outlives every plan that does not touch it.
 pub struct Endpoint {
-    /// As it is written, `host:port`.
+    /// As it is written, `host:port` or `unix:/path`.
     pub name: String,
     /// Where it is.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Whom it is believed to be, where that is not what its name says.
     pub(super) host: Option<String>,
     pub(crate) label: Label,
@@ -52,7 +51,7 @@ impl Endpoint {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         Self {
             name: settings.name.clone(),
-            address: settings.address,
+            address: settings.address.clone(),
             host: settings.host.clone(),
             label: Label::of(&settings.name),
             tls,
@@ -66,6 +65,11 @@ impl Endpoint {
             health: Mutex::default(),
             http1: AtomicBool::new(false),
         }
+    }
+
+    /// What it is called as the Host of a request.
+    pub(crate) fn host(&self) -> &str {
+        host(&self.address, &self.name)
     }
 
     /// Whether it is what is `wanted`, if perhaps of another weight or zone.
@@ -147,6 +151,14 @@ impl Endpoint {
 
     fn lock(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who an endpoint is: a path is no name of a host, and what is found by one is on this machine.
+pub(super) fn host<'n>(address: &Address, name: &'n str) -> &'n str {
+    match address {
+        Address::Tcp(_) => name,
+        Address::Unix(_) => "localhost",
     }
 }
 

@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,12 +18,13 @@ use locum_policy::Time;
 use locum_wire::proxy_protocol::Header;
 use rustc_hash::FxHashMap;
 use socket2::SockRef;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
-use super::{Endpoint, PoolSettings};
+use super::{Address, Endpoint, PoolSettings};
 use crate::buffer::{Buffer, Buffers};
 use crate::clock::Alarms;
 use crate::http2;
+use crate::reserved;
 use crate::stream::Stream;
 use crate::stream::tls::{HandshakeError, Tls};
 use crate::tls::Connector;
@@ -190,7 +190,7 @@ pub(crate) async fn dial(
     if let Some(version) = endpoint.proxy_protocol {
         version.write(whose, &mut first);
     }
-    dial_to(endpoint.address, &first, endpoint.tls.as_ref(), timeout, buffers, alarms).await
+    dial_to(&endpoint.address, &first, endpoint.tls.as_ref(), timeout, buffers, alarms).await
 }
 
 /// Connects to `address`, under TLS if `tls` says how, within `timeout`. `first` is what is said before anything
@@ -200,7 +200,7 @@ pub(crate) async fn dial(
 ///
 /// Dropping the future closes the half-made connection.
 pub(crate) async fn dial_to(
-    address: SocketAddr,
+    address: &Address,
     first: &[u8],
     tls: Option<&Connector>,
     timeout: Duration,
@@ -209,19 +209,12 @@ pub(crate) async fn dial_to(
 ) -> Result<Stream, ConnectError> {
     let alarm = alarms.alarm();
     alarm.arm_in(timeout);
-    let mut connecting = pin!(TcpStream::connect(address));
-    let stream = poll_fn(|cx| match connecting.as_mut().poll(cx) {
+    let mut connecting = pin!(reach(address));
+    let mut stream = poll_fn(|cx| match connecting.as_mut().poll(cx) {
         Poll::Ready(connected) => Poll::Ready(connected.map_err(ConnectError::Failed)),
         Poll::Pending => alarm.poll(cx).map(|()| Err(ConnectError::TimedOut)),
     })
     .await?;
-    crate::reserved::check(&stream).map_err(ConnectError::Failed)?;
-    // Where an option is refused the connection is about to fail anyway, and the call will say so.
-    let _ = stream.set_nodelay(true);
-    let socket = SockRef::from(&stream);
-    let _ = socket.set_tcp_keepalive(&crate::listener::keepalive());
-    let _ = socket.set_tcp_user_timeout(Some(crate::listener::USER_TIMEOUT));
-    let mut stream = Stream::Tcp(stream);
     if !first.is_empty() {
         // It is short, and the first: the socket has room for it.
         let sent = poll_fn(|cx| stream.poll_send(cx, first)).await;
@@ -239,4 +232,25 @@ pub(crate) async fn dial_to(
     })
     .await?;
     Ok(Stream::Tls(stream))
+}
+
+/// Connects to `address`, unless no call may go there.
+async fn reach(address: &Address) -> io::Result<Stream> {
+    match address {
+        Address::Tcp(address) => {
+            let stream = TcpStream::connect(address).await?;
+            reserved::check(&stream)?;
+            // Where an option is refused the connection is about to fail anyway, and the call will say so.
+            let _ = stream.set_nodelay(true);
+            let socket = SockRef::from(&stream);
+            let _ = socket.set_tcp_keepalive(&crate::listener::keepalive());
+            let _ = socket.set_tcp_user_timeout(Some(crate::listener::USER_TIMEOUT));
+            Ok(Stream::Tcp(stream))
+        }
+        Address::Unix(path) => {
+            let stream = UnixStream::connect(path).await?;
+            reserved::check_unix(&stream)?;
+            Ok(Stream::Unix(stream))
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! What upstreams are built from.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use locum_policy::balance::Balance;
@@ -131,16 +133,40 @@ pub struct MethodTypes {
 /// One endpoint as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointSettings {
-    /// As written, `host:port`: its name in metrics and logs, and the Host of `host = "upstream"`.
+    /// As written, `host:port` or `unix:/path`: its name in metrics and logs.
     pub name: String,
     /// Where it is.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Whom it is believed to be over TLS, where that is not the host of its name.
     pub host: Option<String>,
     /// How much of the load it takes beside the others, from 1 to 1000.
     pub weight: u32,
     /// Where it stands: calls stay in the zone of the proxy as long as enough of that works.
     pub zone: Option<String>,
+}
+
+/// Where an endpoint is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Address {
+    /// An address of TCP.
+    Tcp(SocketAddr),
+    /// The path of a unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
 }
 
 /// How connections to an upstream are kept.

@@ -31,9 +31,11 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
         listeners: vec![listener::Settings {
             name: "web".to_owned(),
             bind: Bind::Tcp((Ipv4Addr::LOCALHOST, 0).into()),
+            socket: Default::default(),
             protocol: listener::Protocol::Http,
             tls: None,
             trusted_proxies: Vec::new(),
+            trusts_unix: false,
             proxy_protocol: false,
             maintenance: None,
             limits: listener::Limits::default(),
@@ -42,7 +44,7 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
             name: "up".to_owned(),
             endpoints: vec![EndpointSettings {
                 name: upstream.to_string(),
-                address: upstream,
+                address: upstream.into(),
                 host: None,
                 weight: 1,
                 zone: None,

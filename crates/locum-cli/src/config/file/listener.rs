@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::value::{Bind, Duration, Maintenance, Net, Size, SizeLimit};
+use crate::config::value::{Bind, Duration, Maintenance, Mode, Peer, Size, SizeLimit};
 
 /// Where calls come in.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -12,6 +12,10 @@ pub(crate) struct Listener {
     /// The address: `0.0.0.0:8080`, `[::]:8080`, port 0 for any free one, or `unix:/path`. Or sockets that
     /// systemd opened (`LISTEN_FDS`), by their `FileDescriptorName` or number: `fd:web`, `fd:3`.
     pub(crate) bind: Bind,
+    /// What the file of a unix socket is like: who may connect is who may write to it. Default as the umask of the
+    /// process leaves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) socket: Option<SocketFile>,
     /// What it speaks; default `http`.
     #[serde(default)]
     pub(crate) protocol: ListenerProtocol,
@@ -19,9 +23,10 @@ pub(crate) struct Listener {
     /// speak without all the same, unless there is `client_ca`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<ListenerTls>,
-    /// Peers whose `X-Forwarded-*`, `Forwarded` and deadlines are believed; default none.
+    /// Peers whose `X-Forwarded-*`, `Forwarded` and deadlines are believed: networks, and `unix` for all that connect to
+    /// a unix socket; default none.
     #[serde(default)]
-    pub(crate) trusted_proxies: Vec<Net>,
+    pub(crate) trusted_proxies: Vec<Peer>,
     /// `accept`: each connection begins with a header of the PROXY protocol, version 1 or 2, by which a proxy in
     /// front names its client: that is the peer from then on, to limits, logs and upstreams. Only peers in
     /// `trusted_proxies`, and those on a unix socket, may connect then. Absent: no such header is read.
@@ -33,6 +38,21 @@ pub(crate) struct Listener {
     /// What its clients may take.
     #[serde(default)]
     pub(crate) limits: Limits,
+}
+
+/// The file of a unix socket.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SocketFile {
+    /// Its mode in octal: `0660` for its owner and its group, `0666` for everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mode: Option<Mode>,
+    /// Its owner, by name or number. Only root may give files away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<String>,
+    /// Its group, by name or number: one that the process is in, unless it is root's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) group: Option<String>,
 }
 
 /// What a listener speaks.

@@ -321,7 +321,7 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
         (
             "bind =",
             "trusted_proxies = [\"10.0.0.0/33\"]\nbind =",
-            "4:20: error: listeners.web.trusted_proxies[0]: found the text \"10.0.0.0/33\"; write a network such as \"10.0.0.0/8\", or an address",
+            "4:20: error: listeners.web.trusted_proxies[0]: found the text \"10.0.0.0/33\"; write a network such as \"10.0.0.0/8\", an address, or \"unix\"",
         ),
         (
             "[admin]",
@@ -496,6 +496,26 @@ fn each_mistake_is_told_with_place_key_reason_and_remedy() {
             "path = \"/users/{id}\" }\nupstream = \"users\"",
             "path = \"~/go/(.*)\" }\nredirect = { to = \"https://x.test{1}\" }",
             "13:19: error: routes[0].redirect.to: whoever asks would say which server it leads to; begin with `/`, or with a server such as \"https://example.com/\"",
+        ),
+        (
+            "\"127.0.0.1:7001\", {",
+            "\"unix:run/app.sock\", {",
+            "6:14: error: upstreams.users.endpoints[0]: found the text \"unix:run/app.sock\"; write the path of a unix socket such as \"unix:/run/app.sock\", absolute and of less than 108 bytes",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:7001\",",
+            "tls = {}\nendpoints = [\"unix:/run/app.sock\",",
+            "7:14: error: upstreams.users.endpoints[0]: a path names nobody who would have to be there; add `server_name` to the `tls` of the upstream",
+        ),
+        (
+            "bind =",
+            "socket = { mode = \"0660\" }\nbind =",
+            "4:1: error: listeners.web.socket: `127.0.0.1:8080` has no file; remove it, or listen on a path such as \"unix:/run/web.sock\"",
+        ),
+        (
+            "bind = \"127.0.0.1:8080\"",
+            "bind = \"unix:/run/web.sock\"\nsocket = { mode = \"rw\" }",
+            "5:19: error: listeners.web.socket.mode: found the text \"rw\"; write a mode in octal, such as \"0660\"",
         ),
         (
             "policy =",

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -26,6 +27,8 @@ pub(crate) struct Endpoint {
 pub(crate) enum Address {
     /// `host:port`, with the scheme of its URL, if it is one.
     Host { authority: String, scheme: Option<Scheme> },
+    /// `unix:/path`.
+    Unix(PathBuf),
     /// The demo backend of that number, from 1, which lives in this process: `demo://1`.
     Demo(usize),
     /// The same of remote calls: `demo-rpc://1`.
@@ -85,10 +88,11 @@ impl fmt::Display for Scheme {
 }
 
 impl Address {
-    /// `host:port`, or the demo backend's URL: what metrics and logs call it.
+    /// `host:port`, `unix:/path`, or the demo backend's URL: what metrics and logs call it.
     pub(crate) fn name(&self) -> Cow<'_, str> {
         match self {
             Self::Host { authority, .. } => authority.into(),
+            Self::Unix(path) => format!("unix:{}", path.display()).into(),
             Self::Demo(number) => format!("demo://{number}").into(),
             Self::DemoRpc(number) => format!("demo-rpc://{number}").into(),
         }
@@ -98,6 +102,7 @@ impl Address {
     pub(crate) fn scheme(&self) -> Option<Scheme> {
         match self {
             Self::Host { scheme, .. } => *scheme,
+            Self::Unix(_) => None,
             Self::Demo(_) => Some(Scheme { protocol: UpstreamProtocol::Http1, tls: false }),
             Self::DemoRpc(_) => Some(Scheme { protocol: UpstreamProtocol::Gob, tls: false }),
         }
@@ -107,8 +112,11 @@ impl Address {
 impl FromStr for Address {
     type Err = &'static str;
 
-    /// Reads `host:port`, `http://host`, `gob://host:port` or `demo://1`.
+    /// Reads `host:port`, `http://host`, `gob://host:port`, `unix:/path` or `demo://1`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if is_socket_path(path) { Ok(Self::Unix(path.into())) } else { Err(SOCKET) };
+        }
         let (scheme, authority) = match text.split_once("://") {
             Some(("demo", number)) => {
                 return demo(number).map(Self::Demo).ok_or("\"demo://1\" or \"demo://2\"");
@@ -129,6 +137,11 @@ impl FromStr for Address {
             Some(port) => Ok(Self::Host { authority: format!("{host}:{port}"), scheme }),
         }
     }
+}
+
+/// Whether a unix socket may be there, wherever the program was started. The kernel takes no longer ones (unix(7)).
+fn is_socket_path(path: &str) -> bool {
+    path.starts_with('/') && !path.ends_with('/') && !path.contains('\0') && path.len() < 108
 }
 
 /// The number of a demo backend.
@@ -177,7 +190,7 @@ impl<'de> Deserialize<'de> for Endpoint {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct EndpointTable {
-    /// `host:port`.
+    /// `host:port`, a URL of these, or `unix:/path`.
     #[schemars(with = "String")]
     address: Address,
     /// How much of the load it takes beside the others, from 1 to 1000. Default 1.
@@ -224,10 +237,12 @@ impl JsonSchema for Endpoint {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let table = generator.subschema_for::<EndpointTable>();
-        json_schema!({ "anyOf": [{ "type": "string", "examples": ["10.0.0.1:7001"] }, table] })
+        json_schema!({ "anyOf": [{ "type": "string", "examples": ["10.0.0.1:7001", "unix:/run/app.sock"] }, table] })
     }
 }
 
 const ENDPOINT: &str =
     "\"host:port\" or \"http://host:port\", without a path: a route's `rewrite` is for that";
+const SOCKET: &str =
+    "the path of a unix socket such as \"unix:/run/app.sock\", absolute and of less than 108 bytes";
 const SCHEME: &str = "an address such as \"10.0.0.1:7001\", or a URL with http, https, h2, grpc, gob, gob-http, json-rpc, json-rpc2, native or tcp: no other is available in this version";

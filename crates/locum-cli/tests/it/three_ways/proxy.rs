@@ -356,9 +356,11 @@ fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
         listeners: vec![listener::Settings {
             name: "web".to_owned(),
             bind: listener::Bind::Tcp("127.0.0.1:0".parse().unwrap()),
+            socket: Default::default(),
             protocol: listener::Protocol::Http,
             tls: None,
             trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+            trusts_unix: false,
             proxy_protocol: false,
             maintenance: None,
             limits: listener::Limits::default(),
@@ -367,7 +369,7 @@ fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
             name: UPSTREAM.to_owned(),
             endpoints: vec![EndpointSettings {
                 name: "a".to_owned(),
-                address: endpoint,
+                address: endpoint.into(),
                 host: None,
                 weight: 1,
                 zone: None,

@@ -31,9 +31,11 @@ fn plan(protocol: Protocol, server: SocketAddr) -> plan::Settings {
         listeners: vec![listener::Settings {
             name: "rpc".to_owned(),
             bind: listener::Bind::Tcp(PORT_0),
+            socket: Default::default(),
             protocol: listener::Protocol::Rpc,
             tls: None,
             trusted_proxies: Vec::new(),
+            trusts_unix: false,
             proxy_protocol: false,
             maintenance: None,
             limits: listener::Limits::default(),
@@ -42,7 +44,7 @@ fn plan(protocol: Protocol, server: SocketAddr) -> plan::Settings {
             name: "peer".to_owned(),
             endpoints: vec![EndpointSettings {
                 name: server.to_string(),
-                address: server,
+                address: server.into(),
                 host: None,
                 weight: 1,
                 zone: None,
