@@ -29,36 +29,64 @@ pub(crate) use counts::counts;
 use crate::process::{Step, cargo, root};
 use crate::setup;
 
-use options::Options;
+use options::{Options, Part};
 
-/// The benchmarks by their names, in the order in which `all` runs them.
-const BENCHMARKS: [(&str, fn(&Options) -> Result<(), String>); 7] = [
-    ("proxy", proxy::run),
-    ("latency", latency::run),
-    ("memory", memory::run),
-    ("policies", policies::run),
-    ("scale", scale::run),
-    ("rpc", rpc::run),
-    ("rpc-proxy", rpc::proxied),
+/// A benchmark, by its name.
+struct Benchmark {
+    name: &'static str,
+    /// What it can be asked for a part by.
+    parts: &'static [Part],
+    run: fn(&Options) -> Result<(), String>,
+}
+
+const fn benchmark(
+    name: &'static str,
+    parts: &'static [Part],
+    run: fn(&Options) -> Result<(), String>,
+) -> Benchmark {
+    Benchmark { name, parts, run }
+}
+
+/// In the order in which `all` runs them.
+const BENCHMARKS: [Benchmark; 7] = [
+    benchmark("proxy", &[Part::Only, Part::Peers], proxy::run),
+    benchmark("latency", &[Part::Only, Part::Peers], latency::run),
+    benchmark("memory", &[Part::Only, Part::Peers], memory::run),
+    benchmark("policies", &[Part::Peers], policies::run),
+    benchmark("scale", &[Part::Only], scale::run),
+    benchmark("rpc", &[Part::Only], rpc::run),
+    benchmark("rpc-proxy", &[], rpc::proxied),
 ];
 
-/// Runs the benchmark of that name, or all.
+/// Runs the benchmark of that name, or all and the report.
 pub(crate) fn run(name: &str, options: &[&str]) -> Result<(), String> {
     if name == "report" {
         return report();
     }
     let options = Options::parse(options)?;
-    let wanted: Vec<_> =
-        BENCHMARKS.iter().filter(|(known, _)| name == "all" || name == *known).collect();
-    if wanted.is_empty() {
-        let known: Vec<_> = BENCHMARKS.iter().map(|(name, _)| *name).collect();
-        return Err(format!("`{name}` is not a benchmark; they are {}, all", known.join(", ")));
+    if name == "all" {
+        return all(&options);
     }
+    let Some(benchmark) = BENCHMARKS.iter().find(|benchmark| benchmark.name == name) else {
+        let known: Vec<_> = BENCHMARKS.iter().map(|benchmark| benchmark.name).collect();
+        return Err(format!("`{name}` is not a benchmark; they are {}, all", known.join(", ")));
+    };
+    options.allow(name, benchmark.parts)?;
+    (benchmark.run)(&options)
+}
+
+fn all(options: &Options) -> Result<(), String> {
+    options.allow("all", &[])?;
     // One that fails does not take the others' results with it.
-    let failures: Vec<_> = wanted
-        .iter()
-        .filter_map(|(name, run)| Some(format!("{name}: {}", run(&options).err()?)))
-        .collect();
+    let failure = |benchmark: &Benchmark| {
+        let why = (benchmark.run)(options).err()?;
+        println!("==> {} FAILED: {why}", benchmark.name);
+        Some(format!("{}: {why}", benchmark.name))
+    };
+    let mut failures: Vec<_> = BENCHMARKS.iter().filter_map(failure).collect();
+    if options.is_whole() {
+        failures.extend(report().err());
+    }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n  ")) }
 }
 

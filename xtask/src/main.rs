@@ -23,12 +23,12 @@ usage: cargo xtask COMMAND
                     measures, prints tables and writes them to bench/results/; of a part nothing is written
     proxy           the data path beside nginx, HAProxy, Envoy, Go, Caddy, pingora and hyper
     latency         how long requests take under a load that does not wait: nginx, HAProxy, Envoy and Locum
-    memory          idle connections of all these
+    memory          idle connections of those of `proxy`
     policies        what each policy adds to a request
     scale           many routes, endpoints and keys of a limit, beside nginx
     rpc             remote calls beside Go, tarpc, tonic, volo and capnp-rpc
     rpc-proxy       the proxy of remote calls beside HAProxy, and none
-    all             all of these
+    all             all of these, and the report
   bench report      draws bench/REPORT.md from the newest results
   bench run         what the policies around one call cost
   bench counts [REASON]

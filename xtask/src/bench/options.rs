@@ -11,7 +11,26 @@ pub(crate) struct Options {
     pub(crate) peers: Vec<String>,
 }
 
+/// An option that asks for a part of a benchmark.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Part {
+    Only,
+    Peers,
+}
+
 impl Options {
+    /// Refuses what this benchmark cannot be asked for.
+    pub(crate) fn allow(&self, benchmark: &str, parts: &[Part]) -> Result<(), String> {
+        let given = [
+            (self.only.is_some(), Part::Only, "--only"),
+            (!self.peers.is_empty(), Part::Peers, "--peers"),
+        ];
+        match given.iter().find(|(given, part, _)| *given && !parts.contains(part)) {
+            Some((_, _, word)) => Err(format!("`bench {benchmark}` takes no {word}")),
+            None => Ok(()),
+        }
+    }
+
     /// Reads `[--brief] [--only NAME] [--peers NAME,NAME]`.
     pub(crate) fn parse(words: &[&str]) -> Result<Self, String> {
         let mut options = Self::default();
@@ -67,6 +86,13 @@ mod tests {
         assert!(!options.wants_scenario("64 connections"));
         assert!(options.wants_peer("Locum, all policies") && options.wants_peer("Envoy"));
         assert!(!options.wants_peer("HAProxy"));
+    }
+
+    #[test]
+    fn a_benchmark_says_which_options_it_has() {
+        let options = Options::parse(&["--peers", "envoy"]).unwrap();
+        assert!(options.allow("proxy", &[Part::Only, Part::Peers]).is_ok());
+        assert!(options.allow("scale", &[Part::Only]).unwrap_err().contains("--peers"));
     }
 
     #[test]
