@@ -3,19 +3,20 @@
 use super::Scheme;
 use super::hpack::{Encoder, Secrecy};
 use super::read::GRPC;
-use crate::http1::{Chunked, Field, Name, Request, Response, Target};
+use crate::http1::{Chunked, Field, Name, Request, Target};
 
 /// Appends the block of an answer; that of a tunnel says that it is open (RFC 8441 §5).
-pub(super) fn answer(
+pub(super) fn answer<'a>(
     encoder: &mut Encoder,
     out: &mut Vec<u8>,
     name: &mut Vec<u8>,
-    answer: &Response<'_>,
+    status: u16,
+    fields: impl Iterator<Item = Field<'a>>,
     is_tunnel: bool,
     secret: &[u8],
 ) {
-    status(encoder, out, if is_tunnel { 200 } else { answer.status() });
-    for it in answer.fields() {
+    self::status(encoder, out, if is_tunnel { 200 } else { status });
+    for it in fields {
         let is_handshake = is_tunnel && it.name.eq_ignore_ascii_case(b"sec-websocket-accept");
         if goes_on(&it) && !is_handshake {
             field(encoder, out, name, &it, secret);

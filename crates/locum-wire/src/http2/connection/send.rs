@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Connection, Role};
-use crate::http1::{self, Chunked, Framing, Piece};
+use crate::http1::{self, Chunked, Field, Framing, Piece};
 use crate::http2::stream::{Asked, Outgoing, Stage};
 use crate::http2::{ErrorCode, StreamId, frame, outgoing};
 
@@ -79,6 +79,39 @@ impl Connection {
         Ok(taken)
     }
 
+    /// Sends the head of a final answer by its fields, which costs less than to [send](Self::send) it in text. Its
+    /// content is sent as it would be behind that, and has `framing`, which a field tells if it is a length.
+    ///
+    /// Gives the bytes that the head takes. None: it has to be told in text, now or later.
+    pub fn answer<'a>(
+        &mut self,
+        stream: StreamId,
+        status: u16,
+        framing: Framing,
+        fields: impl Iterator<Item = Field<'a>>,
+    ) -> Option<usize> {
+        if self.output.len() >= QUEUE {
+            return None;
+        }
+        let outgoing = &mut self.streams.get_mut(&stream.get())?.outgoing;
+        if !matches!(outgoing.stage, Stage::Head) || outgoing.asked == Asked::Tunnel || status < 200
+        {
+            return None;
+        }
+        let has_none = outgoing.asked == Asked::Head;
+        outgoing.stage = if has_none { Stage::Done } else { stage(framing) };
+        let ends = outgoing.stage.is_done();
+        let at = frame::begin_headers(&mut self.output, stream, ends);
+        let Self { encoder, output, name, .. } = self;
+        outgoing::answer(encoder, output, name, status, fields, false, &outgoing.secret);
+        frame::end_headers(output, at, stream, self.peer.frame as usize);
+        let taken = output.len() - at;
+        if ends {
+            self.end_outgoing(stream);
+        }
+        Some(taken)
+    }
+
     /// Ends what is said on a stream: all of it was taken. A message that is not complete is broken off,
     /// so that the peer does not take it for whole.
     pub fn finish(&mut self, stream: StreamId) {
@@ -140,7 +173,8 @@ impl Connection {
         let at = frame::begin_headers(&mut self.output, id, ends);
         let secret = &stream.outgoing.secret;
         let Self { encoder, output, name, .. } = self;
-        outgoing::answer(encoder, output, name, &answer, is_tunnel, secret);
+        let (status, fields) = (answer.status(), answer.fields());
+        outgoing::answer(encoder, output, name, status, fields, is_tunnel, secret);
         frame::end_headers(&mut self.output, at, id, self.peer.frame as usize);
         if ends {
             self.end_outgoing(id);

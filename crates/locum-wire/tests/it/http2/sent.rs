@@ -1,6 +1,7 @@
 //! What becomes of messages in HTTP/1.1 when they are sent.
 
-use locum_wire::http2::{Connection, ErrorCode, Event, Limits, Scheme, SendError};
+use locum_wire::http1::{self, Head};
+use locum_wire::http2::{Connection, ErrorCode, Event, Limits, Scheme, SendError, StreamId};
 
 use super::frames::{END_HEADERS, END_STREAM, GOAWAY, HEADERS, frame, split};
 use super::pair::{Pair, Seen, deliver, text};
@@ -193,4 +194,49 @@ fn a_peer_never_hears_of_a_stream_that_was_opened_and_not_used() {
     let before = client.output().len();
     client.reset(used, ErrorCode::CANCEL);
     assert_eq!(client.output().len(), before + 13, "RST_STREAM");
+}
+
+#[test]
+fn a_head_told_by_its_fields_is_sent_as_the_same_in_text() {
+    for (text, request) in [
+        (
+            "HTTP/1.1 200 OK\r\nServer: s\r\nContent-Length: 2\r\nConnection: x\r\nX: y\r\nA: B\r\n\r\n",
+            GET,
+        ),
+        ("HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nContent-Length: 7\r\n\r\n", GET),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", GET),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ] {
+        let limits = http1::Limits { head_bytes: 1000, fields: 10, target_bytes: 0 };
+        let mut head = Head::new();
+        assert_eq!(head.parse_response(text.as_bytes(), &limits), Ok(true));
+        let answer = head.response(text.as_bytes());
+        let [mut in_text, mut by_fields] = [Pair::new(), Pair::new()];
+        // The second time fields may be told by a number.
+        for _ in 0..2 {
+            let stream = in_text.ask(request);
+            in_text.server_reads();
+            in_text.answer(stream, text);
+            assert_eq!(by_fields.ask(request), stream);
+            by_fields.server_reads();
+            let (server, framing) = (&mut by_fields.server, answer.framing(false));
+            let fields = || answer.fields().filter(|it| !it.hop);
+            let taken = server.answer(stream, answer.status(), framing, fields()).unwrap();
+            assert_eq!(server.output().len(), taken);
+            assert_eq!(server.output(), in_text.server.output());
+            assert_eq!(server.answer(stream, 200, framing, fields()), None, "it has one");
+            by_fields.client_reads();
+            in_text.client_reads();
+            assert_alike(&mut by_fields, &mut in_text, stream);
+        }
+    }
+}
+
+/// Both servers know as much of the stream.
+fn assert_alike(one: &mut Pair, other: &mut Pair, stream: StreamId) {
+    assert_eq!(one.server.is_open(stream), other.server.is_open(stream));
+    assert_eq!(one.server.send(stream, b"hi"), other.server.send(stream, b"hi"));
+    assert_eq!(one.server.output(), other.server.output());
+    one.client_reads();
+    other.client_reads();
 }
