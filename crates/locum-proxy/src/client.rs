@@ -134,17 +134,22 @@ impl Client {
         }
     }
 
-    /// Serves the one request of a stream.
-    pub(crate) async fn serve_stream(mut self, worker: &Worker) {
-        match self.next_request(worker).await {
-            Arrival::Head => {
+    /// Serves the one request of a stream, whose head is `bytes`.
+    pub(crate) async fn serve_stream(mut self, bytes: Vec<u8>, worker: &Worker) {
+        let mut head = worker.head();
+        let refusal = match head.parse_request(&bytes, &self.wire_limits()) {
+            Ok(true) => {
+                self.head = Some(head);
                 // What is to become of the stream, how far it got says.
-                let _ = flow::serve(&mut self, worker).await;
-                self.put_head_away(worker);
+                let _ = flow::serve(&mut self, bytes, worker).await;
+                return self.put_head_away(worker);
             }
-            Arrival::Refused(refusal) => drop(self.refuse(&refusal, worker).await),
-            Arrival::End | Arrival::Http2 => {}
-        }
+            Ok(false) => Refusal::cut_short(),
+            Err(error) => Refusal::malformed(error),
+        };
+        worker.give_head(head);
+        worker.give_scratch(bytes);
+        drop(Box::pin(self.refuse(&refusal, worker)).await);
     }
 
     /// Serves what the client asks for until the connection ends.
@@ -231,7 +236,8 @@ impl Client {
             }
             // A call's state is large and short-lived: it lives on the heap only while it is needed,
             // so that an idle connection stays small.
-            let next = Box::pin(flow::serve(&mut self, worker)).await;
+            let bytes = self.take_head(worker);
+            let next = Box::pin(flow::serve(&mut self, bytes, worker)).await;
             self.served += 1;
             self.put_head_away(worker);
             match next {
@@ -241,6 +247,20 @@ impl Client {
                 Next::Abort => return,
             }
         }
+    }
+
+    /// Moves the head to a place of its own size: while the call waits, the large buffer that it came in is read
+    /// into by others, and stays in the cache.
+    fn take_head(&mut self, worker: &Worker) -> Vec<u8> {
+        let buffer = &mut self.buffer;
+        let length = self.head.as_ref().map_or(0, |head| head.len());
+        let mut bytes = worker.scratch();
+        bytes.extend_from_slice(&buffer.filled()[..length]);
+        buffer.consume(length);
+        if buffer.is_empty() {
+            buffer.shrink();
+        }
+        bytes
     }
 
     fn put_head_away(&mut self, worker: &Worker) {

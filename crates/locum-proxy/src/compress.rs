@@ -153,6 +153,11 @@ impl Treatment {
         Self { varies: weakened, weakens: weakened, coder: None }
     }
 
+    /// Whether the head stays as it is.
+    pub(crate) fn is_untold(&self) -> bool {
+        !self.varies
+    }
+
     /// Has the head that `out` consists of tell what is done.
     pub(crate) fn relabel(&self, out: &mut Vec<u8>) {
         if !self.varies {

@@ -33,12 +33,12 @@ use crate::tunnel::tunnel;
 use crate::upstream::sticky;
 use crate::worker::Worker;
 
-/// Serves the request whose head `client` has read, and says what becomes of the connection.
+/// Serves the request whose head `client` has read from `head_bytes`, and says what becomes of the connection.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future cancels the attempt at the upstream; its permits count as ignored.
-pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
+pub(crate) async fn serve(client: &mut Client, head_bytes: Vec<u8>, worker: &Worker) -> Next {
     let record = worker.record(worker.now());
     let plan = worker.plan();
     let keeps = client.outlives_this_request();
@@ -46,15 +46,6 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) -> Next {
     let wire_limits = client.wire_limits();
     let Client { stream, buffer, head, listener, certificate, alarm, .. } = client;
     let head = head.as_deref().expect("invariant: a client is served once its head is there");
-
-    // The head moves to a place of its own size: while the call waits, the large buffer that it came
-    // in is read into by others, and stays in the cache.
-    let mut head_bytes = worker.scratch();
-    head_bytes.extend_from_slice(&buffer.filled()[..head.len()]);
-    buffer.consume(head.len());
-    if buffer.is_empty() {
-        buffer.shrink();
-    }
     let request = head.request(&head_bytes);
     let upload = Upload::new(&request, buffer, &listener.settings.limits, &wire_limits);
     let caller = Caller::new(

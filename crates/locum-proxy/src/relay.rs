@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use locum_policy::Cause;
-use locum_wire::http1::{self, Chunked, Framing, Piece, encode};
+use locum_wire::http1::{self, Chunked, Framing, Piece, Response, encode};
 
 use crate::buffer;
 use crate::clock::Alarm;
@@ -122,21 +122,29 @@ impl Relay {
         let mut out = exchange.worker.scratch();
         let connection = &mut answered.connection;
         let response = answered.head.response(connection.buffer.filled());
-        forward::answer_head(
-            &mut out,
-            connection.buffer.filled(),
-            &response,
-            delivery,
-            persistence,
-            exchange.upstream.cookie(answered.endpoint, &exchange.caller.request),
-            edits,
-        );
-        treatment.relabel(&mut out);
-        exchange.caller.tell_pages(&mut out);
         if let (Stream::Http2(client), Stream::Http2(upstream)) =
             (&**exchange.caller.stream.borrow(), &connection.stream)
         {
             client.keep_secrets_of(upstream);
+        }
+        let cookie = exchange.upstream.cookie(answered.endpoint, &exchange.caller.request);
+        let stays = treatment.is_untold()
+            && edits.are_none()
+            && cookie.is_none()
+            && exchange.caller.told_pages.get().is_none();
+        let said = if stays { say(exchange, &response, answered.framing) } else { None };
+        if said.is_none() {
+            forward::answer_head(
+                &mut out,
+                connection.buffer.filled(),
+                &response,
+                delivery,
+                persistence,
+                cookie,
+                edits,
+            );
+            treatment.relabel(&mut out);
+            exchange.caller.tell_pages(&mut out);
         }
         let grpc = match exchange.caller.grpc && answered.status == 200 {
             true => Some(grpc_status(&response).unwrap_or(Status::UNKNOWN)),
@@ -159,7 +167,7 @@ impl Relay {
             reusable,
             out,
             sent: 0,
-            written: 0,
+            written: said.unwrap_or(0) as u64,
             alarm: None,
             waiting: None,
             stall: exchange.caller.listener.settings.limits.write_stall,
@@ -372,6 +380,19 @@ impl Relay {
             alarm.arm_in(if side == Side::Client { self.stall } else { self.read_idle });
         }
         alarm.poll(cx)
+    }
+}
+
+/// Says the head of an answer whose fields go as they came by these, where the client speaks HTTP/2. `None`: it has to
+/// be said in text; so has what may turn out to be broken before any of it is sent.
+fn say(exchange: &Exchange<'_, '_>, response: &Response<'_>, framing: Framing) -> Option<usize> {
+    let client = exchange.caller.stream.borrow();
+    match (&**client, framing) {
+        (Stream::Http2(client), Framing::None | Framing::Length(_)) => {
+            let fields = response.fields().filter(|field| !field.hop);
+            client.answer(response.status(), framing, fields)
+        }
+        _ => None,
     }
 }
 

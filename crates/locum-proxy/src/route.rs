@@ -345,6 +345,11 @@ impl Edits {
         }
     }
 
+    /// Whether fields stay as they are.
+    pub(crate) fn are_none(&self) -> bool {
+        self.dropped.is_empty() && self.lines.is_empty()
+    }
+
     pub(crate) fn drops(&self, name: &[u8]) -> bool {
         self.dropped.iter().any(|dropped| dropped.eq_ignore_ascii_case(name))
     }

@@ -53,8 +53,8 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) {
             while let Some(stream) = front.next(calls.busy() + opened.len()) {
                 opened.push(stream);
             }
-            for stream in opened.drain(..) {
-                calls.give(stream, || serve_streams(&desk, &origin, worker));
+            for (stream, head) in opened.drain(..).filter(|(stream, _)| !stream.is_lost()) {
+                calls.give((stream, head), || serve_streams(&desk, &origin, worker));
             }
             let Ok(()) = calls.poll(cx, |_| Ok::<_, Infallible>(()));
             if front.write(cx).is_err() || front.is_over(calls.busy()) {
@@ -86,11 +86,14 @@ pub(crate) async fn serve(client: &mut Client, worker: &Worker) {
     }
 }
 
+/// A stream that was opened, and the head of its request.
+type Opened = (Stream, Vec<u8>);
+
 /// Serves the streams that are given at `desk`, one after the other.
-async fn serve_streams(desk: &Desk<Stream>, origin: &Origin, worker: &Worker) -> Infallible {
+async fn serve_streams(desk: &Desk<Opened>, origin: &Origin, worker: &Worker) -> Infallible {
     loop {
-        let stream = desk.next().await;
-        Client::of_stream(stream, origin, worker).serve_stream(worker).await;
+        let (stream, head) = desk.next().await;
+        Client::of_stream(stream, origin, worker).serve_stream(head, worker).await;
     }
 }
 
@@ -143,7 +146,7 @@ enum Going {
 
 impl Front<'_> {
     /// The next stream that was opened; whatever else was read is dealt with.
-    fn next(&mut self, calls: usize) -> Option<Stream> {
+    fn next(&mut self, calls: usize) -> Option<Opened> {
         while !self.client.buffer.is_empty() && self.takes() {
             let mut state = self.streams.state.borrow_mut();
             let received = state.receive(self.client.buffer.filled());
@@ -178,8 +181,10 @@ impl Front<'_> {
                         self.going = Going::Away;
                     }
                     self.client.served += 1;
+                    let mut head = self.worker.scratch();
+                    head.extend_from_slice(state.codec.text());
                     drop(state);
-                    return Some(self.streams.take(key));
+                    return Some((self.streams.take(key), head));
                 }
                 Some(News::Reset(key)) => {
                     let now = self.worker.now();

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use locum_wire::http1::{Field, Framing};
 use locum_wire::http2::SendError;
 
 use super::streams::{End, Lost, State, Streams};
@@ -21,6 +22,11 @@ impl Stream {
 
     pub(crate) fn is_secure(&self) -> bool {
         self.streams.secure
+    }
+
+    /// Whether nobody is left to talk to.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.streams.state.borrow().slots[self.key].lost.is_some()
     }
 
     /// Whether the peer has said that it did not begin what was asked for, so that it may be asked of anybody.
@@ -152,6 +158,20 @@ impl Stream {
         }
         state.wake_driver();
         Poll::Ready(Ok(taken))
+    }
+
+    /// Says the head of an answer by its fields, and gives the bytes that it takes. `None`: it has to be said in text.
+    pub(crate) fn answer<'f>(
+        &self,
+        status: u16,
+        framing: Framing,
+        fields: impl Iterator<Item = Field<'f>>,
+    ) -> Option<usize> {
+        let mut state = self.streams.state.borrow_mut();
+        let id = state.slots[self.key].id;
+        let taken = state.codec.answer(id, status, framing, fields);
+        state.wake_driver();
+        taken
     }
 
     /// Says that nothing more will be sent.

@@ -67,7 +67,7 @@ pub(super) enum Lost {
 /// What has come, as far as it is for whoever serves the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
-    /// A stream was opened; it has this slot.
+    /// A stream was opened; it has this slot, and the codec has its head.
     Opened(usize),
     /// The peer has given up a stream, or made us do so. Without a slot, it was never begun.
     Reset(Option<usize>),
@@ -159,7 +159,9 @@ impl State {
                 let key = known.unwrap_or_else(|| self.insert(stream));
                 let (slot, text) = (&mut self.slots[key], self.codec.text());
                 slot.secret = self.codec.secret().into();
-                slot.inbound.head(text, framing(text, end));
+                // Of a stream that the peer has opened it is told as news.
+                let read = if known.is_some() { text } else { b"" };
+                slot.inbound.head(read, framing(text, end));
                 if end {
                     slot.inbound.end(b"");
                 }

@@ -212,7 +212,11 @@ fn a_window_that_is_never_opened_holds_little() {
             }
         }
     });
-    let locum = Config::to(&upstream).listener("limits = { write_stall = \"1s\" }").start();
+    // A thousand connections at once are more than the upstream's queue takes.
+    let locum = Config::to(&upstream)
+        .listener("limits = { write_stall = \"1s\" }")
+        .upstream("pool = { connect_timeout = \"20s\" }")
+        .start();
     siege("100 streams without a window each", &locum, |peer| {
         peer.frame(http2::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
         (0..100).for_each(|n| peer.get(2 * n + 1, "/bad"));
