@@ -27,8 +27,6 @@ func main() {
 			return
 		}
 		w.Header().Set("Trailer", "X-Sum")
-		// Else it would say how long the body is, and in HTTP/1.1 no trailers follow one whose length was said.
-		w.(http.Flusher).Flush()
 		fmt.Fprintf(w, "%d bytes, %q", len(body), r.Trailer.Get("X-Sent"))
 		w.Header().Set("X-Sum", "7")
 	})

@@ -158,11 +158,12 @@ fn assert_carried(locum: &Locum) {
     locum.counts("locum_attempts_total", &[("outcome", "reset")], 0.0);
 }
 
-/// The answer to a request with a trailer, which has one as well.
+/// The answer to a request with a trailer, which has one as well. Over HTTP/2 the server says its length besides.
 fn trailers(locum: &Locum) -> Response {
     let mut client = locum.client();
     client.send(
-        "POST /trailers HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n\
+        "POST /trailers HTTP/1.1\r\nHost: a.test\r\nTE: trailers\r\nConnection: TE\r\n\
+         Transfer-Encoding: chunked\r\n\r\n\
          5\r\nhello\r\n0\r\nX-Sent: 9\r\n\r\n",
     );
     let answer = client.response("POST").unwrap();

@@ -142,11 +142,16 @@ fn a_refusal_is_told_with_what_refused() {
     let spans = collector.wait_for(3);
     let calls = of_kind(&spans, 2);
     assert_eq!((calls.len(), spans.len()), (2, 3), "{spans:#?}");
-    let failed = &calls[0];
+    let of = |status: u16| {
+        let mut found =
+            calls.iter().filter(|call| call["attributes"]["http.response.status_code"] == status);
+        found.next().unwrap_or_else(|| panic!("no {status} in {spans:#?}"))
+    };
+    let failed = of(500);
     assert_eq!((&failed["status"], &failed["parent"]), (&2.into(), &"".into()));
     assert_eq!(failed["attributes"]["error.type"], "500");
     // A client's own fault is no error of the server's.
-    let limited = &calls[1];
+    let limited = of(429);
     assert_eq!((&limited["status"], &limited["name"]), (&0.into(), &"GET".into()));
     assert_eq!(limited["attributes"]["locum.outcome"], "rejected");
     let event = &limited["events"][0];
