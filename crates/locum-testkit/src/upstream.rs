@@ -343,8 +343,13 @@ impl Drop for Connection {
 
 /// An address where nothing listens: connecting is refused at once.
 pub fn refused() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("a bound listener has an address")
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+    let socket = socket.expect("a socket");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+    let address = socket.local_addr().expect("a bound socket has an address");
+    // It stays bound as long as the tests run: else the next server of another test might be there.
+    std::mem::forget(socket);
+    address.as_socket().expect("an IPv4 address")
 }
 
 /// An address that takes no connection and refuses none: its backlog is full.
