@@ -67,7 +67,8 @@ pub(crate) fn acceptable(request: &Request<'_>, offered: &[Coding]) -> Vec<Codin
 fn item(text: &[u8]) -> (&[u8], u16) {
     let mut parts = text.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
     let name = parts.next().unwrap_or_default();
-    let weight = parts.find_map(|part| part.strip_prefix(b"q=").or(part.strip_prefix(b"Q=")));
+    let weight =
+        parts.find_map(|part| part.strip_prefix(b"q=").or_else(|| part.strip_prefix(b"Q=")));
     (name, weight.map_or(WHOLE, thousandths))
 }
 

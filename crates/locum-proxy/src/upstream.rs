@@ -113,8 +113,10 @@ impl Upstream {
                 return Ok(Arc::clone(&kept.endpoint));
             }
             let connector = settings.tls.as_ref().zip(tls.as_ref());
-            let host =
-                wanted.host.as_deref().unwrap_or(endpoint::host(&wanted.address, &wanted.name));
+            let host = wanted
+                .host
+                .as_deref()
+                .unwrap_or_else(|| endpoint::host(&wanted.address, &wanted.name));
             let connector =
                 connector.map(|(settings, config)| settings.connector(config, host, &path));
             Ok(Arc::new(Endpoint::new(

@@ -95,7 +95,7 @@ fn check_compression(
 /// `application/json`, or with `*` for anything at one end.
 fn is_type(pattern: &str) -> bool {
     let open = pattern.starts_with('*') || pattern.ends_with('*');
-    let rest = pattern.strip_prefix('*').or(pattern.strip_suffix('*')).unwrap_or(pattern);
+    let rest = pattern.strip_prefix('*').or_else(|| pattern.strip_suffix('*')).unwrap_or(pattern);
     let mut parts = rest.split('/');
     let whole = |part: &str| is_token(part) && !part.contains('*');
     match (parts.next(), parts.next(), parts.next()) {

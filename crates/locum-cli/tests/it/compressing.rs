@@ -87,6 +87,21 @@ fn an_answer_is_compressed_in_each_coding_over_each_version() {
 }
 
 #[test]
+fn answers_that_come_over_http2_are_compressed_too() {
+    let upstream = obliging(300_000);
+    let behind = Config::to(&upstream).start();
+    let locum = Config::to_addresses([behind.address("web")])
+        .upstream("protocol = \"h2\"")
+        .route("compress = true")
+        .start();
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        let (head, body) = curl(&locum, "/", &[version]);
+        assert!(head.contains("content-encoding: zstd\r\n"), "{head}");
+        assert!(body == text(300_000), "{version}");
+    }
+}
+
+#[test]
 fn the_client_chooses_and_who_takes_none_gets_none() {
     let upstream = obliging(2000);
     let locum = compressing(&upstream).start();

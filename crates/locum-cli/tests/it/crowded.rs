@@ -165,7 +165,7 @@ fn raise_descriptor_limit(wanted: u64) -> u64 {
     }
     let maximum = if enough(limit.maximum) { limit.maximum } else { Some(wanted) };
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
-    raised.map_or(limit.current.unwrap_or(wanted), |()| wanted)
+    raised.map_or_else(|_| limit.current.unwrap_or(wanted), |()| wanted)
 }
 
 struct SetOnDrop<'a>(&'a AtomicBool);

@@ -74,7 +74,7 @@ impl Check {
         match probe {
             Probe::Tcp => Ok(()),
             Probe::Http { path, host, status } => {
-                let host = host.as_deref().unwrap_or(self.endpoint.host());
+                let host = host.as_deref().unwrap_or_else(|| self.endpoint.host());
                 if self.http2 || stream.carries_http2() {
                     stream = self.over_http2(stream, keeper)?;
                 }
