@@ -1,7 +1,11 @@
 //! What a collector of OpenTelemetry is told of calls.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use locum_testkit::{
-    Client, Collector, Load, Locum, Signal, Upstream, eventually, refused, run_to_end, script,
+    Client, Collector, Gate, Grpc, Load, Locum, Signal, Upstream, eventually, refused, run_to_end,
+    script,
 };
 use serde_json::Value;
 
@@ -129,6 +133,72 @@ fn a_call_is_a_span_with_its_attempts_below_it() {
         assert_eq!(line["traceparent"], own);
         locum.counts("locum_telemetry_spans_total", &[("result", "sent")], 3.0);
         locum.counts("locum_telemetry_spans_total", &[("result", "dropped")], 0.0);
+    }
+}
+
+#[test]
+fn attempts_at_once_are_told_with_their_kinds_and_how_they_ended() {
+    let Some(collector) = Collector::start() else { return };
+    // Whoever comes first waits.
+    let (gate, seen) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+    let upstreams = [(); 2].map(|()| {
+        let (gate, seen) = (gate.clone(), Arc::clone(&seen));
+        Upstream::start(move |peer| {
+            while let Some(request) = peer.request() {
+                if seen.fetch_add(1, Ordering::SeqCst) == 0 {
+                    gate.wait();
+                }
+                peer.answer(&request, b"ok");
+            }
+        })
+    });
+    let config = Config::to_addresses(upstreams.iter().map(Upstream::address))
+        .policy("hedge = { delay = \"20ms\" }");
+    let locum = told(&config, &format!("http://{}", collector.grpc)).start();
+    assert_eq!(get(&locum, "/", ""), 200);
+    let spans = collector.wait_for(3);
+    gate.open(1);
+    let attempts: Vec<_> = of_kind(&spans, 3)
+        .iter()
+        .map(|span| {
+            let told = &span["attributes"];
+            let text = |key: &str| told[key].as_str().unwrap_or_default().to_owned();
+            (text("locum.attempt.kind"), text("locum.outcome"), text("error.type"))
+        })
+        .collect();
+    let of = |kind: &str, outcome: &str, error: &str| {
+        (kind.to_owned(), outcome.to_owned(), error.to_owned())
+    };
+    let expected = [of("first", "cancelled", "cancelled"), of("hedge", "success", "")];
+    assert_eq!(attempts, expected, "{spans:#?}");
+}
+
+#[test]
+fn calls_of_grpc_are_told_in_its_words() {
+    let (Some(grpc), Some(collector)) = (Grpc::find(), Collector::start()) else { return };
+    let server = grpc.server();
+    let config = Config::to_addresses([server.address]).upstream("protocol = \"grpc\"");
+    let locum = told(&config, &format!("http://{}", collector.grpc)).start();
+    grpc.check(locum.address("web"), &["unary", "broken_stream"]);
+    let spans = collector.wait_for(42);
+    let of = |name: &str| {
+        let found = spans.iter().filter(|span| span["name"] == name);
+        found.cloned().collect::<Vec<_>>()
+    };
+    for span in of("test.Peer/Echo") {
+        let told = &span["attributes"];
+        let rpc = ["rpc.system", "rpc.service", "rpc.method"].map(|key| told[key].as_str());
+        assert_eq!(rpc, [Some("grpc"), Some("test.Peer"), Some("Echo")]);
+        assert_eq!((&told["rpc.grpc.status_code"], &span["status"]), (&0.into(), &0.into()));
+    }
+    let broken = of("test.Peer/Half");
+    assert_eq!((of("test.Peer/Echo").len(), broken.len()), (40, 2), "{spans:#?}");
+    for span in broken {
+        assert_eq!(span["attributes"]["rpc.grpc.status_code"], 15, "{span:#}");
+        assert_eq!(
+            (&span["attributes"]["error.type"], &span["status"]),
+            (&"DATA_LOSS".into(), &2.into())
+        );
     }
 }
 
