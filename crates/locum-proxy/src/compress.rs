@@ -202,6 +202,8 @@ fn names_accept_encoding(vary: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use locum_wire::http1::{Head, Limits};
+
     use super::*;
     use crate::places::Places;
 
@@ -232,6 +234,28 @@ mod tests {
         }
         assert!(!settings.takes(b"text/css", Some(99)) && settings.takes(b"text/css", Some(100)));
         assert!(any.takes(b"image/png", None));
+    }
+
+    #[test]
+    fn a_worker_compresses_so_many_answers_at_once() {
+        let worker = Worker::idle();
+        let all = Settings { codings: vec![Coding::Brotli, Coding::Gzip], ..settings(&["*"]) };
+        let coded = |accepted: &str| {
+            let text = format!("GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {accepted}\r\n\r\n");
+            let mut head = Head::new();
+            assert!(head.parse_request(text.as_bytes(), &Limits::default()).unwrap());
+            all.treat_whole(&head.request(text.as_bytes()), &worker)
+        };
+        let is = |treatment: &Treatment| treatment.coder.as_ref().map(|coder| coder.coding());
+        let mut held: Vec<_> = (0..64).map(|_| coded("br")).collect();
+        assert!(held.iter().all(|treatment| is(treatment) == Some(Coding::Brotli)));
+        let left = coded("br");
+        assert!(is(&left).is_none() && left.varies && !left.weakens);
+        held.extend((64..256).map(|_| coded("br, gzip")));
+        assert!(held[64..].iter().all(|treatment| is(treatment) == Some(Coding::Gzip)));
+        assert_eq!(is(&coded("gzip")), None);
+        drop(held.pop());
+        assert_eq!(is(&coded("gzip")), Some(Coding::Gzip));
     }
 
     fn relabelled(treatment: &Treatment, lines: &str) -> String {

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::draining::switch;
 use crate::setup::{Config, binary, locum};
+use crate::tls::Authority;
 
 /// A folder for sockets, and one path in it.
 fn somewhere() -> (TempDir, PathBuf) {
@@ -124,7 +125,7 @@ fn an_upstream_on_a_path_is_told_whom_the_connection_is_for() {
 #[test]
 fn calls_and_connections_go_by_paths_too() {
     let (directory, path) = somewhere();
-    let bytes = directory.path().join("bytes");
+    let (bytes, near) = (directory.path().join("bytes"), directory.path().join("near"));
     let upstream = Upstream::start(script::answers("ok"));
     behind(&bytes, &upstream);
     let config = format!(
@@ -137,7 +138,10 @@ fn calls_and_connections_go_by_paths_too() {
          [upstreams.bytes]\nprotocol = \"tcp\"\nendpoints = [\"unix:{bytes}\"]\n\
          [[routes]]\nlistener = \"inner\"\nmatch = {{ call = \"*\" }}\nupstream = \"demo\"\n\
          [[routes]]\nlistener = \"rpc\"\nmatch = {{ call = \"*\" }}\nupstream = \"path\"\n\
-         [[routes]]\nlistener = \"raw\"\nupstream = \"bytes\"\n",
+         [[routes]]\nlistener = \"raw\"\nupstream = \"bytes\"\n\
+         [listeners.near]\nbind = \"unix:{near}\"\nprotocol = \"tcp\"\n\
+         [[routes]]\nlistener = \"near\"\nupstream = \"bytes\"\n",
+        near = near.display(),
         inner = path.display(),
         bytes = bytes.display()
     );
@@ -148,6 +152,45 @@ fn calls_and_connections_go_by_paths_too() {
         assert_eq!(ended.output.trim(), "56", "{}", ended.errors);
     }
     assert_eq!(locum_testkit::get(locum.address("raw"), "/").text(), "ok");
+    assert_eq!(curl(&near, &[]), "ok");
+}
+
+#[test]
+fn tls_on_a_path_is_with_whom_the_upstream_names() {
+    let (_directory, path) = somewhere();
+    let authority = Authority::new();
+    authority.sign("app", &["app.test"]);
+    let upstream = Upstream::start(script::answers("ok"));
+    let config = |name: &str| {
+        let inner = format!(
+            "[listeners.inner]\nbind = \"unix:{}\"\ntls = {{ certificates = [{{ {} }}] }}\n\
+             [[routes]]\nlistener = \"inner\"\nupstream = \"last\"\n\
+             [upstreams.last]\nendpoints = [\"{}\"]",
+            path.display(),
+            authority.table("app"),
+            upstream.address()
+        );
+        let ca = authority.path("ca.pem");
+        to_path(&path)
+            .upstream(&format!("tls = {{ server_name = \"{name}\", ca = \"{ca}\" }}"))
+            .route("listener = \"web\"")
+            .and(&inner)
+    };
+    let locum = config("app.test").start();
+    assert_eq!(locum.get("/").text(), "ok");
+    locum.reload(&config("other.test").to_string());
+    assert_eq!(locum.get("/").status, 502);
+}
+
+#[test]
+fn a_file_may_list_paths() {
+    let (directory, path) = somewhere();
+    let upstream = Upstream::start(script::answers("ok"));
+    behind(&path, &upstream);
+    let list = directory.path().join("list.json");
+    fs::write(&list, format!("[\"unix:{}\"]", path.display())).unwrap();
+    let locum = Config::to_found(&format!("file = {list:?}")).start();
+    assert_eq!(locum.get("/").text(), "ok");
 }
 
 #[test]
