@@ -99,7 +99,11 @@ fn report() -> Result<(), String> {
 /// What the policies around one call cost, without a network.
 pub(crate) fn engine() -> Result<(), String> {
     setup::need_allocator()?;
-    Step::new("policies around one call").run(&mut cargo(&["bench", "--package", "locum-policy"]))
+    Step::new("policies around one call").run(&mut criterion())
+}
+
+fn criterion() -> Command {
+    cargo(&["bench", "--package", "locum-policy"])
 }
 
 /// How often everything is measured.

@@ -17,7 +17,7 @@ use super::program::package_version;
 use super::results::{Results, Row};
 use super::scenario::SCENARIOS;
 use super::server::{LOCUM_BARE, Server};
-use crate::process::target;
+use crate::process::{Step, target};
 
 /// As many as it takes to see a hundredth.
 const ROUNDS: usize = 8;
@@ -102,8 +102,11 @@ impl Estimate {
 
 /// Has criterion measure, and reads what it found.
 fn engine() -> Result<Vec<Estimate>, String> {
-    super::engine()?;
-    let root = target().join("criterion");
+    // What is there of other times, and of other benchmarks, is not asked for.
+    let root = target().join("bench-policies");
+    drop(fs::remove_dir_all(&root));
+    let step = Step::new("policies around one call");
+    step.run(super::criterion().env("CRITERION_HOME", &root))?;
     let mut found = Vec::new();
     collect(&root, &root, &mut found).map_err(|error| format!("{}: {error}", root.display()))?;
     found.sort_by(|one, other| one.name.cmp(&other.name));
