@@ -198,7 +198,11 @@ async fn list(
 async fn redirect(caller: &Caller<'_>, route: &Route, path: &[u8], worker: &Worker) -> Ended {
     // With two slashes at its beginning it would be another host's.
     let inner = path.iter().position(|byte| *byte != b'/').map_or(&[][..], |at| &path[at..]);
-    let to = [b"/", inner, b"/"].concat();
+    let mut to = [b"/", inner, b"/"].concat();
+    if let Some(query) = caller.request.query() {
+        to.push(b'?');
+        to.extend_from_slice(query);
+    }
     plain(caller, route, 308, (b"Location", &to), worker).await
 }
 

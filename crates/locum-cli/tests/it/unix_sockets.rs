@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{Shutdown, TcpStream};
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -208,6 +208,37 @@ fn a_socket_has_the_mode_that_it_is_to_have_over_reloads_and_upgrades() {
     locum.write_config(&config("0666").to_string());
     locum.upgrade();
     assert_eq!((mode(&path), &*curl(&path, &[])), (0o666, "ok"));
+}
+
+#[test]
+fn a_socket_belongs_to_whom_it_is_to_belong_by_name() {
+    let (directory, path) = somewhere();
+    let name = |what: &str| {
+        let told = Command::new("id").arg(what).output().unwrap();
+        String::from_utf8(told.stdout).unwrap().trim().to_owned()
+    };
+    let upstream = Upstream::start(script::answers("ok"));
+    let config = |user: &str, group: &str| {
+        let socket = format!("socket = {{ user = \"{user}\", group = \"{group}\" }}");
+        let bind = format!("bind = \"unix:{}\"", path.display());
+        Config::to(&upstream).and(&format!("[listeners.local]\n{bind}\n{socket}"))
+    };
+    let locum = config(&name("-un"), &name("-gn")).start();
+    let owner = fs::metadata(&path).unwrap();
+    let own = fs::metadata(directory.path()).unwrap();
+    assert_eq!((owner.uid(), owner.gid()), (own.uid(), own.gid()));
+    assert_eq!(curl(&path, &[]), "ok");
+    drop(locum);
+
+    let file = directory.path().join("locum.toml");
+    fs::write(&file, config("nobody-of-that-name", "0").to_string()).unwrap();
+    let unknown = "listeners.local.socket.user: there is no user `nobody-of-that-name` here";
+    // Elsewhere there may be one, so whoever only checks is warned.
+    for (command, code) in [("check", 0), ("run", 1)] {
+        let ended = run_to_end(binary(), &[command, "-c", file.to_str().unwrap()]);
+        assert_eq!(ended.code, Some(code), "{command}: {}", ended.errors);
+        assert!(ended.errors.contains(unknown), "{command}: {}", ended.errors);
+    }
 }
 
 #[test]
