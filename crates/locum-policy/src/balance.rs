@@ -1,5 +1,6 @@
 #![doc = include_str!("../docs/balance.md")]
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,11 +11,13 @@ use crate::seed::{mix, up_to};
 use crate::text::{Malformed, not_a_word};
 use crate::{Cause, Time};
 
+use self::draw::{Liking, Rank, afresh, drawn, two_of, words};
 pub use self::ejection::Ejection;
 use self::ewma::PeakEwma;
 pub use self::rendezvous::hash as hash_of_key;
 pub use self::slow_start::SlowStart;
 
+mod draw;
 mod ejection;
 mod ewma;
 mod rendezvous;
@@ -155,6 +158,10 @@ impl Ask<'_> {
 pub struct Balancer {
     balance: Balance,
     members: Box<[Member]>,
+    /// For each of them its weight and those of the ones before it.
+    tickets: Box<[u64]>,
+    /// By what sticky cookies call them.
+    marks: HashMap<[u8; 16], u32>,
     /// Endpoints in the order in which round-robin and weighted take them, one round.
     round: Box<[u32]>,
     next: AtomicUsize,
@@ -188,15 +195,32 @@ impl Balancer {
             }
             _ => Box::default(),
         };
-        Self { balance: balance.clone(), members, round, next: AtomicUsize::new(0) }
+        let total = &mut 0;
+        let tickets = members.iter().map(|member| {
+            *total += u64::from(member.weight);
+            *total
+        });
+        // Of several of one name the first is found.
+        let marks = members.iter().enumerate().rev();
+        let marks = marks.map(|(index, member)| (member.mark, index as u32));
+        let sticky = matches!(balance, Balance::Sticky(_));
+        Self {
+            balance: balance.clone(),
+            tickets: tickets.collect(),
+            marks: marks.filter(|_| sticky).collect(),
+            members,
+            round,
+            next: AtomicUsize::new(0),
+        }
     }
 
     /// Goes on from what `previous` knew of endpoints of the same names.
     pub fn inherit(&self, previous: &Self) {
         self.next.store(previous.next.load(Ordering::Relaxed), Ordering::Relaxed);
+        let earlier = previous.members.iter().rev().map(|earlier| (earlier.hash, earlier));
+        let earlier: HashMap<_, _> = earlier.collect();
         for member in &self.members {
-            let same = previous.members.iter().find(|earlier| earlier.hash == member.hash);
-            if let Some(earlier) = same {
+            if let Some(earlier) = earlier.get(&member.hash) {
                 member.latency.set(&earlier.latency);
             }
         }
@@ -291,17 +315,28 @@ impl Balancer {
         let next = self.round[at % self.round.len()];
         match liking.of(next) {
             Rank::Fresh => next,
-            _ if self.balance == Balance::RoundRobin => self.any(liking, random, |_| 1),
+            _ if self.balance == Balance::RoundRobin => {
+                let last = self.members.len() as u64 - 1;
+                drawn(liking, random, |random| up_to(random, last) as u32)
+                    .unwrap_or_else(|| self.any(liking, afresh(random), |_| 1))
+            }
             _ => self.by_weight(liking, random),
         }
     }
 
     /// Any of the best by `liking`, as likely as their weights say.
     fn by_weight(&self, liking: &Liking<'_, impl Endpoints>, random: u64) -> u32 {
-        self.any(liking, random, |index| u64::from(self.member(index).weight))
+        let all = self.tickets.last().copied().unwrap_or(1);
+        let holder = |random| {
+            let ticket = up_to(random, all - 1);
+            self.tickets.partition_point(|before| *before <= ticket) as u32
+        };
+        drawn(liking, random, holder).unwrap_or_else(|| {
+            self.any(liking, afresh(random), |index| u64::from(self.member(index).weight))
+        })
     }
 
-    /// Any of the best by `liking`, as likely as `weight` says.
+    /// Any of the best by `liking`, as likely as `weight` says. Looks at all.
     fn any(
         &self,
         liking: &Liking<'_, impl Endpoints>,
@@ -331,19 +366,16 @@ impl Balancer {
         random: u64,
         cost: impl Fn(u32) -> f64,
     ) -> u32 {
-        let (first, second) = two_of(u64::from(self.indices().end), random);
-        let both = [first, second].map(|place| place as u32);
-        let [a, b] = match both.iter().all(|index| liking.of(*index) == Rank::Fresh) {
-            true => both,
-            // Drawn anew among those that are left, so that all of these are as likely.
-            false => {
-                let best = self.best(liking);
-                let candidates = || self.indices().filter(|index| liking.of(*index) == best);
-                let (first, second) = two_of(candidates().count() as u64, mix(random, REDRAW));
-                let at = |place: u64| candidates().nth(place as usize).unwrap_or(0);
-                [at(first), at(second)]
-            }
-        };
+        let count = self.members.len();
+        let fresh = |both: &[u32; 2]| both.iter().all(|index| liking.of(*index) == Rank::Fresh);
+        let mut pairs = words(random, count)
+            .map(|random| two_of(count as u64, random).map(|place| place as u32));
+        let [a, b] = pairs.find(fresh).unwrap_or_else(|| {
+            let best = self.best(liking);
+            let candidates = || self.indices().filter(|index| liking.of(*index) == best);
+            let places = two_of(candidates().count() as u64, afresh(random));
+            places.map(|place| candidates().nth(place as usize).unwrap_or(0))
+        });
         if cost(a) <= cost(b) { a } else { b }
     }
 
@@ -366,8 +398,8 @@ impl Balancer {
 
     /// The endpoint that a cookie speaks of, if it is one that may be taken.
     fn marked(&self, value: &[u8], liking: &Liking<'_, impl Endpoints>) -> Option<u32> {
-        let mut bound = self.indices().filter(|index| self.member(*index).mark[..] == *value);
-        bound.next().filter(|index| liking.of(*index) >= Rank::Spared)
+        let bound = self.marks.get(value).copied();
+        bound.filter(|index| liking.of(*index) >= Rank::Spared)
     }
 
     fn best(&self, liking: &Liking<'_, impl Endpoints>) -> Rank {
@@ -408,48 +440,7 @@ impl Seen {
     }
 }
 
-/// How much an endpoint is liked: those of a lower rank are taken only where there is none higher.
-struct Liking<'a, E> {
-    endpoints: &'a E,
-    tried: &'a [u32],
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    Out,
-    EjectedTried,
-    Ejected,
-    Tried,
-    Spared,
-    Fresh,
-}
-
-impl<E: Endpoints> Liking<'_, E> {
-    fn of(&self, index: u32) -> Rank {
-        match (self.endpoints.standing(index), self.tried.contains(&index)) {
-            (Standing::Out, _) => Rank::Out,
-            (Standing::Ejected, true) => Rank::EjectedTried,
-            (Standing::Ejected, false) => Rank::Ejected,
-            (Standing::Spared | Standing::Usable, true) => Rank::Tried,
-            (Standing::Spared, false) => Rank::Spared,
-            (Standing::Usable, false) => Rank::Fresh,
-        }
-    }
-}
-
-/// Two different places of `count`, each pair as likely; of one, that one twice.
-fn two_of(count: u64, random: u64) -> (u64, u64) {
-    if count < 2 {
-        return (0, 0);
-    }
-    let first = up_to(random, count - 1);
-    let second = (first + 1 + up_to(mix(random, SECOND), count - 2)) % count;
-    (first, second)
-}
-
-/// What the random words are for.
-const SECOND: u64 = 0x7365_636f_6e64;
-const REDRAW: u64 = 0x7265_6472_6177;
+/// What the random word is for.
 const LOT: u64 = 0x006c_6f74;
 
 /// A name for the endpoint that tells nothing of where it is, the same in every run and on every

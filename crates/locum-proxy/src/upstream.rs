@@ -193,13 +193,14 @@ impl Upstream {
     /// the order of the list, where each endpoint has one there.
     pub(crate) fn pick(&self, watches: &[Watch], ask: &Ask<'_>) -> Option<u32> {
         let view = View::new(self, watches, ask.now);
-        if view.panics() {
+        let picked = match self.zones.is_none() && self.settings.slow_start.is_none() {
+            true => self.balancer.pick(&view, ask),
+            false => self.balancer.pick(&Sparing::new(&view, ask), ask),
+        };
+        if view.has_panicked() {
             self.panics.fetch_add(1, Ordering::Relaxed);
         }
-        match self.zones.is_none() && self.settings.slow_start.is_none() {
-            true => self.balancer.pick(&view, ask),
-            false => self.balancer.pick(&Sparing::new(view, ask), ask),
-        }
+        picked
     }
 
     /// Whether any endpoint may be used, as things stand.

@@ -1,5 +1,7 @@
 //! The endpoints of an upstream as one choice among them finds them.
 
+use std::cell::OnceCell;
+
 use locum_policy::Time;
 use locum_policy::balance::{Ask, Endpoints, SlowStart, Standing};
 use locum_policy::gates::breaker::Watch;
@@ -12,23 +14,31 @@ pub(super) struct View<'a> {
     /// Breakers of the route's policy.
     watches: &'a [Watch],
     now: Time,
-    panics: bool,
+    /// Asked for once somebody meets an endpoint that is ejected: to know it takes a look at all of them.
+    panics: OnceCell<bool>,
 }
 
 impl<'a> View<'a> {
     pub(super) fn new(upstream: &'a Upstream, watches: &'a [Watch], now: Time) -> Self {
-        let mut view = Self { upstream, watches, now, panics: false };
-        if upstream.ejects || !watches.is_empty() {
-            let count = upstream.endpoints.len();
-            let ejected = (0..count).filter(|index| view.is_ejected(*index)).count();
-            view.panics = upstream.ejection.panics(ejected, count);
-        }
-        view
+        Self { upstream, watches, now, panics: OnceCell::new() }
     }
 
     /// Whether all endpoints are used as if none were ejected.
-    pub(super) const fn panics(&self) -> bool {
-        self.panics
+    pub(super) fn panics(&self) -> bool {
+        let Upstream { endpoints, ejection, ejects, .. } = self.upstream;
+        if !ejects && self.watches.is_empty() {
+            return false;
+        }
+        *self.panics.get_or_init(|| {
+            let count = endpoints.len();
+            let ejected = (0..count).filter(|index| self.is_ejected(*index)).count();
+            ejection.panics(ejected, count)
+        })
+    }
+
+    /// Whether an endpoint was met that is ejected, and used all the same.
+    pub(super) fn has_panicked(&self) -> bool {
+        self.panics.get().is_some_and(|panics| *panics)
     }
 
     /// Whether any of them may be used: it is neither left out nor gone, nor does it have all the probes that it may.
@@ -70,7 +80,7 @@ impl Endpoints for View<'_> {
         if endpoint.is_retired() {
             return Standing::Ejected;
         }
-        match self.panics || !self.is_ejected(index as usize) {
+        match !self.is_ejected(index as usize) || self.panics() {
             true => Standing::Usable,
             // A breaker lets probes through; who is down has checks for that.
             false if endpoint.is_down() => Standing::Out,
@@ -82,16 +92,16 @@ impl Endpoints for View<'_> {
 /// The same for one pick, which is to do without some if there are others: those that start slowly, and
 /// those in other zones (or, where its own is failing, those of its own).
 pub(super) struct Sparing<'a> {
-    view: View<'a>,
+    view: &'a View<'a>,
     ask: &'a Ask<'a>,
     /// Whether it stays in the zone, where there are others.
     stays: Option<bool>,
 }
 
 impl<'a> Sparing<'a> {
-    pub(super) fn new(view: View<'a>, ask: &'a Ask<'a>) -> Self {
+    pub(super) fn new(view: &'a View<'a>, ask: &'a Ask<'a>) -> Self {
         let zones = view.upstream.zones.as_ref();
-        let stays = zones.map(|zones| zones.stays(&view, ask));
+        let stays = zones.map(|zones| zones.stays(view, ask));
         Self { view, ask, stays }
     }
 
