@@ -31,6 +31,7 @@ mod explain;
 mod matcher;
 mod owned;
 mod router;
+mod table;
 
 /// One route as configured.
 #[derive(Clone, Debug, PartialEq)]

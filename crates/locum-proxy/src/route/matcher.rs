@@ -282,9 +282,12 @@ impl Matcher {
 
     /// Whether `subject`, whose host has been looked at, is what this route is for.
     pub(super) fn matches(&self, subject: &Subject<'_>) -> bool {
-        self.path.matches(subject.path)
-            && (self.methods.is_empty()
-                || self.methods.iter().any(|method| **method == *subject.method))
+        self.path.matches(subject.path) && self.meets(subject)
+    }
+
+    /// The same of one whose path has been looked at too.
+    pub(super) fn meets(&self, subject: &Subject<'_>) -> bool {
+        (self.methods.is_empty() || self.methods.iter().any(|method| **method == *subject.method))
             && self.headers.iter().all(|(name, value)| (subject.has_field)(name, value))
             && self.query.iter().all(|(name, value)| has_parameter(subject.query, name, value))
     }

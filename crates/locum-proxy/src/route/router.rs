@@ -1,24 +1,33 @@
 //! Finds the route of a request among those of one listener.
 //!
 //! First match wins, in the order: most specific host, then exact path, template, longest prefix,
-//! regex, then the order of the file. Exact hosts and exact paths are looked up; the rest of a
-//! host's routes are tried in that order.
+//! regex, then the order of the file. All but expressions are looked up (table.rs).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::matcher::{HostPattern, PathPattern, Subject};
+use super::table::{ByLength, Paths};
 use super::{Route, Traffic};
 
 /// The routes of one listener.
+#[derive(Default)]
 pub(crate) struct Router {
-    exact: FxHashMap<Box<[u8]>, Group>,
-    /// Longest suffix first.
-    suffix: Vec<(Box<[u8]>, Group)>,
-    any: Group,
+    hosts: Hosts<Group>,
     calls: Calls,
-    connections: Connections,
+    /// By the server that the client of a connection names.
+    connections: Hosts<Option<Arc<Route>>>,
+}
+
+/// What there is for hosts, by their patterns.
+#[derive(Default)]
+struct Hosts<T> {
+    exact: FxHashMap<Box<[u8]>, T>,
+    /// By what is above them.
+    suffix: ByLength<T>,
+    any: T,
 }
 
 /// The routes of remote calls.
@@ -31,70 +40,38 @@ struct Calls {
     any: Option<Arc<Route>>,
 }
 
-/// The routes of connections.
-#[derive(Default)]
-struct Connections {
-    /// By the server that the client names.
-    exact: FxHashMap<Box<[u8]>, Arc<Route>>,
-    /// By what is above it; longest first.
-    suffix: Vec<(Box<[u8]>, Arc<Route>)>,
-    any: Option<Arc<Route>>,
-}
-
 /// The routes of one host pattern.
 #[derive(Default)]
 struct Group {
-    exact: FxHashMap<Box<[u8]>, Vec<Arc<Route>>>,
-    rest: Vec<Arc<Route>>,
+    paths: Paths,
+    /// The same ones, in the order in which they are told of: by rank, then by their order in the file.
+    in_order: Vec<Arc<Route>>,
 }
 
 impl Router {
     pub(crate) fn new<'a>(routes: impl Iterator<Item = &'a Arc<Route>>) -> Self {
-        let mut router = Self {
-            exact: FxHashMap::default(),
-            suffix: Vec::new(),
-            any: Group::default(),
-            calls: Calls::default(),
-            connections: Connections::default(),
-        };
+        let mut router = Self::default();
         for route in routes {
             match route.traffic() {
                 Traffic::Calls => router.calls.push(route),
-                Traffic::Bytes => router.connections.push(route),
-                Traffic::Http => router.group(&route.matcher.host).push(Arc::clone(route)),
+                Traffic::Http => router.hosts.at(&route.matcher.host).push(Arc::clone(route)),
+                // Of several for the same connections the first of the file wins.
+                Traffic::Bytes => {
+                    let first = router.connections.at(&route.matcher.sni);
+                    first.get_or_insert_with(|| Arc::clone(route));
+                }
             }
         }
-        router.connections.suffix.sort_by_key(|(suffix, _)| usize::MAX - suffix.len());
-        router.suffix.sort_by_key(|(suffix, _)| usize::MAX - suffix.len());
-        let groups =
-            router.exact.values_mut().chain(router.suffix.iter_mut().map(|(_, group)| group));
-        for group in groups.chain([&mut router.any]) {
+        for group in router.hosts.values_mut() {
             // A stable sort keeps the order of the file within a rank.
-            group.rest.sort_by_key(|route| route.matcher.rank());
+            group.in_order.sort_by_key(|route| route.matcher.rank());
         }
         router
     }
 
-    fn group(&mut self, host: &HostPattern) -> &mut Group {
-        match host {
-            HostPattern::Any => &mut self.any,
-            HostPattern::Exact(name) => self.exact.entry(name.clone()).or_default(),
-            HostPattern::Suffix(suffix) => {
-                let at = self.suffix.iter().position(|(known, _)| known == suffix);
-                let at = at.unwrap_or_else(|| {
-                    self.suffix.push((suffix.clone(), Group::default()));
-                    self.suffix.len() - 1
-                });
-                &mut self.suffix[at].1
-            }
-        }
-    }
-
     /// The route that `subject` takes.
     pub(crate) fn find(&self, subject: &Subject<'_>) -> Option<&Arc<Route>> {
-        self.find_exact_host(subject)
-            .or_else(|| self.find_suffix(subject))
-            .or_else(|| self.any.find(subject))
+        self.hosts.find(subject.host, |group| group.paths.find(subject))
     }
 
     /// The route that a remote call takes: that of the method before that of its service before any.
@@ -110,13 +87,10 @@ impl Router {
     /// The route that a connection takes whose client names that server, or none: that of the name before those of
     /// the names above it, the nearest first, before any.
     pub(crate) fn find_connection(&self, server_name: Option<&str>) -> Option<&Arc<Route>> {
-        let Connections { exact, suffix, any } = &self.connections;
-        let named = server_name.and_then(|name| {
-            let name = name.as_bytes();
-            let above = || suffix.iter().find(|(suffix, _)| is_below(name, suffix));
-            exact.get(name).or_else(|| above().map(|(_, route)| route))
-        });
-        named.or(any.as_ref())
+        match server_name {
+            Some(name) => self.connections.find(name.as_bytes(), Option::as_ref),
+            None => self.connections.any.as_ref(),
+        }
     }
 
     /// Whether any route is for connections.
@@ -126,8 +100,7 @@ impl Router {
 
     /// Whether it matters to connections which server their clients name.
     pub(crate) fn asks_for_server_names(&self) -> bool {
-        let Connections { exact, suffix, .. } = &self.connections;
-        !exact.is_empty() || !suffix.is_empty()
+        !self.connections.exact.is_empty() || !self.connections.suffix.is_empty()
     }
 
     /// The routes of remote calls, in the order in which they are looked at.
@@ -141,59 +114,51 @@ impl Router {
         exact.into_iter().chain(services).chain(any).collect()
     }
 
-    /// The routes that are looked at for `subject`, in order.
+    /// The routes that are looked at for `subject`, in order; of those for exact paths, those for its own.
     pub(super) fn in_order<'a>(&'a self, subject: &Subject<'_>) -> Vec<&'a Arc<Route>> {
-        let exact = self.exact.get(&*subject.host.to_ascii_lowercase());
-        let below = self.suffix.iter().filter(|(suffix, _)| is_below(subject.host, suffix));
-        let groups = exact.into_iter().chain(below.map(|(_, group)| group)).chain([&self.any]);
-        groups
-            .flat_map(|group| {
-                let exact = group.exact.get(subject.path).into_iter().flatten();
-                exact.chain(&group.rest)
-            })
-            .collect()
+        let mut routes = Vec::new();
+        self.hosts.find(subject.host, |group| {
+            routes.extend(group.in_order.iter().filter(|route| match &route.matcher.path {
+                PathPattern::Exact(path) => **path == *subject.path,
+                _ => true,
+            }));
+            None::<()>
+        });
+        routes
+    }
+}
+
+impl<T: Default> Hosts<T> {
+    fn at(&mut self, host: &HostPattern) -> &mut T {
+        match host {
+            HostPattern::Any => &mut self.any,
+            HostPattern::Exact(name) => self.exact.entry(name.clone()).or_default(),
+            HostPattern::Suffix(suffix) => self.suffix.at(suffix),
+        }
     }
 
-    fn find_exact_host(&self, subject: &Subject<'_>) -> Option<&Arc<Route>> {
-        if self.exact.is_empty() {
-            return None;
+    fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.exact.values_mut().chain(self.suffix.values_mut()).chain([&mut self.any])
+    }
+}
+
+impl<T> Hosts<T> {
+    /// What `take` takes first of what there is for `host`: for its name, for the names above it, the nearest first,
+    /// for any.
+    fn find<'a, R>(&'a self, host: &[u8], mut take: impl FnMut(&'a T) -> Option<R>) -> Option<R> {
+        if self.exact.is_empty() && self.suffix.is_empty() {
+            return take(&self.any);
         }
-        let group = match self.exact.get(subject.host) {
-            Some(group) => Some(group),
-            None if subject.host.iter().any(u8::is_ascii_uppercase) => {
-                self.exact.get(&*subject.host.to_ascii_lowercase())
-            }
-            None => None,
+        let host = match host.iter().any(u8::is_ascii_uppercase) {
+            true => Cow::Owned(host.to_ascii_lowercase()),
+            false => Cow::Borrowed(host),
         };
-        group?.find(subject)
-    }
-
-    fn find_suffix(&self, subject: &Subject<'_>) -> Option<&Arc<Route>> {
-        self.suffix.iter().find_map(|(suffix, group)| {
-            if is_below(subject.host, suffix) { group.find(subject) } else { None }
-        })
-    }
-}
-
-/// Whether `host` is a name below the one that `suffix` stands for.
-fn is_below(host: &[u8], suffix: &[u8]) -> bool {
-    let at = host.len().checked_sub(suffix.len());
-    at.is_some_and(|at| at > 0 && host[at..].eq_ignore_ascii_case(suffix))
-}
-
-impl Connections {
-    /// Adds a route; of several for the same connections the first of the file wins.
-    fn push(&mut self, route: &Arc<Route>) {
-        let route = Arc::clone(route);
-        match &route.matcher.sni {
-            HostPattern::Any => drop(self.any.get_or_insert(route)),
-            HostPattern::Exact(name) => drop(self.exact.entry(name.clone()).or_insert(route)),
-            HostPattern::Suffix(suffix) => {
-                if !self.suffix.iter().any(|(known, _)| known == suffix) {
-                    self.suffix.push((suffix.clone(), route));
-                }
-            }
-        }
+        // A name is not above itself.
+        let above = |length: usize| host.len().checked_sub(length).filter(|at| *at > 0);
+        let exact = self.exact.get(&*host).and_then(&mut take);
+        exact
+            .or_else(|| self.suffix.longest(|length| Some(&host[above(length)?..]), &mut take))
+            .or_else(|| take(&self.any))
     }
 }
 
@@ -218,17 +183,8 @@ impl Calls {
 
 impl Group {
     fn push(&mut self, route: Arc<Route>) {
-        match &route.matcher.path {
-            PathPattern::Exact(path) => self.exact.entry(path.clone()).or_default().push(route),
-            _ => self.rest.push(route),
-        }
-    }
-
-    fn find(&self, subject: &Subject<'_>) -> Option<&Arc<Route>> {
-        let exact = if self.exact.is_empty() { None } else { self.exact.get(subject.path) };
-        exact
-            .and_then(|routes| routes.iter().find(|route| route.matcher.matches(subject)))
-            .or_else(|| self.rest.iter().find(|route| route.matcher.matches(subject)))
+        self.in_order.push(Arc::clone(&route));
+        self.paths.push(route);
     }
 }
 
@@ -312,6 +268,55 @@ mod tests {
             "a host without a match falls through"
         );
         assert_eq!(found(&router, "test", "/a/b"), "-/a/b", "*.test is below test, not test");
+    }
+
+    /// How far from a host's own name a pattern is that it is for.
+    fn distance(pattern: &HostPattern, host: &str) -> Option<usize> {
+        let host = host.to_ascii_lowercase();
+        match pattern {
+            HostPattern::Any => Some(usize::MAX),
+            HostPattern::Exact(name) => (**name == *host.as_bytes()).then_some(0),
+            HostPattern::Suffix(suffix) => {
+                let name = host.as_bytes().strip_suffix(&**suffix)?;
+                (!name.is_empty()).then_some(name.len())
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_looked_up_is_what_a_look_at_all_finds() {
+        let hosts =
+            [None, Some("a.test"), Some("b.a.test"), Some("*.test"), Some("*.a.test"), Some("*.t")];
+        let paths = "/ /a /a/ /a/b /{x} /{x}/b /a/{y} /{x}/{y} /{x}/ /{x}/{y}/c /* /a/* /a/b/* /a//* ~/a/.* ~/[ab]";
+        let paths: Vec<_> = [None].into_iter().chain(paths.split(' ').map(Some)).collect();
+        let asked_hosts = ["a.test", "B.a.test", "c.b.a.test", ".test", "test", "x.t", "at", ""];
+        let asked_paths =
+            "/ /a /a/ /a/b /a/b/ /a//x /b /b/b /c/d /c/ /x/y/c /a/b/c /a/b/c/d // * /ab";
+        let mut random = 7_u32;
+        let mut chance = |of: u32| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 8) % of
+        };
+        for _ in 0..60 {
+            let pairs = hosts.iter().flat_map(|host| paths.iter().map(move |path| (*host, *path)));
+            let mut pairs: Vec<_> = pairs.filter(|_| chance(3) == 0).collect();
+            pairs.sort_by_cached_key(|_| chance(1 << 20));
+            let routes: Vec<_> =
+                (0..).zip(pairs).map(|(index, (host, path))| route(index, host, path)).collect();
+            let router = Router::new(routes.iter());
+            for host in asked_hosts {
+                for path in asked_paths.split(' ') {
+                    let fitting = routes.iter().filter_map(|route| {
+                        let distance = distance(&route.matcher.host, host)?;
+                        let fits = route.matcher.path.matches(path.as_bytes());
+                        fits.then(|| ((distance, route.matcher.rank(), route.index), route))
+                    });
+                    let first = fitting.min_by_key(|(order, _)| *order);
+                    let first = first.map_or("none", |(_, route)| &route.settings.name);
+                    assert_eq!(found(&router, host, path), first, "{host}{path}");
+                }
+            }
+        }
     }
 
     #[test]
