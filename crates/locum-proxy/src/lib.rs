@@ -17,6 +17,7 @@ mod client;
 mod clock;
 pub mod coding;
 pub mod compress;
+mod conduit;
 pub mod cors;
 mod decisions;
 mod dns;

@@ -10,12 +10,15 @@ use locum_wire::http1::{self, Chunked, Framing, Piece, Response, encode};
 use crate::buffer;
 use crate::clock::Alarm;
 use crate::compress::{Coder, Treatment};
+use crate::conduit::Conduit;
 use crate::exchange::{Answered, Exchange, Failure, grpc_status};
 use crate::forward::{self, Delivery, Persistence};
 use crate::grpc::Status;
 use crate::route::Edits;
 use crate::stream::Stream;
 use crate::upstream::pool::Connection;
+
+mod carry;
 
 /// How an answer was delivered.
 pub(crate) struct Relayed {
@@ -70,6 +73,7 @@ pub(crate) async fn relay(
         exchange.caller.stream.borrow().reset_on_close();
     }
     let reusable = matches!(end, RelayEnd::Whole) && relay.reusable;
+    relay.conduit.into_iter().for_each(|conduit| exchange.worker.conduits.give(conduit));
     exchange.worker.give_scratch(relay.out);
     relay.answered.finish(exchange, reusable);
     Relayed { end, bytes: relay.written, grpc: relay.grpc }
@@ -85,6 +89,8 @@ struct Relay {
     reusable: bool,
     out: Vec<u8>,
     sent: usize,
+    /// What a long body goes through.
+    conduit: Option<Conduit>,
     written: u64,
     /// Armed while we wait for either side.
     alarm: Option<Alarm>,
@@ -167,6 +173,7 @@ impl Relay {
             reusable,
             out,
             sent: 0,
+            conduit: None,
             written: said.unwrap_or(0) as u64,
             alarm: None,
             waiting: None,
@@ -214,6 +221,12 @@ impl Relay {
             if self.coder.as_ref().is_some_and(|coder| coder.has_had_its_turn()) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
+            }
+            if let Some(mut conduit) = self.take_conduit(exchange) {
+                let carried = self.poll_carry(&mut conduit, exchange, cx);
+                self.conduit = Some(conduit);
+                ready!(carried)?;
+                continue;
             }
             match self.poll_read(exchange, cx) {
                 Poll::Ready(Ok(())) => self.waiting = None,

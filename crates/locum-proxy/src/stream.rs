@@ -5,18 +5,19 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::os::fd::BorrowedFd;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 use tls::{HandshakeError, Tls};
 
 use crate::http2;
 
+mod socket;
 pub(crate) mod tls;
 
 /// A connected stream of bytes.
@@ -111,14 +112,12 @@ impl Stream {
         cx: &mut Context<'_>,
         space: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if let Self::Http2(stream) = self {
-            return stream.poll_fill(cx, space);
+        match self {
+            Self::Tcp(stream) => socket::poll_fill(stream, cx, space),
+            Self::Unix(stream) => socket::poll_fill(stream, cx, space),
+            Self::Tls(stream) => stream.poll_fill(cx, space),
+            Self::Http2(stream) => stream.poll_fill(cx, space),
         }
-        // Through `poll_read`, which clears readiness after a short read; `try_read` does not and
-        // costs one more system call a request.
-        let mut buffer = ReadBuf::new(space);
-        ready!(Pin::new(self).poll_read(cx, &mut buffer))?;
-        Poll::Ready(Ok(buffer.filled().len()))
     }
 
     /// How many bytes are worth reading for it at once: no more than it would take, where it can tell, but a few.
@@ -136,7 +135,12 @@ impl Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(self).poll_write(cx, bytes)
+        match self {
+            Self::Tcp(stream) => socket::poll_send(stream, cx, bytes),
+            Self::Unix(stream) => socket::poll_send(stream, cx, bytes),
+            Self::Tls(stream) => stream.poll_send(cx, &[IoSlice::new(bytes)]),
+            Self::Http2(stream) => stream.poll_send(cx, &[IoSlice::new(bytes)]),
+        }
     }
 
     /// Writes some of two runs of bytes in one system call, otherwise as [`poll_send`](Self::poll_send).
@@ -146,8 +150,51 @@ impl Stream {
         first: &[u8],
         second: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let slices = [IoSlice::new(first), IoSlice::new(second)];
-        Pin::new(self).poll_write_vectored(cx, &slices)
+        self.poll_send_slices(cx, &[IoSlice::new(first), IoSlice::new(second)])
+    }
+
+    fn poll_send_slices(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => socket::poll_send_slices(stream, cx, slices),
+            Self::Unix(stream) => socket::poll_send_slices(stream, cx, slices),
+            Self::Tls(stream) => stream.poll_send(cx, slices),
+            Self::Http2(stream) => stream.poll_send(cx, slices),
+        }
+    }
+
+    /// Whether its bytes are those of a socket.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Self::Tcp(_) | Self::Unix(_))
+    }
+
+    /// Lets `act` read from the socket or write to it once that is possible, if it [is one](Self::is_plain), again and
+    /// again until it does not say that it [would block](io::ErrorKind::WouldBlock).
+    pub(crate) fn poll_by<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        way: Interest,
+        act: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        match self {
+            Self::Tcp(stream) => socket::poll_by(stream, cx, way, act),
+            Self::Unix(stream) => socket::poll_by(stream, cx, way, act),
+            Self::Tls(_) | Self::Http2(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
+    }
+
+    /// Whether the peer has neither sent anything nor closed since the last read. Nobody is woken when that changes.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        match self {
+            Self::Tcp(stream) => socket::is_quiet(stream),
+            Self::Unix(stream) => socket::is_quiet(stream),
+            Self::Tls(_) | Self::Http2(_) => {
+                self.peek(&mut Context::from_waker(Waker::noop())).is_none()
+            }
+        }
     }
 
     /// What the peer did since the last read, without waiting: `None` nothing, `Some(true)` it sent
@@ -184,7 +231,12 @@ impl Stream {
 
     /// Says that nothing more will be sent.
     pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self).poll_shutdown(cx)
+        match self {
+            Self::Tcp(stream) => Poll::Ready(socket::finish(stream)),
+            Self::Unix(stream) => Poll::Ready(socket::finish(stream)),
+            Self::Tls(stream) => stream.poll_finish(cx),
+            Self::Http2(stream) => stream.poll_finish(cx),
+        }
     }
 
     /// Makes the coming close a reset, so that the peer cannot take what it got for the whole.
@@ -214,69 +266,4 @@ const LEAST: usize = 2 * 1024;
 fn peek_at(socket: &SockRef<'_>) -> io::Result<usize> {
     let mut byte = [std::mem::MaybeUninit::uninit(); 1];
     socket.peek(&mut byte)
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => {
-                let count = ready!(stream.poll_fill(cx, buffer.initialize_unfilled()))?;
-                buffer.advance(count);
-                Poll::Ready(Ok(()))
-            }
-            Self::Http2(stream) => {
-                let count = ready!(stream.poll_fill(cx, buffer.initialize_unfilled()))?;
-                buffer.advance(count);
-                Poll::Ready(Ok(()))
-            }
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => stream.poll_send(cx, &[IoSlice::new(bytes)]),
-            Self::Http2(stream) => stream.poll_send(cx, &[IoSlice::new(bytes)]),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Tls(stream) => stream.poll_send(cx, slices),
-            Self::Http2(stream) => stream.poll_send(cx, slices),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // What a write has taken has left.
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => stream.poll_finish(cx),
-            Self::Http2(stream) => stream.poll_finish(cx),
-        }
-    }
 }

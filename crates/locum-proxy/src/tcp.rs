@@ -25,7 +25,7 @@ use exchange::{Exchange, Joined};
 use pipe::{Pipe, Torn};
 
 mod exchange;
-mod pipe;
+pub(crate) mod pipe;
 
 /// How a connection ended.
 pub(crate) struct Told {

@@ -7,12 +7,14 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use locum_policy::Cause;
 
+use crate::buffer::Buffer;
 use crate::client::Next;
 use crate::exchange::{Answered, Exchange};
 use crate::forward;
 use crate::record::Ended;
 use crate::route::Route;
 use crate::stream::Stream;
+use crate::tcp::pipe::Pipe;
 
 /// Hands the upstream's 101 to the client and joins the two connections.
 ///
@@ -44,15 +46,20 @@ pub(crate) async fn tunnel(
     connection.buffer.consume(connection.buffer.filled().len());
 
     let early = caller.upload.borrow_mut().take_rest();
-    let joined: io::Result<(u64, u64)> = async {
+    let begun: io::Result<()> = async {
         write_all(&mut client, &head).await?;
-        write_all(&mut connection.stream, &early).await?;
-        // Boxed: the copying needs buffers that a plain call does not.
-        Box::pin(tokio::io::copy_bidirectional(&mut **client, &mut connection.stream)).await
+        write_all(&mut connection.stream, &early).await
     }
     .await;
     exchange.worker.give_scratch(head);
-    let bytes = joined.map_or(0, |(_, down)| down);
+    let mut bytes = 0;
+    if begun.is_ok() {
+        let mut said = Buffer::new(&exchange.worker.buffers);
+        let mut pipe = Pipe::between(&mut client, &mut said, connection);
+        // However it ended, there is nobody left to tell.
+        let _ = pipe.run_on().await;
+        bytes = pipe.bytes().1;
+    }
     let cause = Cause::Status(101);
     (cause, Ended::answered(101, cause, bytes, Next::Abort))
 }

@@ -16,6 +16,7 @@ use locum_wire::http1::Head;
 use crate::access::Access;
 use crate::buffer::{Buffers, halve};
 use crate::clock::{self, Alarms, WorkerClock};
+use crate::conduit::Conduits;
 use crate::decisions::Decisions;
 use crate::http2;
 use crate::log;
@@ -47,6 +48,7 @@ pub(crate) struct Worker {
     /// For bodies that become arguments of calls.
     pub(crate) room: Room,
     pub(crate) buffers: Rc<Buffers>,
+    pub(crate) conduits: Conduits,
     pub(crate) alarms: Rc<Alarms>,
     pub(crate) clock: WorkerClock,
     /// Of its remote calls.
@@ -140,6 +142,7 @@ impl Worker {
             compressed: Places::default(),
             room: Room::default(),
             buffers: Buffers::new(),
+            conduits: Conduits::default(),
             clock: WorkerClock(Rc::clone(&alarms)),
             alarms,
             pace: Arc::default(),
@@ -234,6 +237,7 @@ impl Worker {
     /// Gives back half of what is spare.
     pub(crate) fn halve_spares(&self) {
         self.buffers.halve();
+        self.conduits.halve();
         self.spare.halve();
     }
 

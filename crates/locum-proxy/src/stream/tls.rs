@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, Write};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -14,7 +13,6 @@ use locum_wire::certificate::identity;
 use locum_wire::detect::{Detected, detect};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, IoState, ServerConfig, ServerConnection};
-use tokio::io::AsyncWrite;
 
 use super::Stream;
 use crate::buffer::{Buffer, Buffers};
@@ -311,7 +309,7 @@ impl Write for Outgoing<'_, '_> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match Pin::new(&mut *self.under).poll_write_vectored(self.cx, slices) {
+        match self.under.poll_send_slices(self.cx, slices) {
             Poll::Ready(written) => written,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }

@@ -11,7 +11,7 @@ use crate::upstream::pool::Connection;
 
 /// Two connections whose bytes go from each to the other. What waits for bytes holds no buffer; what waits for
 /// somebody to take them reads no more.
-pub(super) struct Pipe<'a> {
+pub(crate) struct Pipe<'a> {
     client: &'a mut Stream,
     upstream: &'a mut Stream,
     inbound: Half<'a>,
@@ -35,7 +35,7 @@ enum State {
 
 /// Why bytes were cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Torn {
+pub(crate) enum Torn {
     /// Nothing went either way for too long.
     Idle,
     ByClient,
@@ -50,7 +50,7 @@ enum Failed {
 
 impl<'a> Pipe<'a> {
     /// What was read of either connection comes first.
-    pub(super) fn between(
+    pub(crate) fn between(
         client: &'a mut Stream,
         said: &'a mut Buffer,
         connection: &'a mut Connection,
@@ -60,12 +60,17 @@ impl<'a> Pipe<'a> {
     }
 
     /// Bytes that the client's side has sent, and taken.
-    pub(super) fn bytes(&self) -> (u64, u64) {
+    pub(crate) fn bytes(&self) -> (u64, u64) {
         (self.inbound.bytes, self.outbound.bytes)
     }
 
+    /// As [`run`](Self::run), however long nothing goes either way.
+    pub(crate) async fn run_on(&mut self) -> Result<(), Torn> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
     /// Carries bytes until both sides have ended. Each may end its own direction and stay to read.
-    pub(super) async fn run(&mut self, alarm: &Alarm, idle: Duration) -> Result<(), Torn> {
+    pub(crate) async fn run(&mut self, alarm: &Alarm, idle: Duration) -> Result<(), Torn> {
         alarm.arm_in(idle);
         poll_fn(|cx| {
             let before = self.bytes();

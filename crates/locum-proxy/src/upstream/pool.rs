@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use locum_policy::Time;
@@ -81,14 +81,15 @@ impl Pool {
         Rc::default()
     }
 
-    /// An idle connection to `endpoint` that its peer has not closed.
+    /// An idle connection to `endpoint` that its peer has not closed, nor said anything on: an answer that nobody asked
+    /// for must never be taken for the next call's.
     pub(crate) fn take(&self, endpoint: &Endpoint) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         let kept = idle.get_mut(&endpoint.uid)?;
         // The runtime knows already whether anything arrived, so this costs no system call.
         std::iter::from_fn(|| kept.pop())
             .map(|idle| idle.connection)
-            .find_map(|mut connection| is_quiet(&mut connection).then_some(connection))
+            .find_map(|mut connection| connection.stream.is_quiet().then_some(connection))
     }
 
     /// Keeps a connection that has nothing left to read.
@@ -112,7 +113,9 @@ impl Pool {
         self.idle.borrow_mut().retain(|_, kept| {
             kept.retain_mut(|idle| {
                 let connection = &mut idle.connection;
-                idle.expires > now && !connection.endpoint.is_retired() && is_quiet(connection)
+                idle.expires > now
+                    && !connection.endpoint.is_retired()
+                    && connection.stream.is_quiet()
             });
             !kept.is_empty()
         });
@@ -123,12 +126,6 @@ impl Pool {
 /// idle for long are kept for so long.
 const BURST: usize = 8;
 const MOMENT: Duration = Duration::from_secs(1);
-
-/// Neither closed nor talking out of turn: an answer that nobody asked for must never be taken for
-/// the next call's.
-fn is_quiet(connection: &mut Connection) -> bool {
-    connection.stream.peek(&mut Context::from_waker(Waker::noop())).is_none()
-}
 
 /// Why no connection could be made.
 #[derive(Debug)]
