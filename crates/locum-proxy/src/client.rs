@@ -14,6 +14,7 @@ use locum_wire::http2::PREFACE;
 use rustls::ServerConfig;
 
 use crate::buffer::Buffer;
+use crate::clerk;
 use crate::clock::Alarm;
 use crate::flow;
 use crate::forward::Persistence;
@@ -156,7 +157,7 @@ impl Client {
     ///
     /// What an idle connection is not doing is in a box, here and below: each has room for all that it holds
     /// without one.
-    pub(crate) async fn serve(mut self: Box<Self>, worker: &Worker) {
+    pub(crate) async fn serve(mut self: Box<Self>, worker: &Rc<Worker>) {
         if self.listener.settings.proxy_protocol || self.stream.is_secure() {
             match Box::pin(self.begin(worker)).await {
                 Some(begun) => self = begun,
@@ -187,7 +188,7 @@ impl Client {
     }
 
     /// Finds out what the client speaks, and serves that.
-    async fn serve_found(mut self: Box<Self>, worker: &Worker) {
+    async fn serve_found(mut self: Box<Self>, worker: &Rc<Worker>) {
         let mut found = front::find(&mut self, worker).await;
         if matches!(found, Found::Tls)
             && self.listener.takes_plain()
@@ -217,7 +218,7 @@ impl Client {
     }
 
     /// Serves requests of HTTP until the connection ends.
-    async fn serve_http(mut self: Box<Self>, worker: &Worker) {
+    async fn serve_http(mut self: Box<Self>, worker: &Rc<Worker>) {
         if self.stream.carries_http2() {
             return Box::pin(http2::serve(&mut self, worker)).await;
         }
@@ -234,10 +235,10 @@ impl Client {
                     return Box::pin(self.turn_away(&refusal, worker)).await;
                 }
             }
-            // A call's state is large and short-lived: it lives on the heap only while it is needed,
-            // so that an idle connection stays small.
             let bytes = self.take_head(worker);
-            let next = Box::pin(flow::serve(&mut self, bytes, worker)).await;
+            // A call's state is large, and no idle connection has one.
+            let (served, next) = clerk::serve(self, bytes, worker).await;
+            self = served;
             self.served += 1;
             self.put_head_away(worker);
             match next {

@@ -13,6 +13,7 @@ pub mod auth;
 mod body;
 mod buffer;
 mod caller;
+mod clerk;
 mod client;
 mod clock;
 pub mod coding;

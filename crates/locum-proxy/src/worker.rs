@@ -15,6 +15,7 @@ use locum_wire::http1::Head;
 
 use crate::access::Access;
 use crate::buffer::{Buffers, halve};
+use crate::clerk::Clerk;
 use crate::clock::{self, Alarms, WorkerClock};
 use crate::conduit::Conduits;
 use crate::decisions::Decisions;
@@ -107,6 +108,7 @@ struct Spare {
     )]
     heads: RefCell<Vec<Box<Head>>>,
     records: RefCell<Vec<Record>>,
+    clerks: RefCell<Vec<Clerk>>,
 }
 
 impl Spare {
@@ -114,6 +116,7 @@ impl Spare {
         halve(&mut self.scratch.borrow_mut());
         halve(&mut self.heads.borrow_mut());
         halve(&mut self.records.borrow_mut());
+        halve(&mut self.clerks.borrow_mut());
     }
 }
 
@@ -264,6 +267,18 @@ impl Worker {
         if spare.len() < KEPT {
             head.clear();
             spare.push(head);
+        }
+    }
+
+    /// A clerk with nothing to do.
+    pub(crate) fn clerk(&self) -> Clerk {
+        self.spare.clerks.borrow_mut().pop().unwrap_or_else(Clerk::new)
+    }
+
+    pub(crate) fn give_clerk(&self, clerk: Clerk) {
+        let mut spare = self.spare.clerks.borrow_mut();
+        if spare.len() < KEPT {
+            spare.push(clerk);
         }
     }
 
