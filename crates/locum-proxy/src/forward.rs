@@ -4,12 +4,11 @@
 //! Strip first, then add ours: whatever a client names in `Connection`, it cannot remove what the
 //! proxy adds (RFC 9110 §7.6.1; CVE-2022-31813).
 
-use std::io::Write;
-use std::net::IpAddr;
+use std::io::Write as _;
 use std::ops::Range;
 use std::time::Duration;
 
-use locum_wire::http1::encode::{self, field};
+use locum_wire::http1::encode::{self, field, read_field};
 use locum_wire::http1::{Error, Field, Framing, Name, Request, Response, Version};
 
 use crate::caller::Caller;
@@ -18,6 +17,10 @@ use crate::route::{Edits, Host, PathPattern, Rewrite, Route};
 use crate::telemetry::{Context, Traced};
 use crate::timeout;
 use crate::upstream::sticky::Cookie;
+
+mod address;
+
+use address::Address;
 
 /// A request's head as every attempt sends it, but for the lines that differ by attempt.
 pub(crate) struct Prepared {
@@ -62,8 +65,9 @@ impl Prepared {
             Host::Name(name) => Some(name.as_bytes()),
             Host::Upstream => None,
         };
-        if let Some(host) = host {
-            field(&mut head, b"Host", host);
+        match &route.settings.host {
+            Host::Name(name) => field(&mut head, b"Host", name.as_bytes()),
+            _ => host.into_iter().for_each(|host| read_field(&mut head, b"Host", host)),
         }
         copy_fields(&mut head, caller, &route.request_edits, traced);
         match request.framing() {
@@ -182,9 +186,13 @@ fn copy_fields(out: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits, traced: Op
             kind == Name::Traceparent || (kind == Name::Tracestate && traced.context.is_root())
         }
     };
-    for field in caller.request.fields() {
-        let stays = goes_on(&field) && !edits.strips(field.name) && !is_said_anew(field.kind);
-        extend_run(out, caller.head, &mut run, &field.line, stays);
+    let all_stay = edits.strips_nothing();
+    for line in caller.request.lines() {
+        let name = || line.name(caller.head);
+        let stays = is_passed(line.kind, line.hop, name)
+            && (all_stay || !edits.strips(name()))
+            && !is_said_anew(line.kind);
+        extend_run(out, caller.head, &mut run, &line.at, stays);
     }
     out.extend_from_slice(&caller.head[run]);
 }
@@ -206,14 +214,19 @@ fn extend_run(
 
 /// Whether a request's field goes on as it is, and is not one that we write ourselves.
 pub(crate) fn goes_on(field: &Field<'_>) -> bool {
-    match field.kind {
-        _ if field.hop => false,
+    is_passed(field.kind, field.hop, || field.name)
+}
+
+fn is_passed<'a>(kind: Name, hop: bool, name: impl Fn() -> &'a [u8]) -> bool {
+    match kind {
+        _ if hop => false,
         Name::Host | Name::ContentLength | Name::Expect => false,
         Name::Forwarded | Name::XForwardedFor | Name::XForwardedHost | Name::XForwardedProto => {
             false
         }
         Name::Other => {
-            !timeout::is_told_by(field.name) && !field.name.eq_ignore_ascii_case(ATTEMPT)
+            let name = name();
+            !timeout::is_told_by(name) && !name.eq_ignore_ascii_case(ATTEMPT)
         }
         _ => true,
     }
@@ -229,10 +242,11 @@ const TRACEPARENT: &[u8] = b"traceparent";
 fn write_forwarded(head: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits) {
     let request = &caller.request;
     let earlier = |name: Name| {
-        let fields = request.fields().filter(move |field| caller.trusted && field.kind == name);
+        let believed = if caller.trusted { usize::MAX } else { 0 };
+        let fields = request.fields().take(believed).filter(move |field| field.kind == name);
         fields.map(|field| field.value).filter(|value| !value.is_empty())
     };
-    let address = Address(caller.peer);
+    let address = Address::of(caller.peer);
     let scheme: &[u8] = if caller.secure { b"https" } else { b"http" };
 
     if !edits.drops(b"x-forwarded-for") {
@@ -241,16 +255,16 @@ fn write_forwarded(head: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits) {
             head.extend_from_slice(value);
             head.extend_from_slice(b", ");
         }
-        address.write(head);
+        head.extend_from_slice(address.text());
         head.extend_from_slice(b"\r\n");
     }
     let host = request.host().unwrap_or_default();
     if !edits.drops(b"x-forwarded-proto") {
         let scheme = earlier(Name::XForwardedProto).next().unwrap_or(scheme);
-        field(head, b"X-Forwarded-Proto", scheme);
+        read_field(head, b"X-Forwarded-Proto", scheme);
     }
     if !edits.drops(b"x-forwarded-host") {
-        field(head, b"X-Forwarded-Host", earlier(Name::XForwardedHost).next().unwrap_or(host));
+        read_field(head, b"X-Forwarded-Host", earlier(Name::XForwardedHost).next().unwrap_or(host));
     }
     if !edits.drops(b"forwarded") {
         head.extend_from_slice(b"Forwarded: ");
@@ -270,69 +284,6 @@ fn write_forwarded(head: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits) {
         head.extend_from_slice(scheme);
         head.extend_from_slice(b"\r\n");
     }
-}
-
-/// A client's address as it is written into fields.
-struct Address(Option<IpAddr>);
-
-impl Address {
-    fn write(&self, out: &mut Vec<u8>) {
-        match self.0 {
-            Some(address) => write_address(out, address),
-            None => out.extend_from_slice(b"unknown"),
-        }
-    }
-
-    /// RFC 7239 §6: a v6 address stands in brackets and quotes.
-    fn write_node(&self, out: &mut Vec<u8>) {
-        match self.0 {
-            Some(IpAddr::V6(address)) => {
-                out.extend_from_slice(b"\"[");
-                write_address(out, IpAddr::V6(address));
-                out.extend_from_slice(b"]\"");
-            }
-            _ => self.write(out),
-        }
-    }
-}
-
-fn write_address(out: &mut Vec<u8>, address: IpAddr) {
-    match address {
-        // By hand: the formatting machinery costs as much as the rest of the head.
-        IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            for (octet, end) in [(a, "."), (b, "."), (c, "."), (d, "")] {
-                out.extend_from_slice(octet_text(octet));
-                out.extend_from_slice(end.as_bytes());
-            }
-        }
-        IpAddr::V6(address) => {
-            write!(out, "{address}").expect("invariant: writing to a Vec cannot fail");
-        }
-    }
-}
-
-/// An octet in decimal, looked up.
-fn octet_text(octet: u8) -> &'static [u8] {
-    static TEXTS: [[u8; 3]; 256] = {
-        let mut texts = [[b'0'; 3]; 256];
-        let mut octet = 0;
-        while octet < 256 {
-            texts[octet] = [
-                b'0' + (octet / 100) as u8,
-                b'0' + (octet / 10 % 10) as u8,
-                b'0' + (octet % 10) as u8,
-            ];
-            octet += 1;
-        }
-        texts
-    };
-    let zeros = match octet {
-        0..10 => 2,
-        10..100 => 1,
-        100.. => 0,
-    };
-    &TEXTS[usize::from(octet)][zeros..]
 }
 
 /// How an answer's body is framed towards the client.
@@ -382,17 +333,21 @@ pub(crate) fn answer_head(
 ) {
     status_line(out, response);
     let mut run = 0..0;
-    for field in response.fields() {
-        // A 304 or an answer to HEAD tells the length that a body would have had.
-        let length_stays = delivery == Delivery::Nothing;
-        let stays = !field.hop
-            && (field.kind != Name::ContentLength || length_stays)
-            && !edits.drops(field.name);
-        extend_run(out, bytes, &mut run, &field.line, stays);
+    // What is delivered as it came has its length; a 304 or an answer to HEAD tells that which a body would have had.
+    let length_stays = matches!(delivery, Delivery::Nothing | Delivery::Length(_));
+    let mut length_stayed = false;
+    let all_stay = edits.dropped.is_empty();
+    for line in response.lines() {
+        let stays = !line.hop
+            && (line.kind != Name::ContentLength || length_stays)
+            && (all_stay || !edits.drops(line.name(bytes)));
+        length_stayed |= stays && line.kind == Name::ContentLength;
+        extend_run(out, bytes, &mut run, &line.at, stays);
     }
     out.extend_from_slice(&bytes[run]);
     match delivery {
         Delivery::Nothing | Delivery::UntilClose => {}
+        Delivery::Length(_) if length_stayed => {}
         Delivery::Length(length) => encode::content_length(out, length),
         Delivery::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
@@ -449,9 +404,11 @@ pub(crate) fn delivery(framing: Framing, version: Version) -> Delivery {
 
 /// The status line as the upstream phrased it.
 fn status_line(out: &mut Vec<u8>, response: &Response<'_>) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    encode::decimal(out, u64::from(response.status()));
-    out.push(b' ');
+    let digit = |place: u16| b'0' + (response.status() / place % 10) as u8;
+    let [hundreds, tens, ones] = [100, 10, 1].map(digit);
+    out.extend_from_slice(&[
+        b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b' ', hundreds, tens, ones, b' ',
+    ]);
     out.extend_from_slice(response.reason());
     out.extend_from_slice(encode::CRLF);
 }
@@ -468,21 +425,6 @@ pub(crate) fn chunk(out: &mut Vec<u8>, content: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn written(address: &str) -> String {
-        let mut out = Vec::new();
-        write_address(&mut out, address.parse().unwrap());
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn addresses_are_written_as_everybody_writes_them() {
-        for address in
-            ["127.0.0.1", "10.20.100.255", "0.0.0.0", "99.9.199.42", "2001:db8::1", "::1"]
-        {
-            assert_eq!(written(address), address);
-        }
-    }
 
     #[test]
     fn neighbouring_lines_are_copied_in_one_run() {

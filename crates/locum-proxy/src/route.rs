@@ -355,6 +355,11 @@ impl Edits {
         self.dropped.iter().any(|dropped| dropped.eq_ignore_ascii_case(name))
     }
 
+    /// Whether no field of a client's stays behind.
+    pub(crate) fn strips_nothing(&self) -> bool {
+        self.dropped.is_empty() && self.owned.is_empty()
+    }
+
     /// Whether a client's field of that name stays behind.
     pub(crate) fn strips(&self, name: &[u8]) -> bool {
         self.drops(name) || self.owned.holds(name)

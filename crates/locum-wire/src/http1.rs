@@ -35,7 +35,7 @@ mod response;
 
 pub use chunked::{Chunked, Piece};
 pub use error::Error;
-pub use field::Field;
+pub use field::{Field, FieldLine};
 pub use head::Head;
 pub use name::Name;
 pub use request::{Request, Target};

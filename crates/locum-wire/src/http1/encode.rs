@@ -1,5 +1,7 @@
 //! Writing messages: everything appends to a buffer of the caller's.
 
+use super::byte;
+
 /// Ends every line, and the data of every chunk.
 pub const CRLF: &[u8] = b"\r\n";
 
@@ -31,6 +33,16 @@ pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     field_value(out, value);
+    out.extend_from_slice(CRLF);
+}
+
+/// Appends a field line whose value was read from a head, and so holds no control byte but tabs.
+pub fn read_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    debug_assert!(!contains_space_or_control(name));
+    debug_assert!(value.iter().all(|byte| !byte.is_ascii_control() || *byte == b'\t'));
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
     out.extend_from_slice(CRLF);
 }
 
@@ -125,7 +137,9 @@ pub fn reason(status: u16) -> &'static str {
 }
 
 fn field_value(out: &mut Vec<u8>, value: &[u8]) {
-    let start = out.len();
+    // Most have none.
+    let clean = byte::text_len(value);
+    let start = out.len() + clean;
     out.extend_from_slice(value);
     for byte in &mut out[start..] {
         if byte.is_ascii_control() && *byte != b'\t' {

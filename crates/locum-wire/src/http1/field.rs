@@ -23,6 +23,26 @@ pub struct Field<'a> {
     pub line: Range<usize>,
 }
 
+/// Where one field line is, for whoever copies lines and looks at few of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldLine {
+    /// Which of the names that matter it has.
+    pub kind: Name,
+    /// As [`Field::hop`].
+    pub hop: bool,
+    /// As [`Field::line`].
+    pub at: Range<usize>,
+    name_end: usize,
+}
+
+impl FieldLine {
+    /// The name as it was sent, in the buffer that the head was read from.
+    #[must_use]
+    pub fn name<'a>(&self, buf: &'a [u8]) -> &'a [u8] {
+        &buf[self.at.start..self.name_end]
+    }
+}
+
 /// What a look at the buffer found.
 pub(super) enum Line {
     /// The next line is not complete.
@@ -155,6 +175,16 @@ impl Section {
             kind: entry.kind,
             hop: entry.hop,
             line: entry.line as usize..entry.line_end as usize,
+        })
+    }
+
+    /// Where the fields are, in the order they came.
+    pub(super) fn lines(&self) -> impl Iterator<Item = FieldLine> + '_ {
+        self.entries.iter().map(|entry| FieldLine {
+            kind: entry.kind,
+            hop: entry.hop,
+            at: entry.line as usize..entry.line_end as usize,
+            name_end: entry.colon as usize,
         })
     }
 

@@ -111,6 +111,15 @@ impl Meaning {
 
     /// RFC 9110 §7.6.1.
     fn read_connection(&mut self, value: Range<usize>, buf: &[u8]) -> Result<(), Error> {
+        // As most say it.
+        match &buf[value.clone()] {
+            b"keep-alive" if self.options < OPTIONS => {
+                self.options += 1;
+                self.keep_alive = true;
+                return Ok(());
+            }
+            _ => {}
+        }
         let mut start = value.start;
         for element in buf[value].split(|&byte| byte == b',') {
             self.options += 1;

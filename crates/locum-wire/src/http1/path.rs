@@ -24,9 +24,11 @@ pub fn normalise(path: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     if !path.iter().all(|&it| byte::is(it, PATH)) {
         return Err(Error::Path);
     }
-    if memchr::memchr(b'%', path).is_some() {
-        check_encodings(path)?;
+    // Dots are written as they are or encoded.
+    if !path.iter().any(|&it| matches!(it, b'%' | b'.')) {
+        return Ok(Cow::Borrowed(path));
     }
+    check_encodings(path)?;
     let mut has_dots = false;
     for segment in segments.split(|&it| it == b'/') {
         has_dots |= dots(segment)? != Dots::None;

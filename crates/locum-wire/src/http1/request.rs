@@ -1,6 +1,6 @@
 //! A request as its head tells it.
 
-use super::field::Field;
+use super::field::{Field, FieldLine};
 use super::head::{Form, Head};
 use super::{Framing, Name, Version, byte};
 
@@ -96,6 +96,11 @@ impl<'a> Request<'a> {
         self.head.version
     }
 
+    /// Where the field lines are, in the order they came.
+    pub fn lines(&self) -> impl Iterator<Item = FieldLine> + use<'a> {
+        self.head.section.lines()
+    }
+
     /// The fields in the order they came.
     pub fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
         self.head.section.fields(self.buf)
@@ -136,8 +141,10 @@ impl<'a> Request<'a> {
     /// a Connection line that names it (RFC 9110 §7.8).
     #[must_use]
     pub fn upgrade(&self) -> Option<&'a [u8]> {
-        let asks = self.head.version == Version::Http11 && self.head.meaning.upgrade;
-        let mut lines = self.fields().filter(|field| asks && field.kind == Name::Upgrade);
+        if self.head.version != Version::Http11 || !self.head.meaning.upgrade {
+            return None;
+        }
+        let mut lines = self.fields().filter(|field| field.kind == Name::Upgrade);
         let protocol = lines.next()?.value;
         lines.next().is_none().then_some(protocol)
     }

@@ -1,6 +1,6 @@
 //! An answer as its head tells it.
 
-use super::field::Field;
+use super::field::{Field, FieldLine};
 use super::head::Head;
 use super::{Framing, Name, Version};
 
@@ -34,6 +34,11 @@ impl<'a> Response<'a> {
     #[must_use]
     pub fn version(&self) -> Version {
         self.head.version
+    }
+
+    /// Where the field lines are, in the order they came.
+    pub fn lines(&self) -> impl Iterator<Item = FieldLine> + use<'a> {
+        self.head.section.lines()
     }
 
     /// The fields in the order they came.
