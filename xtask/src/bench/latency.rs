@@ -90,7 +90,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         tables: tables(&all, capacity, rounds),
         rows: all.iter().map(|run| run.row(capacity)).collect(),
     };
-    results.tell(options)
+    results.tell(options, Ok(()))
 }
 
 /// How many requests nginx answers in a second at most: to 64 clients that ask again at once.

@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::options::Options;
 use super::peer::{Peer, Place};
 use super::scenario::Scenario;
 use super::server::ORIGIN;
@@ -76,9 +75,9 @@ impl Bench {
     }
 
     /// Whether the runs are worth keeping: of those on a busy machine most say little.
-    pub(super) fn judge(&self, options: &Options) -> Result<(), String> {
+    pub(super) fn judge(&self) -> Result<(), String> {
         let Self { runs, disturbed, .. } = self;
-        if options.is_whole() && disturbed * 2 > *runs {
+        if disturbed * 2 > *runs {
             return Err(format!("{disturbed} of {runs} runs were disturbed: nothing is written"));
         }
         Ok(())

@@ -74,7 +74,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         tables: tables(&all),
         rows: all.iter().map(Measured::row).collect(),
     };
-    results.tell(options)
+    results.tell(options, Ok(()))
 }
 
 /// Whether processes may have so many descriptors.

@@ -83,8 +83,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         ),
         rows,
     };
-    bench.judge(options)?;
-    results.tell(options)
+    results.tell(options, bench.judge())
 }
 
 /// What criterion found a call to take, without a network.

@@ -20,14 +20,15 @@ pub(super) struct Results {
 }
 
 impl Results {
-    /// Prints the tables, and writes the files if the benchmark ran as a whole.
-    pub(super) fn tell(&self, options: &Options) -> Result<(), String> {
+    /// Prints the tables, and writes the files if the benchmark ran as a whole and nothing speaks against it.
+    pub(super) fn tell(&self, options: &Options, worth: Result<(), String>) -> Result<(), String> {
         let tables = self.tables();
         println!("\n{tables}");
         if !options.is_whole() {
             println!("==> a part of the benchmark: nothing is written");
             return Ok(());
         }
+        worth?;
         let day = output("date", &["+%F"]).ok_or("no date")?;
         for (kind, text) in [("md", tables), ("json", self.json(&day))] {
             let file = root().join(format!("bench/results/{day}-{}.{kind}", self.name));

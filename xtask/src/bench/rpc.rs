@@ -64,7 +64,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         step.done();
     }
     drop(servers);
-    report::results(&runs, rounds).tell(options)
+    report::results(&runs, rounds).tell(options, Ok(()))
 }
 
 fn build() -> Result<Programs, String> {

@@ -76,8 +76,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         ),
         rows: beside::rows(&series),
     };
-    bench.judge(options)?;
-    results.tell(options)
+    results.tell(options, bench.judge())
 }
 
 /// Measures both with as many.

@@ -79,7 +79,7 @@ pub(in crate::bench) fn run(options: &Options) -> Result<(), String> {
         step.done();
     }
     drop(sites);
-    report::results(&runs, rounds).tell(options)
+    report::results(&runs, rounds).tell(options, Ok(()))
 }
 
 impl Site {

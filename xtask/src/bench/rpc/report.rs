@@ -122,3 +122,20 @@ pub(super) fn gos() -> String {
         .filter_map(|go| output(&go.display().to_string(), &["env", "GOVERSION"]));
     gos.collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_the_shapes_is_told_without_what_was_promised_of_all() {
+        let shape = Shape { bytes: 8, callers: 64, connections: 1 };
+        let run = Measured { rate: 100.0, server: 2.5, ..Measured::default() };
+        let one = Runs::from([((shape, 0), vec![run.clone()])]);
+        assert!(!tables(&one, 1).contains("Ratios"));
+        assert_eq!(rows(&one).len(), 1);
+        let of = |shape| (0..SYSTEMS.len()).map(move |at| ((shape, at), vec![run.clone()]));
+        let both: Runs = of.clone()(shape).chain(of(Shape { callers: 1, ..shape })).collect();
+        assert!(tables(&both, 1).contains("the same Go client: our server to Go's | 1.000"));
+    }
+}
