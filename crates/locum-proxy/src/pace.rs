@@ -2,7 +2,8 @@
 //!
 //! Clients and servers that write every call by itself (Go's do) wake a proxy that is faster than they are
 //! for every one or two of them, and each time it waits, reads and writes for those alone: at 64 callers
-//! that was two thirds of what a call cost. Waiting 50 us before it listens again, it meets many at once.
+//! that was two thirds of what a call cost. Waiting 50 us before it listens again, it meets many at once. So it is
+//! with calls of HTTP/2, whose answers come one by one from servers of HTTP/1.1.
 //!
 //! It waits only where that is worth it and nobody feels it: where messages come so fast that some will come
 //! in that time, where so many calls are under way that it is a small part of what each takes anyway, and
@@ -40,6 +41,12 @@ impl Pace {
         add(&self.moved, 1);
     }
 
+    /// A call begins, and ends with what this gives.
+    pub(crate) fn call(&self) -> UnderWay<'_> {
+        self.begin();
+        UnderWay(self)
+    }
+
     /// How long to wait before listening again, if at all. The clock is read only where enough is under way.
     pub(crate) fn wait(&self, now: impl FnOnce() -> Time) -> Option<Duration> {
         let (under_way, moved) = (get(&self.under_way), get(&self.moved));
@@ -57,6 +64,15 @@ impl Pace {
         let worth_it = apart <= WAIT / 2;
         let unfelt = apart * under_way as u64 >= UNFELT * WAIT;
         (!together && worth_it && unfelt).then_some(Duration::from_nanos(WAIT))
+    }
+}
+
+/// A call that has not ended.
+pub(crate) struct UnderWay<'a>(&'a Pace);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) struct Worker {
     pub(crate) conduits: Conduits,
     pub(crate) alarms: Rc<Alarms>,
     pub(crate) clock: WorkerClock,
-    /// Of its remote calls.
+    /// Of its remote calls, and of those over HTTP/2.
     pub(crate) pace: Arc<Pace>,
     pub(crate) shard: Arc<Shard>,
     pub(crate) access: Option<Access>,

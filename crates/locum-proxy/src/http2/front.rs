@@ -93,6 +93,7 @@ type Opened = (Stream, Vec<u8>);
 async fn serve_streams(desk: &Desk<Opened>, origin: &Origin, worker: &Worker) -> Infallible {
     loop {
         let (stream, head) = desk.next().await;
+        let _under_way = worker.pace.call();
         Client::of_stream(stream, origin, worker).serve_stream(head, worker).await;
     }
 }
