@@ -49,6 +49,12 @@ pub(super) struct Peer {
 impl Peer {
     /// Starts the server and waits until it listens.
     pub(super) fn start(ready: &Ready, place: &Place) -> Result<Self, String> {
+        // A port that was free may be somebody's connection by the time that the server asks for it.
+        let start = || Self::start_once(ready, place);
+        start().or_else(|_| start()).or_else(|_| start())
+    }
+
+    fn start_once(ready: &Ready, place: &Place) -> Result<Self, String> {
         let Ready { server, program } = ready;
         let directory = target().join("bench-proxy");
         fs::create_dir_all(&directory)
@@ -177,8 +183,10 @@ fn spawn(server: &Server, words: &[String], place: &Place, log: &Path) -> io::Re
         .spawn()
 }
 
+/// An address of this machine alone, whose port is free on all of its addresses.
 pub(super) fn free_address() -> Result<SocketAddr, String> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))
         .and_then(|listener| listener.local_addr())
+        .map(|free| SocketAddr::from((Ipv4Addr::LOCALHOST, free.port())))
         .map_err(|error| format!("no free port: {error}"))
 }
