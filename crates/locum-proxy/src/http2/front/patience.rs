@@ -102,7 +102,7 @@ impl Front<'_> {
                 None => alarm.disarm(),
             }
         }
-        if patience.is_unsettled(&state, cx) {
+        if self.going != Going::Failed && patience.is_unsettled(&state, cx) {
             drop(state);
             self.give_up(cx, "settings_timeout", ErrorCode::SETTINGS_TIMEOUT);
             return Poll::Pending;
