@@ -280,7 +280,7 @@ fn go_away(state: &mut State, going: &mut Going) {
     };
 }
 
-/// Reads of one turn.
-const ROUNDS: usize = 4;
+/// Reads of one turn: one that brings something, and one that finds no more. Who floods us leaves others theirs.
+const ROUNDS: usize = 2;
 /// With so much unsent, nothing more is read.
 const MOST_UNSENT: usize = 256 << 10;
