@@ -89,6 +89,11 @@ fn client_hello() {
 }
 
 #[test]
+fn protobuf() {
+    replay("protobuf", locum_fuzz::protobuf);
+}
+
+#[test]
 fn differential() {
     replay("differential", locum_fuzz::differential);
 }
