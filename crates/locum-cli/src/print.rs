@@ -16,7 +16,7 @@ use locum_proxy::{auth, listener, plan, route, upstream};
 use serde_json::{Value, json};
 
 use crate::config::file::File;
-use crate::config::value::Statuses;
+use crate::config::value::{Statuses, shown};
 use crate::config::{Config, EMBEDDED};
 use crate::{Failure, demo};
 
@@ -392,7 +392,10 @@ fn edits(edits: &HeaderEdits) -> Value {
 }
 
 fn pairs(pairs: &[(String, String)]) -> Value {
-    pairs.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| (name.clone(), Value::from(shown::value(name, value))))
+        .collect()
 }
 
 fn duration(value: std::time::Duration) -> String {

@@ -22,6 +22,7 @@ mod bind;
 mod endpoint;
 mod link;
 mod maintenance;
+pub(crate) mod shown;
 mod switch;
 
 /// A duration: `250ms`, `1.5s`, `5min`.

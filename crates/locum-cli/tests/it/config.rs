@@ -181,6 +181,20 @@ fn print_shows_the_embedded_default_which_is_a_good_file() {
 }
 
 #[test]
+fn print_shows_no_header_that_is_a_secret_by_its_name() {
+    let file = format!(
+        "{GOOD}\n[[routes]]\nname = \"told\"\nmatch = {{ path = \"/told\" }}\nupstream = \"users\"\n\
+         request_headers = {{ set = {{ Authorization = \"Bearer hush\", x-tier = \"gold\" }} }}\n"
+    );
+    for how in [&[][..], &["--resolved"]] {
+        let printed = with_file("print", &file, how);
+        assert_eq!(printed.code, Some(0), "{}", printed.errors);
+        assert!(!printed.output.contains("hush"), "{}", printed.output);
+        assert!(printed.output.contains("***") && printed.output.contains("gold"));
+    }
+}
+
+#[test]
 fn print_resolved_is_json_with_the_defaults_filled_in() {
     let printed = with_file("print", GOOD, &["--resolved"]);
     assert_eq!(printed.code, Some(0), "{}", printed.errors);

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::types::Types;
-use crate::config::value::{Duration, Maintenance, Said, Size, Switch};
+use crate::config::value::{Duration, Maintenance, Said, Size, Switch, shown};
 
 /// Which call goes where. One of `upstream`, `split`, `files`, `respond`, `redirect` and `transcode` says where.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -243,7 +243,7 @@ pub(crate) struct Respond {
     /// Default empty.
     pub(crate) body: String,
     /// Its fields.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "shown::serialize")]
     pub(crate) headers: BTreeMap<String, String>,
 }
 
@@ -321,10 +321,10 @@ pub(crate) struct Rewrite {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct HeaderEdits {
     /// Replaces every field of that name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "shown::serialize")]
     pub(crate) set: BTreeMap<String, String>,
     /// Adds a field beside those of that name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "shown::serialize")]
     pub(crate) add: BTreeMap<String, String>,
     /// Removes every field of that name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
