@@ -382,15 +382,15 @@ impl Balancer {
     /// The endpoint whose score for `key` is the highest, among the best by `liking`.
     fn highest(&self, liking: &Liking<'_, impl Endpoints>, key: &[u8]) -> u32 {
         let key = rendezvous::hash(key);
-        let score = |index: u32| {
+        let draw = |index: u32| {
             let member = self.member(index);
-            rendezvous::score(key, member.hash, member.weight)
+            rendezvous::Draw::new(key, member.hash, member.weight)
         };
-        let mut best = (0, liking.of(0), score(0));
+        let mut best = (0, liking.of(0), draw(0));
         for index in self.indices().skip(1) {
-            let (rank, score) = (liking.of(index), score(index));
-            if rank > best.1 || (rank == best.1 && score > best.2) {
-                best = (index, rank, score);
+            let (rank, draw) = (liking.of(index), draw(index));
+            if rank > best.1 || (rank == best.1 && draw.beats(&best.2)) {
+                best = (index, rank, draw);
             }
         }
         best.0

@@ -12,12 +12,33 @@ pub fn hash(bytes: &[u8]) -> u64 {
     mix(hash, HASH)
 }
 
-/// The score of an endpoint for a key, both hashed. Of several endpoints each has the highest as
-/// often as its weight says: -weight / ln(u) for a `u` uniform in (0, 1).
-pub(super) fn score(key: u64, endpoint: u64, weight: u32) -> f64 {
-    // 53 bits and a half: never 0, never 1.
-    let u = ((mix(key, endpoint) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-    -f64::from(weight) / u.ln()
+/// What an endpoint has drawn for a key, both hashed.
+pub(super) struct Draw {
+    /// 53 bits of chance.
+    word: u64,
+    weight: u32,
+}
+
+impl Draw {
+    pub(super) fn new(key: u64, endpoint: u64, weight: u32) -> Self {
+        Self { word: mix(key, endpoint) >> 11, weight }
+    }
+
+    /// Whether its score is the higher. Among equal weights that is the higher word, and no logarithm is taken.
+    pub(super) fn beats(&self, other: &Self) -> bool {
+        if self.weight == other.weight {
+            return self.word > other.word;
+        }
+        self.score() > other.score()
+    }
+
+    /// Of several endpoints each has the highest as often as its weight says: -weight / ln(u) for a `u` uniform in
+    /// (0, 1).
+    fn score(&self) -> f64 {
+        // Half a step more: never 0, never 1.
+        let u = (self.word as f64 + 0.5) / (1_u64 << 53) as f64;
+        -f64::from(self.weight) / u.ln()
+    }
 }
 
 /// What the random word is for.
