@@ -1,7 +1,7 @@
 //! Answers made smaller on their way.
 //!
 //! Whether an answer is compressed is decided by its head and what the client takes; then the head is relabelled, and
-//! its content goes through a [`Coder`] on its way out.
+//! its content goes through a `Coder` on its way out.
 
 use locum_wire::http1::encode::field;
 use locum_wire::http1::{Field, Framing, Name, Request, Response};
