@@ -24,7 +24,7 @@ fn a_route_is_put_off_and_served_again_by_hand() {
     let put_off = answered(&mut kept, 503);
     assert_eq!(put_off.text(), "back soon");
     assert_eq!(put_off.headers.get("retry-after"), Some("90"));
-    assert!(locum.metric("locum_refused_total", &[("reason", "maintenance")]) >= 1.0);
+    locum.counts("locum_refused_total", &[("reason", "maintenance")], 1.0);
 
     let shown = told(put(&locum, "all", &json!({ "override": "none" })));
     assert_eq!(shown["maintenance_override"], json!({ "override": "none", "lasts": null }));
