@@ -164,6 +164,18 @@ impl Locum {
         client.response("GET").unwrap_or_else(|broken| panic!("GET {target}: {broken}"))
     }
 
+    /// Changes something over the admin API by a body of JSON. `fields` are more lines of the head, each with its end.
+    pub fn change(&self, target: &str, body: &str, fields: &str) -> Response {
+        let address = self.address("admin");
+        let mut client = Client::connect(address);
+        client.send(format!(
+            "PUT {target} HTTP/1.1\r\nHost: {address}\r\n{fields}\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        client.response("PUT").unwrap_or_else(|broken| panic!("PUT {target}: {broken}"))
+    }
+
     /// What `/metrics` says, as text.
     pub fn metrics(&self) -> String {
         self.admin("/metrics").text()

@@ -102,14 +102,8 @@ fn what_cannot_be_put_off_is_said_with_its_remedy() {
 }
 
 fn put(locum: &Locum, route: &str, body: &Value) -> Response {
-    let (address, body) = (locum.address("admin"), body.to_string());
-    let mut client = Client::connect(address);
-    client.send(format!(
-        "PUT /api/v1/routes/{route}/maintenance/override HTTP/1.1\r\nHost: {address}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    ));
-    client.response("PUT").unwrap()
+    let target = format!("/api/v1/routes/{route}/maintenance/override");
+    locum.change(&target, &body.to_string(), "")
 }
 
 fn told(answer: Response) -> Value {

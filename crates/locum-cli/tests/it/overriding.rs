@@ -1,6 +1,6 @@
 //! The switch beside a breaker, thrown through the admin API.
 
-use locum_testkit::{Client, Locum, Response, Upstream, eventually, script};
+use locum_testkit::{Locum, Response, Upstream, eventually, script};
 use serde_json::{Value, json};
 
 use crate::setup::Config;
@@ -149,14 +149,8 @@ fn put(locum: &Locum, policy: &str, body: &Value) -> Response {
 }
 
 fn put_with(locum: &Locum, policy: &str, body: &Value, fields: &str) -> Response {
-    let (address, body) = (locum.address("admin"), body.to_string());
-    let mut client = Client::connect(address);
-    client.send(format!(
-        "PUT /api/v1/policies/{policy}/breaker/override HTTP/1.1\r\nHost: {address}\r\n{fields}\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    ));
-    client.response("PUT").unwrap()
+    let target = format!("/api/v1/policies/{policy}/breaker/override");
+    locum.change(&target, &body.to_string(), fields)
 }
 
 fn told(answer: Response) -> Value {
