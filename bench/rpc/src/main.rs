@@ -70,10 +70,13 @@ fn load(system: &str, flavour: &str, numbers: &[&str]) -> Result<()> {
 
 fn runtime(flavour: &str) -> Result<Runtime> {
     let mut builder = match flavour {
-        "single" => Builder::new_current_thread(),
+        "single" | "paced" => Builder::new_current_thread(),
         "multi" => Builder::new_multi_thread(),
-        _ => return Err("a runtime is single or multi".into()),
+        _ => return Err("a runtime is single, paced or multi".into()),
     };
+    if flavour == "paced" {
+        builder.on_thread_park(locum::pace::rest);
+    }
     // Each side has one core; a second worker would only take turns with the first.
     Ok(builder.worker_threads(1).enable_all().build()?)
 }

@@ -94,6 +94,8 @@ mod metrics;
 #[cfg(feature = "rpc")]
 pub mod mock;
 #[cfg(feature = "rpc")]
+pub mod pace;
+#[cfg(feature = "rpc")]
 pub mod server;
 #[cfg(feature = "rpc")]
 pub mod service;

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
+use crate::pace;
 use crate::stream::TooMuch;
 use crate::transport::Io;
 
@@ -148,12 +149,13 @@ impl Driver {
 
     /// Hands out the answers that are whole: all under one lock, and their callers are woken after it.
     fn hand_out(&mut self, now: u64) -> Result<(), String> {
-        let mut taken = 0;
+        let (mut taken, mut came) = (0, 0);
         let mut state = self.connection.lock();
         let result = loop {
             let rest = self.input.bytes().get(taken..).unwrap_or_default();
             match self.answers.next(rest, &mut taken) {
                 Ok(Some(answer)) => {
+                    came += 1;
                     self.answered |= !matches!(
                         answer,
                         Answer::Ping(_) | Answer::Pong(_) | Answer::GoAway { .. }
@@ -167,6 +169,7 @@ impl Driver {
         self.connection.count(&state);
         self.connection.make_room(&state);
         drop(state);
+        pace::came(came);
         self.input.take(taken);
         self.woken.drain(..).for_each(Waker::wake);
         result

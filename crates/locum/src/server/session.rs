@@ -19,6 +19,7 @@ use super::limits::WhenFull;
 use super::outbox::{Outbox, Standing};
 use crate::Cx;
 use crate::cx::Peer;
+use crate::pace;
 
 mod call;
 
@@ -95,18 +96,25 @@ impl Session {
         calls.now = now;
         calls.in_place_until = now + IN_PLACE;
         *stopped = true;
-        let mut taken = 0;
-        while calls.may_begin(core) {
+        let (mut taken, mut came) = (0, 0);
+        let ended = loop {
+            if !calls.may_begin(core) {
+                break Ok(None);
+            }
             let rest = input.get(taken..).unwrap_or_default();
             match requests.next(rest, &mut taken) {
-                Ok(Some(request)) => calls.handle(core, request),
+                Ok(Some(request)) => {
+                    came += 1;
+                    calls.handle(core, request);
+                }
                 ended => {
                     *stopped = false;
-                    return ended.map(|_| taken);
+                    break ended;
                 }
             }
-        }
-        Ok(taken)
+        };
+        pace::came(came);
+        ended.map(|_| taken)
     }
 
     /// How many bytes it takes to go on, as far as is known.

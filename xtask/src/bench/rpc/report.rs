@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 
 use super::system::{
-    GO, GO_TO_OURS, GOB, Measured, NATIVE, OLD_GO, OLD_GO_TO_OURS, SYSTEMS, TARPC, TONIC,
+    GO, GO_TO_OURS, GO_TO_PACED, GOB, Measured, NATIVE, OLD_GO, OLD_GO_TO_OURS, OLD_GO_TO_PACED,
+    SYSTEMS, TARPC, TONIC,
 };
 use super::{Runs, Shape, shapes};
 use crate::bench::program::version_in;
@@ -27,8 +28,8 @@ fn tables(all: &Runs, rounds: usize) -> String {
         "The server on core 0, the load on core 1, TCP_NODELAY, closed loop; {rounds} interleaved\n\
          rounds, medians and the range of what the server spends on a call. 8 bytes are a\n\
          multiplication, more are echoed. `multi` is tokio's multi-threaded runtime, with one worker.\n\
-         Go's client writes once a call, so compare servers within one client. JSON carries bytes as\n\
-         base64.\n"
+         `paced` rests by `locum::pace`. Go's client writes once a call, so compare servers within one\n\
+         client. JSON carries bytes as base64.\n"
     );
     let measured = |shape: &Shape| all.contains_key(&(*shape, 0));
     for shape in shapes().into_iter().filter(measured) {
@@ -82,6 +83,8 @@ fn ratios(runs: &Runs) -> Option<Vec<(&'static str, f64, f64)>> {
     Some(vec![
         ("the same Go client: our server to Go's", to(GO_TO_OURS, GO)?, 0.5),
         ("the same with Debian's Go", to(OLD_GO_TO_OURS, OLD_GO)?, 0.5),
+        ("the same Go client: our server that rests to Go's", to(GO_TO_PACED, GO)?, 0.5),
+        ("the same with Debian's Go", to(OLD_GO_TO_PACED, OLD_GO)?, 0.5),
         ("gob, both ends: ours to Go's", to(GOB, GO)?, 1.0 / 15.0),
         ("the same with Debian's Go", to(GOB, OLD_GO)?, 1.0 / 15.0),
         ("native to tarpc", to(NATIVE, TARPC)?, 1.0 / 2.5),

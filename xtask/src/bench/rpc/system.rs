@@ -16,11 +16,12 @@ pub(super) struct System {
 }
 
 /// Each server by its name, and how it is started: `go`, `old-go` and `rust` are the programs.
-const SERVERS: [(&str, &[&str]); 12] = [
+const SERVERS: [(&str, &[&str]); 13] = [
     ("old go gob", &["old-go", "serve", "gob"]),
     ("go gob", &["go", "serve", "gob"]),
     ("go json", &["go", "serve", "json"]),
     ("locum", &["rust", "serve", "locum", "single"]),
+    ("locum paced", &["rust", "serve", "locum", "paced"]),
     ("locum multi", &["rust", "serve", "locum", "multi"]),
     ("tarpc", &["rust", "serve", "tarpc", "single"]),
     ("tarpc multi", &["rust", "serve", "tarpc", "multi"]),
@@ -39,7 +40,7 @@ const fn system(
     System { name, server, client }
 }
 
-pub(super) const SYSTEMS: [System; 21] = [
+pub(super) const SYSTEMS: [System; 24] = [
     system(GO, "go gob", &["go", "load", "gob"]),
     system(OLD_GO, "old go gob", &["old-go", "load", "gob"]),
     system("Go, jsonrpc", "go json", &["go", "load", "json"]),
@@ -61,12 +62,17 @@ pub(super) const SYSTEMS: [System; 21] = [
     system("volo-thrift, multi", "volo multi", &["rust", "load", "volo", "multi"]),
     system("capnp-rpc", "capnp", &["rust", "load", "capnp", "single"]),
     system("Go to locum, gob, multi", "locum multi", &["go", "load", "gob"]),
+    system(GO_TO_PACED, "locum paced", &["go", "load", "gob"]),
+    system(OLD_GO_TO_PACED, "locum paced", &["old-go", "load", "gob"]),
+    system("locum, paced, to Go, gob", "go gob", &["rust", "load", "gob", "paced"]),
 ];
 
 pub(super) const GO: &str = "Go, gob";
 pub(super) const GO_TO_OURS: &str = "Go to locum, gob";
+pub(super) const GO_TO_PACED: &str = "Go to locum, paced, gob";
 pub(super) const OLD_GO: &str = "Debian's Go, gob";
 pub(super) const OLD_GO_TO_OURS: &str = "Debian's Go to locum, gob";
+pub(super) const OLD_GO_TO_PACED: &str = "Debian's Go to locum, paced, gob";
 pub(super) const GOB: &str = "locum, gob";
 pub(super) const NATIVE: &str = "locum, native";
 pub(super) const TARPC: &str = "tarpc";
