@@ -17,17 +17,25 @@ pub(crate) fn uint(input: &mut &[u8]) -> Result<u64, Corrupt> {
 }
 
 /// gob: encoding/gob/decode.go decodeUintReader: the first byte is the negated count of those that follow.
-#[cold]
+///
+/// Each value has one of a single byte before it (the number of its type), and each call one that grows (its own).
 #[inline(never)]
 fn long_uint(input: &mut &[u8]) -> Result<u64, Corrupt> {
-    let (&first, rest) = input.split_first().ok_or(Corrupt::Short)?;
-    let count = usize::from(first.wrapping_neg());
-    if count > 8 {
-        return Err(Corrupt::Number);
-    }
-    let (bytes, rest) = rest.split_at_checked(count).ok_or(Corrupt::Short)?;
+    let (value, rest) = match *input {
+        [0xff, byte, rest @ ..] => (u64::from(*byte), rest),
+        [0xfe, high, low, rest @ ..] => (u64::from(u16::from_be_bytes([*high, *low])), rest),
+        [first, rest @ ..] => {
+            let count = usize::from(first.wrapping_neg());
+            if count > 8 {
+                return Err(Corrupt::Number);
+            }
+            let (bytes, rest) = rest.split_at_checked(count).ok_or(Corrupt::Short)?;
+            (bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)), rest)
+        }
+        [] => return Err(Corrupt::Short),
+    };
     *input = rest;
-    Ok(bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    Ok(value)
 }
 
 /// A signed number: the lowest bit says that the others are complemented.
