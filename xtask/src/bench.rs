@@ -10,6 +10,7 @@ mod latency;
 mod load;
 mod material;
 mod memory;
+mod open;
 mod options;
 mod peer;
 mod policies;

@@ -205,7 +205,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            r#"{{"requests":{},"unanswered":{},"rate":{:.0},"p50":{:.1},"p99":{:.1},"p999":{:.1},"max":{:.1},"lag50":{:.1},"lag99":{:.1}}}"#,
+            r#"{{"requests":{},"unanswered":{},"rate":{:.0},"p50":{:.1},"p99":{:.1},"p999":{:.1},"max":{:.1},"lag50":{:.1},"lag99":{:.1},"lagmax":{:.1}}}"#,
             self.requests,
             self.unanswered,
             self.answered as f64 / self.measured.as_secs_f64(),
@@ -215,6 +215,7 @@ impl fmt::Display for Report {
             below(&self.latencies, 1000),
             below(&self.lags, 500),
             below(&self.lags, 990),
+            below(&self.lags, 1000),
         )
     }
 }

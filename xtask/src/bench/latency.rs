@@ -5,18 +5,17 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
 
 use super::load::Bench;
 use super::material;
 use super::need_tools;
+use super::open::{Open, Said};
 use super::options::Options;
 use super::peer::{Peer, Place};
 use super::program::{build_workspace, package_version};
 use super::results::{Results, Row, median};
 use super::scenario::SCENARIOS;
-use super::server::{ENVOY, HAPROXY, LOCUM_ALL, NGINX, REST, gather};
-use super::tool::number;
+use super::server::{ENVOY, HAPROXY, LOCUM_ALL, NGINX, gather};
 use crate::process::Step;
 
 const PEERS: [super::server::Server; 4] = [NGINX, HAPROXY, ENVOY, LOCUM_ALL];
@@ -106,27 +105,16 @@ fn capacity(bench: &mut Bench, options: &Options) -> Result<f64, String> {
 
 /// Loads the peer for so many milliseconds, after some that do not count.
 fn once(
-    load: &Path,
+    program: &Path,
     peer: &Peer,
     (rate, seed, measured): (f64, u64, u32),
 ) -> Result<Measured, String> {
-    const WARM_UP: u32 = 500;
+    let load = Open { rate, seed, connections: CONNECTIONS, warm_up: 500, measured };
     let before = peer.processor_time()?;
-    let ended = Command::new("timeout")
-        .args(["--kill-after=1", "60", "taskset", "-c", REST])
-        .arg(load)
-        .arg("open")
-        .arg(peer.address.to_string())
-        .args([format!("{rate:.0}"), seed.to_string(), CONNECTIONS.to_string()])
-        .args([WARM_UP, measured].map(|ms| ms.to_string()))
-        .output()
-        .map_err(|error| error.to_string())?;
+    let ended = load.command(program, peer.address).output().map_err(|error| error.to_string())?;
     let processor = peer.processor_time()? - before;
-    let said = String::from_utf8_lossy(&ended.stdout);
-    let of = |name: &str| {
-        number(&said, name)
-            .ok_or_else(|| format!("{said}{}", String::from_utf8_lossy(&ended.stderr)))
-    };
+    let said = Said(&ended);
+    let of = |name: &str| said.of(name);
     Ok(Measured {
         peer: peer.name,
         load: 0,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -43,6 +43,10 @@ pub(super) struct Peer {
     pub(super) http2: SocketAddr,
     /// Where it takes HTTP/1.1 and HTTP/2 under TLS, if its configuration says so.
     pub(super) tls: SocketAddr,
+    /// Its own configuration, if it takes one.
+    pub(super) config: Option<PathBuf>,
+    /// What it says of itself.
+    pub(super) log: PathBuf,
     process: Child,
 }
 
@@ -74,20 +78,23 @@ impl Peer {
             ("bind", Ipv4Addr::LOCALHOST.to_string()),
             ("program", program.display().to_string()),
         ]);
-        if let Some(template) = server.config {
-            // Of several that run, each has its own.
+        // Of several that run, each has its own.
+        let config = server.config.map(|template| {
             let config = format!("{}-{}", address.port(), template.replace('/', "-"));
-            let config = directory.join(config);
-            configure(&config, template, &known)?;
+            (template, directory.join(config))
+        });
+        if let Some((template, config)) = &config {
+            configure(config, template, &known)?;
             known.push(("config", config.display().to_string()));
         }
         let words: Vec<_> = server.words.iter().map(|word| fill(word, &known)).collect();
         let log = directory.join(format!("{}.log", address.port()));
         let process = spawn(server, &words, place, &log)
             .map_err(|error| format!("{}: {error}", server.name))?;
-        let mut peer =
-            Self { name: server.name, ports: server.ports, address, http2, tls, process };
-        peer.wait_until_it_listens().map_err(|why| format!("{why}; see {}", log.display()))?;
+        let config = config.map(|(_, config)| config);
+        let (name, ports) = (server.name, server.ports);
+        let mut peer = Self { name, ports, address, http2, tls, config, log, process };
+        peer.wait_until_it_listens().map_err(|why| format!("{why}; see {}", peer.log.display()))?;
         Ok(peer)
     }
 

@@ -1,5 +1,5 @@
 //! `cargo xtask bench scale`: what a request costs when there are many routes, endpoints or keys of a limit,
-//! beside nginx with as many.
+//! beside nginx with as many; and how a reload of many routes is felt.
 
 use std::fmt::Write as _;
 
@@ -8,12 +8,14 @@ use super::load::Bench;
 use super::need_tools;
 use super::options::Options;
 use super::peer::{Peer, Place};
-use super::program::package_version;
+use super::program::{build_workspace, package_version};
 use super::results::Results;
 use super::rounds;
 use super::scenario::{Scenario, Script};
 use super::server::{LOCUM_BARE, NGINX, Ready, Server};
 use crate::process::skipped;
+
+mod reload;
 
 /// What there are many of.
 #[derive(Clone, Copy, PartialEq)]
@@ -60,6 +62,15 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         }
     }
     let legend = beside::legend(NGINX.name, rounds(options), bench.runs());
+    let reloads = match reload::is_wanted(options) {
+        true => {
+            let load = build_workspace("load")?.join("locum-bench-load");
+            reload::run(&bench, &load, options)?
+        }
+        false => Vec::new(),
+    };
+    let mut rows = beside::rows(&series);
+    rows.extend(reloads.iter().map(reload::Measured::row));
     let results = Results {
         name: "scale",
         title: "What many routes, endpoints and keys cost",
@@ -71,10 +82,11 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         tables: format!(
             "One worker each, on core 0; the origin and wrk, with 64 connections, on core 1. Requests go to all\n\
              routes in turn, or in the name of all keys in turn; endpoints are addresses of this machine, and both\n\
-             keep their connections. {legend}{}",
+             keep their connections. {legend}{}{}",
             beside::table(&series, NGINX.name),
+            reload::tables(&reloads),
         ),
-        rows: beside::rows(&series),
+        rows,
     };
     results.tell(options, bench.judge())
 }
