@@ -14,6 +14,7 @@ use crate::{Cause, Time};
 use self::draw::{Liking, Rank, afresh, drawn, two_of, words};
 pub use self::ejection::Ejection;
 use self::ewma::PeakEwma;
+use self::rendezvous::Contest;
 pub use self::rendezvous::hash as hash_of_key;
 pub use self::slow_start::SlowStart;
 
@@ -160,6 +161,8 @@ pub struct Balancer {
     members: Box<[Member]>,
     /// For each of them its weight and those of the ones before it.
     tickets: Box<[u64]>,
+    /// By what a hash decides between them.
+    contest: Contest,
     /// By what sticky cookies call them.
     marks: HashMap<[u8; 16], u32>,
     /// Endpoints in the order in which round-robin and weighted take them, one round.
@@ -204,7 +207,14 @@ impl Balancer {
         let marks = members.iter().enumerate().rev();
         let marks = marks.map(|(index, member)| (member.mark, index as u32));
         let sticky = matches!(balance, Balance::Sticky(_));
+        let contest = match balance {
+            Balance::Hash(_) => {
+                Contest::new(members.iter().map(|member| (member.hash, member.weight)))
+            }
+            _ => Contest::default(),
+        };
         Self {
+            contest,
             balance: balance.clone(),
             tickets: tickets.collect(),
             marks: marks.filter(|_| sticky).collect(),
@@ -382,18 +392,14 @@ impl Balancer {
     /// The endpoint whose score for `key` is the highest, among the best by `liking`.
     fn highest(&self, liking: &Liking<'_, impl Endpoints>, key: &[u8]) -> u32 {
         let key = rendezvous::hash(key);
-        let draw = |index: u32| {
-            let member = self.member(index);
-            rendezvous::Draw::new(key, member.hash, member.weight)
-        };
-        let mut best = (0, liking.of(0), draw(0));
-        for index in self.indices().skip(1) {
-            let (rank, draw) = (liking.of(index), draw(index));
-            if rank > best.1 || (rank == best.1 && draw.beats(&best.2)) {
-                best = (index, rank, draw);
-            }
-        }
-        best.0
+        let of_rank = |rank| self.contest.winner(key, |index| liking.of(index) == rank);
+        // Nearly always it is one that may be taken, and then none is asked whether it may.
+        let first = self.contest.winner(key, |_| true);
+        first
+            .filter(|index| liking.of(*index) == Rank::Fresh)
+            .or_else(|| of_rank(Rank::Fresh))
+            .or_else(|| of_rank(self.best(liking)))
+            .unwrap_or(0)
     }
 
     /// The endpoint that a cookie speaks of, if it is one that may be taken.
