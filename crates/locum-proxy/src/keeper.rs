@@ -68,13 +68,14 @@ async fn keep(stage: Arc<Stage>) {
     }
 }
 
-/// Has the keys of issuers fetched when they are due.
+/// Has the keys of issuers fetched when they are due, and plans freed that have had their time.
 async fn tend(stage: Arc<Stage>, keeper: Rc<Keeper>) {
     let means = Means { buffers: Rc::clone(&keeper.buffers), alarms: Rc::clone(&keeper.alarms) };
     let mut ticks = tokio::time::interval(Duration::from_millis(500));
     loop {
         ticks.tick().await;
         stage.plan().auth.iter().for_each(|check| check.tend(&means, keeper.random()));
+        stage.bury();
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Stage {
     plan: ArcSwap<Plan>,
     workers: Vec<UnboundedSender<Command>>,
     changing: Mutex<()>,
+    /// Plans that ran before, and that somebody may still hold.
+    retired: Mutex<Vec<Arc<Plan>>>,
     /// Told when the plan has changed or the play is over.
     changed: Notify,
     over: AtomicBool,
@@ -29,6 +31,7 @@ impl Stage {
             plan: ArcSwap::new(plan),
             workers,
             changing: Mutex::default(),
+            retired: Mutex::default(),
             changed: Notify::new(),
             over: AtomicBool::new(false),
         })
@@ -45,7 +48,7 @@ impl Stage {
 
     /// Nobody else changes the plan meanwhile.
     pub(crate) fn change(&self) -> Change<'_> {
-        Change { stage: self, _alone: self.changing.lock().unwrap_or_else(PoisonError::into_inner) }
+        Change { stage: self, _alone: lock(&self.changing) }
     }
 
     /// Tells every worker.
@@ -54,6 +57,15 @@ impl Stage {
             // A worker that has ended needs no command.
             let _ = worker.send(command());
         }
+    }
+
+    /// Frees the plans that nobody runs any more. A worker never does: to take apart 10,000 routes would keep its calls
+    /// waiting.
+    pub(crate) fn bury(&self) {
+        // Who does not hold a retired plan cannot come to it.
+        let is_free = |plan: &mut Arc<Plan>| Arc::strong_count(plan) == 1;
+        let free: Vec<_> = lock(&self.retired).extract_if(.., is_free).collect();
+        drop(free);
     }
 
     /// From now on nothing changes.
@@ -107,6 +119,46 @@ impl Change<'_> {
         let now = clock::now();
         used.for_each(|endpoint| endpoint.enlist(now));
         self.stage.command(|| Command::Plan(Arc::clone(new)));
+        lock(&self.stage.retired).push(old);
         self.stage.changed.notify_one();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn plan() -> Arc<Plan> {
+        let settings = plan::Settings {
+            listeners: Vec::new(),
+            upstreams: Vec::new(),
+            policies: Vec::new(),
+            auth: Vec::new(),
+            routes: Vec::new(),
+            zone: None,
+            drain: Duration::ZERO,
+            seed: None,
+        };
+        Arc::new(Plan::build(settings, None).unwrap())
+    }
+
+    #[test]
+    fn a_plan_is_freed_by_who_buries_it_and_not_before_it_is_let_go() {
+        let first = plan();
+        let (held, gone) = (Arc::clone(&first), Arc::downgrade(&first));
+        let stage = Stage::new(first, Vec::new());
+        stage.change().take_over(&plan());
+        stage.bury();
+        assert!(gone.upgrade().is_some(), "a worker still has it");
+        drop(held);
+        assert!(gone.upgrade().is_some(), "to let it go frees nothing");
+        stage.bury();
+        assert!(gone.upgrade().is_none());
     }
 }
