@@ -133,11 +133,16 @@ impl Plan {
     ) -> Result<Self, Error> {
         let policies = build_policies(&settings, previous)?;
         let auth = build_auth(&settings, previous)?;
-        let policy_named = |name: &str| policies.iter().find(|policy| policy.name() == name);
+        let policies_by_name: FxHashMap<_, _> =
+            policies.iter().map(|policy| (policy.name(), policy)).collect();
+        let policy_named = |name: &str| policies_by_name.get(name).copied();
 
+        let before = previous.map_or(&[][..], |plan| &plan.upstreams);
+        let before: FxHashMap<_, _> =
+            before.iter().map(|upstream| (&*upstream.settings.name, upstream)).collect();
         let mut upstreams = Vec::with_capacity(settings.upstreams.len());
         for wanted in &settings.upstreams {
-            let kept = previous.and_then(|plan| plan.upstream(&wanted.name));
+            let kept = before.get(&*wanted.name).copied();
             let guard = match &wanted.endpoint_policy {
                 None => None,
                 Some(name) => {
@@ -169,6 +174,8 @@ impl Plan {
 
         // What tells an upstream who calls is nobody else's to write, on any route.
         let owned: Owned = settings.auth.iter().flat_map(|(_, auth)| auth.owned()).collect();
+        let upstreams_by_name: FxHashMap<_, _> =
+            upstreams.iter().map(|upstream| (&*upstream.settings.name, upstream)).collect();
         let mut routes = Vec::with_capacity(settings.routes.len());
         for (index, wanted) in settings.routes.iter().enumerate() {
             let path = |key: &str| format!("routes.{index}.{key}");
@@ -185,9 +192,9 @@ impl Plan {
                 ),
             };
             let bind = |name: &str| {
-                let upstream = upstreams
-                    .iter()
-                    .find(|upstream| upstream.settings.name == name)
+                let upstream = upstreams_by_name
+                    .get(name)
+                    .copied()
                     .ok_or_else(|| missing("upstream", "upstreams", name, path("upstream")))?;
                 let bound = policy.map_or_else(Bound::open, |policy| policy.bind(name));
                 Ok((Arc::clone(upstream), bound))
@@ -293,9 +300,10 @@ impl Plan {
 
 fn build_policies(settings: &Settings, previous: Option<&Plan>) -> Result<Vec<Arc<Policy>>, Error> {
     let mut policies: Vec<Arc<Policy>> = Vec::with_capacity(settings.policies.len());
+    let before = previous.map_or(&[][..], |plan| &plan.policies);
+    let before: FxHashMap<_, _> = before.iter().map(|policy| (policy.name(), policy)).collect();
     for (name, wanted) in &settings.policies {
-        let kept =
-            previous.and_then(|plan| plan.policies.iter().find(|policy| policy.name() == name));
+        let kept = before.get(&**name).copied();
         if let Some(kept) = kept.filter(|kept| kept.settings() == wanted) {
             policies.push(Arc::clone(kept));
             continue;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use locum_policy::balance::{Ask, Balancer, Ejection, Seen};
 use locum_policy::gates::breaker::{Per, Watch};
 use locum_policy::{Bound, Policy, Time};
+use rustc_hash::FxHashMap;
 use rustls::ClientConfig;
 
 use crate::clock;
@@ -105,11 +106,12 @@ impl Upstream {
         // One that comes to others is new; those that come together are as new as each other.
         let joins = previous.is_some_and(|previous| !previous.listed.is_empty());
         let usable_since = if joins { clock::now() } else { Time::ZERO };
+        let before = alike.map_or(&[][..], |previous| &previous.listed);
+        // Of several that are the same the first stays.
+        let before: FxHashMap<_, _> =
+            before.iter().rev().map(|listed| (listed.endpoint.identity(), listed)).collect();
         let endpoint = |wanted: &EndpointSettings| {
-            let kept = alike.and_then(|previous| {
-                previous.listed.iter().find(|listed| listed.endpoint.is(wanted))
-            });
-            if let Some(kept) = kept {
+            if let Some(kept) = before.get(&wanted.identity()) {
                 return Ok(Arc::clone(&kept.endpoint));
             }
             let connector = settings.tls.as_ref().zip(tls.as_ref());

@@ -40,6 +40,16 @@ pub struct Endpoint {
     pub(crate) http1: AtomicBool,
 }
 
+/// Name, address, and whom it is believed to be; of whatever weight and zone.
+pub(super) type Identity<'a> = (&'a str, &'a Address, Option<&'a str>);
+
+impl EndpointSettings {
+    /// What it is known by over reloads.
+    pub(super) fn identity(&self) -> Identity<'_> {
+        (&self.name, &self.address, self.host.as_deref())
+    }
+}
+
 impl Endpoint {
     /// `usable_since`: when it came to an upstream that had others; zero if it came with all of them.
     pub(crate) fn new(
@@ -72,9 +82,9 @@ impl Endpoint {
         host(&self.address, &self.name)
     }
 
-    /// Whether it is what is `wanted`, if perhaps of another weight or zone.
-    pub(super) fn is(&self, wanted: &EndpointSettings) -> bool {
-        self.name == wanted.name && self.address == wanted.address && self.host == wanted.host
+    /// What it is known by over reloads.
+    pub(super) fn identity(&self) -> Identity<'_> {
+        (&self.name, &self.address, self.host.as_deref())
     }
 
     /// Attempts under way.

@@ -146,7 +146,7 @@ pub struct EndpointSettings {
 }
 
 /// Where an endpoint is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Address {
     /// An address of TCP.
     Tcp(SocketAddr),
