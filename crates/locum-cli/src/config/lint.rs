@@ -1,5 +1,7 @@
 //! What is allowed, but hardly meant.
 
+use std::collections::HashSet;
+
 use locum_policy::Settings;
 
 use super::check::Findings;
@@ -53,17 +55,15 @@ fn lint_use(file: &File, findings: &mut Findings<'_>) {
             findings.warning(&format!("listeners.{name}"), reason, "add `[[routes]]`");
         }
     }
-    for name in file.upstreams.keys() {
-        let leads_there = |route: &Route| route.leads_to().iter().any(|(_, to)| to == name);
-        let fails_over =
-            |upstream: &super::file::Upstream| upstream.failover.as_ref() == Some(name);
-        if !file.routes.iter().any(leads_there) && !file.upstreams.values().any(fails_over) {
-            findings.warning(
-                &format!("upstreams.{name}"),
-                "no route leads to it",
-                "remove it, or add a route",
-            );
-        }
+    let of_routes = file.routes.iter().flat_map(Route::upstreams);
+    let failovers = file.upstreams.values().filter_map(|upstream| upstream.failover.as_deref());
+    let used: HashSet<&str> = of_routes.chain(failovers).collect();
+    for name in file.upstreams.keys().filter(|name| !used.contains(name.as_str())) {
+        findings.warning(
+            &format!("upstreams.{name}"),
+            "no route leads to it",
+            "remove it, or add a route",
+        );
     }
     for name in file.auth.keys() {
         if !file.routes.iter().any(|route| route.auth.contains(name)) {

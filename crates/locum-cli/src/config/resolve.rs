@@ -243,14 +243,19 @@ fn socket_file(name: &str, wanted: &file::Listener) -> Result<listener::SocketFi
 
 /// Endpoints of an upstream that are a listener whose route leads there: a call would go round for ever.
 fn loops(name: &str, endpoints: &[EndpointSettings], file: &File) -> Vec<plan::Error> {
-    let leads_there = |route: &file::Route| route.leads_to().iter().any(|(_, to)| *to == name);
+    let endpoint_of = |listener: &file::Listener| {
+        endpoints.iter().find(|endpoint| reaches(&endpoint.address, &listener.bind))
+    };
+    // Hardly any upstream is one of our listeners: only then it matters which routes there are.
+    if !file.listeners.values().any(|listener| endpoint_of(listener).is_some()) {
+        return Vec::new();
+    }
+    let leads_there = |route: &file::Route| route.upstreams().any(|to| to == name);
     let routes = file.routes.iter().enumerate().filter(|(_, route)| leads_there(route));
     let mut errors = Vec::new();
     for (at, route) in routes {
         for (listener, settings) in route.served(file) {
-            let comes_back =
-                |endpoint: &&EndpointSettings| reaches(&endpoint.address, &settings.bind);
-            let Some(endpoint) = endpoints.iter().find(comes_back) else { continue };
+            let Some(endpoint) = endpoint_of(settings) else { continue };
             errors.push(plan::Error {
                 path: format!("upstreams.{name}"),
                 reason: format!(

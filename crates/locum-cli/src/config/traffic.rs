@@ -205,8 +205,7 @@ impl Route {
         {
             return Traffic::Http;
         }
-        let leads_to = self.leads_to();
-        let mut known = leads_to.iter().filter_map(|(_, name)| file.upstreams.get(*name));
+        let mut known = self.upstreams().filter_map(|name| file.upstreams.get(name));
         known.next().map_or(Traffic::Http, |upstream| upstream.speaks().carries())
     }
 
@@ -218,17 +217,22 @@ impl Route {
         }
     }
 
-    /// The upstreams that it leads to, each with the key that names it.
-    pub(super) fn leads_to(&self) -> Vec<(String, &str)> {
-        let one = self.upstream.iter().map(|name| ("upstream".to_owned(), name.as_str()));
-        let shares = self.split.iter().enumerate();
-        let shares =
-            shares.map(|(at, share)| (format!("split.{at}.upstream"), share.upstream.as_str()));
-        let transcode = self.transcode.iter();
-        let transcode = transcode.map(|to| ("transcode.upstream".to_owned(), to.upstream.as_str()));
-        let mirror = self.mirror.iter();
-        let mirror = mirror.map(|to| ("mirror.upstream".to_owned(), to.upstream.as_str()));
-        one.chain(shares).chain(transcode).chain(mirror).collect()
+    /// The upstreams that it leads to.
+    pub(super) fn upstreams(&self) -> impl Iterator<Item = &str> {
+        let shares = self.split.iter().map(|share| &share.upstream);
+        let transcode = self.transcode.iter().map(|to| &to.upstream);
+        let mirror = self.mirror.iter().map(|to| &to.upstream);
+        let all = self.upstream.iter().chain(shares).chain(transcode).chain(mirror);
+        all.map(String::as_str)
+    }
+
+    /// The same, each with the key that names it.
+    pub(super) fn leads_to(&self) -> impl Iterator<Item = (String, &str)> {
+        let one = self.upstream.iter().map(|_| "upstream".to_owned());
+        let shares = (0..self.split.len()).map(|at| format!("split.{at}.upstream"));
+        let transcode = self.transcode.iter().map(|_| "transcode.upstream".to_owned());
+        let mirror = self.mirror.iter().map(|_| "mirror.upstream".to_owned());
+        one.chain(shares).chain(transcode).chain(mirror).zip(self.upstreams())
     }
 
     /// The listeners that it serves.
