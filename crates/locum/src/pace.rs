@@ -28,8 +28,9 @@ use tokio::time::Instant;
 ///
 /// A thread rests only while the calls (of servers) and answers (to channels) that it takes come at least every
 /// 12 us, few at a time, and come no slower for it. It finds that out by trying now and then, for 32 turns, more
-/// and more seldom where it was in vain. So a few callers who wait for one another's answers are not made to wait,
-/// and where there are many it is a small part of what a call takes: they cost the server half as much.
+/// and more seldom where it was in vain. So a few callers, whose next calls wait for their answers, are not made to
+/// wait. Measured with one client of Go: up to 4 callers nothing changes, with 8 or 12 a call takes a quarter longer
+/// and costs the server a quarter less, from 16 on it takes no longer and costs half as much.
 ///
 /// The price is that whatever else lives on the thread (timers, other connections) may be up to 50 us late,
 /// and that the first rest sets the thread's timer slack to 1 us (Linux), so that it is no longer than that. A
