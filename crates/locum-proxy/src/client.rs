@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use locum_policy::Time;
 use locum_wire::http1::{self, Head};
 use locum_wire::http2::PREFACE;
 use rustls::ServerConfig;
@@ -20,6 +21,7 @@ use crate::flow;
 use crate::forward::Persistence;
 use crate::http2;
 use crate::listener::{Listener, Protocol, Seat};
+use crate::parking;
 use crate::refusal::Refusal;
 use crate::rpc::front::{self, Found};
 use crate::stream::Stream;
@@ -29,6 +31,9 @@ use crate::worker::Worker;
 
 mod handshake;
 mod introduced;
+mod parked;
+
+pub(crate) use parked::Parked;
 
 /// A client's connection. While it is idle it holds no buffer and no head.
 pub(crate) struct Client {
@@ -43,6 +48,8 @@ pub(crate) struct Client {
     pub(crate) served: u64,
     /// Its place among the connections of its listener; streams of HTTP/2 share that of theirs.
     seat: Option<Seat>,
+    /// How often it was parked.
+    times_parked: u8,
 }
 
 /// Whose streams the streams of one connection are.
@@ -73,6 +80,10 @@ enum Arrival {
     Http2,
     /// The connection ended where it may end.
     End,
+    /// There was nothing to read after all.
+    Nothing,
+    /// The client is silent; at that time the connection ends.
+    Silence(Time),
     /// What came is no request. In a box: an idle connection has no room for why.
     Refused(Box<Refusal>),
 }
@@ -111,6 +122,7 @@ impl Client {
             alarm: worker.alarms.alarm(),
             served: 0,
             seat: Some(seat),
+            times_parked: 0,
         })
     }
 
@@ -132,6 +144,7 @@ impl Client {
             alarm: worker.alarms.alarm(),
             served: 0,
             seat: None,
+            times_parked: 0,
         }
     }
 
@@ -211,14 +224,13 @@ impl Client {
 
     /// The same connection, whose client has begun to speak TLS.
     fn under_tls(self: Box<Self>, config: &Arc<ServerConfig>, worker: &Worker) -> Box<Self> {
-        let Self { stream, buffer, head, listener, peer, certificate, alarm, served, seat } = *self;
+        let Self { stream, buffer, .. } = *self;
         let stream = Stream::Tls(Tls::accepted(stream, config, buffer));
-        let buffer = Buffer::new(&worker.buffers);
-        Box::new(Self { stream, buffer, head, listener, peer, certificate, alarm, served, seat })
+        Box::new(Self { stream, buffer: Buffer::new(&worker.buffers), ..*self })
     }
 
     /// Serves requests of HTTP until the connection ends.
-    async fn serve_http(mut self: Box<Self>, worker: &Rc<Worker>) {
+    pub(crate) async fn serve_http(mut self: Box<Self>, worker: &Rc<Worker>) {
         if self.stream.carries_http2() {
             return Box::pin(http2::serve(&mut self, worker)).await;
         }
@@ -231,6 +243,8 @@ impl Client {
                     self.stream.part();
                     return;
                 }
+                Arrival::Silence(until) => return worker.parking.park(*self, until),
+                Arrival::Nothing => continue,
                 Arrival::Refused(refusal) => {
                     return Box::pin(self.turn_away(&refusal, worker)).await;
                 }
@@ -290,18 +304,25 @@ impl Client {
 
     /// Waits for a request's head and reads it.
     async fn next_request(&mut self, worker: &Worker) -> Arrival {
-        if self.buffer.is_empty() && !self.wait(worker).await {
-            return Arrival::End;
+        let mut until = Time::NEVER;
+        loop {
+            if self.buffer.is_empty()
+                && let Some(instead) = self.wait(worker, &mut until).await
+            {
+                return instead;
+            }
+            let limits = self.wire_limits();
+            let mut head = worker.head();
+            let mut waiting = None;
+            let arrival = poll_fn(|cx| self.poll_head(cx, &mut head, &limits, &mut waiting)).await;
+            match arrival {
+                Arrival::Head => self.head = Some(head),
+                _ => worker.give_head(head),
+            }
+            if !matches!(arrival, Arrival::Nothing) {
+                return arrival;
+            }
         }
-        let limits = self.wire_limits();
-        let mut head = worker.head();
-        let mut waiting = None;
-        let arrival = poll_fn(|cx| self.poll_head(cx, &mut head, &limits, &mut waiting)).await;
-        match arrival {
-            Arrival::Head => self.head = Some(head),
-            _ => worker.give_head(head),
-        }
-        arrival
     }
 
     pub(crate) fn wire_limits(&self) -> http1::Limits {
@@ -313,26 +334,40 @@ impl Client {
         }
     }
 
-    /// Waits for a first byte, without a buffer; false when the connection is over.
-    async fn wait(&mut self, worker: &Worker) -> bool {
+    /// Waits for a first byte, without a buffer; `None` once it is there. At `until` the connection ends; that is set
+    /// if it was not.
+    async fn wait(&mut self, worker: &Worker, until: &mut Time) -> Option<Arrival> {
         self.buffer.shrink();
         let mut armed = false;
         poll_fn(|cx| {
             match self.stream.poll_readable(cx) {
-                Poll::Ready(Ok(())) => return Poll::Ready(true),
-                Poll::Ready(Err(_)) => return Poll::Ready(false),
+                Poll::Ready(Ok(())) => return Poll::Ready(None),
+                Poll::Ready(Err(_)) => return Poll::Ready(Some(Arrival::End)),
                 Poll::Pending => {}
             }
             if !armed {
                 armed = true;
-                self.alarm.arm_in(self.listener.settings.limits.idle);
+                *until = (*until).min(self.alarm.now() + self.listener.settings.limits.idle);
+                self.alarm.arm(self.parks_at().min(*until));
             }
             if worker.closes_idle() {
-                return Poll::Ready(false);
+                return Poll::Ready(Some(Arrival::End));
             }
-            self.alarm.poll(cx).map(|()| false)
+            self.alarm.poll(cx).map(|()| {
+                let is_over = self.alarm.now() >= *until;
+                Some(if is_over { Arrival::End } else { Arrival::Silence(*until) })
+            })
         })
         .await
+    }
+
+    /// When it is parked, if nothing comes before.
+    fn parks_at(&self) -> Time {
+        if self.stream.is_plain() {
+            parking::rounded(self.alarm.now() + parking::patience(self.times_parked))
+        } else {
+            Time::NEVER
+        }
     }
 
     /// Reads until the head is whole. `waiting` remembers what the alarm was armed for last.
@@ -365,6 +400,7 @@ impl Client {
                 // Between two requests a client may close.
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Arrival::End),
                 Poll::Ready(Ok(_)) => {}
+                Poll::Pending if self.buffer.is_empty() => return Poll::Ready(Arrival::Nothing),
                 Poll::Pending => {
                     // What comes in pieces gets its time, but no more memory than it has bytes.
                     self.buffer.shrink();

@@ -37,6 +37,7 @@ pub mod metrics;
 pub mod mirror;
 pub mod outgoing;
 mod pace;
+mod parking;
 mod places;
 pub mod plan;
 mod problem;

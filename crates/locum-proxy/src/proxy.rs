@@ -171,7 +171,8 @@ impl Proxy {
                 .name(format!("locum-worker-{index}"))
                 .spawn(move || {
                     let _ended = ended;
-                    if let Err(error) = shift::run(Worker::new(plan, shard, outfit), receiver) {
+                    let worker = Worker::new(plan, shard, outfit);
+                    if let Err(error) = worker.and_then(|worker| shift::run(worker, receiver)) {
                         tracing::error!(%error, "a worker could not start");
                     }
                 })

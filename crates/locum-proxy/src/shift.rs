@@ -22,6 +22,7 @@ use crate::clock;
 use crate::decisions::Ticks;
 use crate::forward::Persistence;
 use crate::pace;
+use crate::parking;
 use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::stream::Stream;
@@ -52,11 +53,11 @@ pub(crate) fn run(worker: Rc<Worker>, commands: UnboundedReceiver<Command>) -> i
     let before_it_listens = move || pace.wait(clock::now).into_iter().for_each(pace::rest);
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().on_thread_park(before_it_listens).build()?;
-    LocalSet::new().block_on(&runtime, serve(worker, commands));
-    Ok(())
+    LocalSet::new().block_on(&runtime, serve(worker, commands))
 }
 
-async fn serve(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
+async fn serve(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) -> io::Result<()> {
+    let attendant = spawn_local(parking::attend(Rc::clone(&worker), worker.parking.watch()?));
     let alarms = Rc::clone(&worker.alarms);
     let driver = spawn_local(async move { alarms.drive().await });
     let sweeper = spawn_local(sweep(Rc::clone(&worker)));
@@ -96,7 +97,9 @@ async fn serve(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     finish(&worker).await;
     driver.abort();
     sweeper.abort();
+    attendant.abort();
     ticker.into_iter().for_each(|ticker| ticker.abort());
+    Ok(())
 }
 
 /// Waits until the last connection has ended.

@@ -18,7 +18,10 @@ use tls::{HandshakeError, Tls};
 use crate::http2;
 
 mod socket;
+mod still;
 pub(crate) mod tls;
+
+pub(crate) use still::Socket;
 
 /// A connected stream of bytes.
 pub(crate) enum Stream {
@@ -163,6 +166,15 @@ impl Stream {
             Self::Unix(stream) => socket::poll_send_slices(stream, cx, slices),
             Self::Tls(stream) => stream.poll_send(cx, slices),
             Self::Http2(stream) => stream.poll_send(cx, slices),
+        }
+    }
+
+    /// The socket, not watched any more, if its bytes are [those of one](Self::is_plain).
+    pub(crate) fn into_socket(self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(stream) => stream.into_std().map(Socket::Tcp),
+            Self::Unix(stream) => stream.into_std().map(Socket::Unix),
+            Self::Tls(_) | Self::Http2(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

@@ -4,6 +4,7 @@
 //! there is no lock to wait for and no other core to wake. How a worker runs is told in `shift.rs`.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::log;
 use crate::metrics::Shard;
 use crate::outgoing::{Lines, Means};
 use crate::pace::Pace;
+use crate::parking::Parking;
 use crate::places::Places;
 use crate::plan::Plan;
 use crate::random::Random;
@@ -51,6 +53,8 @@ pub(crate) struct Worker {
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) conduits: Conduits,
     pub(crate) alarms: Rc<Alarms>,
+    /// Connections whose clients are silent.
+    pub(crate) parking: Parking,
     pub(crate) clock: WorkerClock,
     /// Of its remote calls, and of those over HTTP/2.
     pub(crate) pace: Arc<Pace>,
@@ -131,11 +135,16 @@ const SCRATCH: usize = 4 * 1024;
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 impl Worker {
-    pub(crate) fn new(plan: Arc<Plan>, shard: Arc<Shard>, outfit: Outfit) -> Rc<Self> {
+    /// One that has nothing to do yet.
+    ///
+    /// # Errors
+    ///
+    /// The system has no more descriptors.
+    pub(crate) fn new(plan: Arc<Plan>, shard: Arc<Shard>, outfit: Outfit) -> io::Result<Rc<Self>> {
         let Outfit { index, of, seed, clock, access, decisions, tracer } = outfit;
         let alarms = Alarms::new(clock);
         let own_seed = seed.map_or_else(crate::random::seed, |seed| seed ^ index as u64);
-        Rc::new(Self {
+        Ok(Rc::new(Self {
             plan: RefCell::new(Rc::new(View(plan))),
             pool: Pool::new(),
             links: Links::default(),
@@ -146,6 +155,7 @@ impl Worker {
             room: Room::default(),
             buffers: Buffers::new(),
             conduits: Conduits::default(),
+            parking: Parking::new(&alarms)?,
             clock: WorkerClock(Rc::clone(&alarms)),
             alarms,
             pace: Arc::default(),
@@ -161,7 +171,7 @@ impl Worker {
             spare: Spare::default(),
             draining: Cell::new(None),
             guests: Cell::new(0),
-        })
+        }))
     }
 
     /// The plan of this moment; a call keeps the one that it began with.
@@ -196,7 +206,14 @@ impl Worker {
 
     /// Whether nobody is left to wait for.
     pub(crate) fn is_empty(&self) -> bool {
-        self.guests.get() == 0
+        self.guests.get() == 0 && self.parking.is_empty()
+    }
+
+    /// Tells a drain that it is over, if it is.
+    pub(crate) fn tell_if_empty(&self) {
+        if self.is_draining() && self.is_empty() {
+            self.alarms.wake_all();
+        }
     }
 
     /// Whether a connection that waits for a request is to be closed.
@@ -242,6 +259,7 @@ impl Worker {
         self.buffers.halve();
         self.conduits.halve();
         self.spare.halve();
+        self.parking.shrink();
     }
 
     /// An empty buffer to write a message into.
@@ -314,11 +332,8 @@ impl Drop for Guest {
             // The runtime catches it; the other connections go on.
             self.0.shard.count_panic();
         }
-        let left = self.0.guests.get() - 1;
-        self.0.guests.set(left);
-        if left == 0 && self.0.is_draining() {
-            self.0.alarms.wake_all();
-        }
+        self.0.guests.set(self.0.guests.get() - 1);
+        self.0.tell_if_empty();
     }
 }
 
@@ -326,6 +341,11 @@ impl Drop for Guest {
 impl Worker {
     /// One with nothing to do.
     pub(crate) fn idle() -> Rc<Self> {
+        Self::idle_by(clock::Source::System)
+    }
+
+    /// The same, by that clock.
+    pub(crate) fn idle_by(clock: clock::Source) -> Rc<Self> {
         let nothing = crate::plan::Settings {
             listeners: Vec::new(),
             upstreams: Vec::new(),
@@ -337,7 +357,8 @@ impl Worker {
             seed: None,
         };
         let plan = Plan::build(nothing, None).expect("nothing can be built");
-        Self::new(Arc::new(plan), Arc::default(), Outfit::default())
+        let outfit = Outfit { of: 1, clock, ..Outfit::default() };
+        Self::new(Arc::new(plan), Arc::default(), outfit).expect("an epoll")
     }
 }
 

@@ -279,7 +279,9 @@ fn ten_thousand_idle_and_two_thousand_slow_connections_cost_little() {
             client
         })
         .collect();
-    let with_idle = locum.resident();
+    let each = || locum.resident().saturating_sub(before) / IDLE as u64;
+    eventually("those that are silent cost little", || each() <= 512);
+    let (with_idle, each) = (locum.resident(), each());
     let slow: Vec<_> = (0..SLOW)
         .map(|_| {
             let mut client = locum.client();
@@ -292,7 +294,6 @@ fn ten_thousand_idle_and_two_thousand_slow_connections_cost_little() {
     });
     assert_eq!(locum.get("/").status, 200, "a new client is served");
     let all = locum.resident();
-    let each = with_idle.saturating_sub(before) / IDLE as u64;
     let _ = writeln!(
         io::stderr(),
         "memory: {} KiB at rest, {} KiB with {IDLE} idle ({each} B each), {} KiB with {SLOW} slow",
@@ -300,7 +301,6 @@ fn ten_thousand_idle_and_two_thousand_slow_connections_cost_little() {
         with_idle >> 10,
         all >> 10
     );
-    assert!(each <= 4 << 10, "{each} B an idle connection");
     assert!(all <= 64 << 20, "{} KiB in all", all >> 10);
     drop((idle, slow));
 }
