@@ -6,6 +6,7 @@
 
 mod beside;
 mod counts;
+mod io;
 mod latency;
 mod load;
 mod material;
@@ -49,8 +50,9 @@ const fn benchmark(
 }
 
 /// In the order in which `all` runs them.
-const BENCHMARKS: [Benchmark; 7] = [
+const BENCHMARKS: [Benchmark; 8] = [
     benchmark("proxy", &[Part::Only, Part::Peers], proxy::run),
+    benchmark("io", &[Part::Only, Part::Peers], io::run),
     benchmark("latency", &[Part::Only, Part::Peers], latency::run),
     benchmark("memory", &[Part::Only, Part::Peers], memory::run),
     benchmark("policies", &[Part::Peers], policies::run),

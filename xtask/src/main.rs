@@ -22,6 +22,7 @@ usage: cargo xtask COMMAND
   bench NAME [--brief] [--only SCENARIO] [--peers NAME,NAME]
                     measures, prints tables and writes them to bench/results/; of a part nothing is written
     proxy           the data path beside nginx, HAProxy, Envoy, Go, Caddy, pingora and hyper
+    io              a loop on epoll, and the same on io_uring, beside nginx and Locum
     latency         how long requests take under a load that does not wait: nginx, HAProxy, Envoy and Locum
     memory          idle connections of those of `proxy`
     policies        what each policy adds to a request

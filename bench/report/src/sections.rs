@@ -17,8 +17,9 @@ use crate::results::Results;
 type Section = fn(&Results, &Path) -> Result<String>;
 
 /// By the name of the benchmark.
-pub(crate) const SECTIONS: [(&str, Section); 7] = [
+pub(crate) const SECTIONS: [(&str, Section); 8] = [
     ("proxy", proxy::section),
+    ("io", proxy::io),
     ("latency", latency::section),
     ("memory", memory::section),
     ("policies", policies::section),

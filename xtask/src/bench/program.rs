@@ -18,6 +18,8 @@ pub(super) enum Program {
     Wheel(&'static str, &'static str),
     /// One of `bench/peers`, which is named for the crate that it shows.
     Crate(&'static str),
+    /// That of `bench/uring`, which has a loop on each of these crates.
+    Loop(&'static str),
     /// The proxy of `bench/peers/go`, by the recent one of the two Gos.
     Go,
 }
@@ -33,6 +35,7 @@ impl Program {
             }
             Self::Wheel(requirement, file) => setup::need_wheel(requirement, file),
             Self::Crate(name) => Ok(build_crates()?.join(name)),
+            Self::Loop(_) => Ok(build_workspace("uring")?.join("uring")),
             Self::Go => build_go(),
         }
     }
@@ -43,7 +46,10 @@ impl Program {
             Self::Locum => format!("locum {}", super::results::revision()),
             Self::Debian(_, package) => package_version(package),
             Self::Wheel(requirement, _) => requirement.replace("==", " "),
-            Self::Crate(name) => crate_version(name),
+            // Of pingora the proxy is a crate of its own.
+            Self::Crate("pingora") => crate_version("peers", "pingora-proxy"),
+            Self::Crate(name) => crate_version("peers", name),
+            Self::Loop(name) => crate_version("uring", name),
             Self::Go => format!("httputil of {}", go_version().unwrap_or_default()),
         }
     }
@@ -99,12 +105,11 @@ fn go_version() -> Option<String> {
     output(&setup::recent_go().ok()?.display().to_string(), &["env", "GOVERSION"])
 }
 
-/// That of a crate of `bench/peers`, from the lock file that it was built by.
-fn crate_version(name: &str) -> String {
-    // The program has the name of the framework; of pingora the proxy is a crate of its own.
-    let of = if name == "pingora" { "pingora-proxy" } else { name };
-    let lock = fs::read_to_string(root().join("bench/peers/Cargo.lock")).unwrap_or_default();
-    version_in(&lock, of).unwrap_or_else(|| format!("{of} of unknown version"))
+/// That of a crate of one of the workspaces below `bench/`, from the lock file that it was built by.
+fn crate_version(workspace: &str, name: &str) -> String {
+    let lock = root().join("bench").join(workspace).join("Cargo.lock");
+    let lock = fs::read_to_string(lock).unwrap_or_default();
+    version_in(&lock, name).unwrap_or_else(|| format!("{name} of unknown version"))
 }
 
 /// The version of a crate in a lock file, after its name.

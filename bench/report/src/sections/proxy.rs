@@ -11,6 +11,15 @@ fn ratio(row: &Row) -> Option<f64> {
 }
 
 pub(super) fn section(results: &Results, plots: &Path) -> Result<String> {
+    beside(results, plots, "proxy")
+}
+
+/// The ways to the kernel.
+pub(super) fn io(results: &Results, plots: &Path) -> Result<String> {
+    beside(results, plots, "io")
+}
+
+fn beside(results: &Results, plots: &Path, name: &str) -> Result<String> {
     let (scenarios, proxies) = (results.names("scenario"), results.names("proxy"));
     let of = |scenario: &str, proxy: &str| {
         results.values(&[("scenario", scenario), ("proxy", proxy)], &[], ratio)
@@ -21,7 +30,7 @@ pub(super) fn section(results: &Results, plots: &Path) -> Result<String> {
         mark: Some(1.0),
     };
     let panels: Vec<_> = scenarios.iter().map(panel).collect();
-    plot::bars(&plots.join("proxy.svg"), &panels)?;
+    plot::bars(&plots.join(format!("{name}.svg")), &panels)?;
 
     let mut head = vec!["processor time a request, to nginx"];
     head.extend(&proxies);
@@ -31,5 +40,5 @@ pub(super) fn section(results: &Results, plots: &Path) -> Result<String> {
     });
     let caption = "Processor time of the proxy for a request, to that of nginx measured just before and after: \
                    less is better; medians, and the range of the rounds.";
-    Ok(picture("proxy", caption) + &table(&head, rows))
+    Ok(picture(name, caption) + &table(&head, rows))
 }
