@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
@@ -36,7 +37,7 @@ pub(crate) struct Exchange<'a, 'c> {
     /// The breakers that the route's policy has of the upstream's endpoints.
     pub(crate) watches: &'a [Watch],
     pub(crate) keys: &'a CallKeys<'a>,
-    pub(crate) prepared: &'a Prepared,
+    pub(crate) prepared: &'a Prepared<'a, 'c>,
     pub(crate) record: &'a Record,
     /// Of the call.
     pub(crate) seed: u64,
@@ -386,11 +387,13 @@ impl Outgoing {
                 }
                 continue;
             }
+            self.sent = 0;
             if upload.is_done() {
+                // Nothing is kept for those who come next but what is still in the cache.
+                exchange.worker.give_scratch(mem::take(&mut self.out));
                 return Poll::Ready(Ok(()));
             }
             self.out.clear();
-            self.sent = 0;
             let mut client = exchange.caller.stream.borrow_mut();
             ready!(upload.poll_read(cx, &mut client, exchange.caller.alarm, &mut self.out))
                 .map_err(Failure::Body)?;

@@ -160,8 +160,7 @@ async fn forward(
     let copied = mirror.map_or(0, |_| mirror::BODY);
     caller.upload.borrow_mut().keep_for_replay(kept.max(copied));
     record.under(policy, choice.label, worker.number_call());
-    let prepared = Prepared::new(worker.scratch(), caller, path, route, record.traced());
-    let prepared = match prepared {
+    let prepared = match Prepared::new(caller, path, route, record.traced()) {
         Ok(prepared) => prepared,
         Err(error) => return refuse(caller, &Refusal::malformed(error), worker).await.by(route),
     };
@@ -211,7 +210,6 @@ async fn forward(
     if let Some(mirror) = mirror {
         mirror.send(caller, &prepared, worker);
     }
-    worker.give_scratch(prepared.into_buffer());
     Ended { upstream: upstream.label, ..ended.by(route) }
 }
 

@@ -4,6 +4,7 @@
 //! Strip first, then add ours: whatever a client names in `Connection`, it cannot remove what the
 //! proxy adds (RFC 9110 §7.6.1; CVE-2022-31813).
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::ops::Range;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use locum_wire::http1::{Error, Field, Framing, Name, Request, Response, Version}
 use crate::caller::Caller;
 use crate::rewrite::write_path;
 use crate::route::{Edits, Host, PathPattern, Rewrite, Route};
-use crate::telemetry::{Context, Traced};
+use crate::telemetry::Traced;
 use crate::timeout;
 use crate::upstream::sticky::Cookie;
 
@@ -22,88 +23,42 @@ mod address;
 
 use address::Address;
 
-/// A request's head as every attempt sends it, but for the lines that differ by attempt.
-pub(crate) struct Prepared {
-    head: Vec<u8>,
-    /// The endpoint's own name is sent as Host: because the route says so, or because the client
-    /// spoke HTTP/1.0 and named none, and HTTP/1.1 must not leave without (RFC 9112 §3.2).
-    host_of_endpoint: bool,
-    /// What a layer above said of its attempt.
-    attempt_above: u32,
-    /// The upstream looks for its time where gRPC has it.
-    grpc: bool,
-    /// The call's place in its trace, if it is another than that of its caller.
-    trace: Option<Context>,
+/// A request as its attempts send it. Each writes the head anew: a call that waits for its answer holds no copy of
+/// what is sent once in almost every case.
+pub(crate) struct Prepared<'a, 'c> {
+    caller: &'a Caller<'c>,
+    route: &'a Route,
+    /// As the upstream is to see it.
+    path: Cow<'a, [u8]>,
+    /// Attempts have places of their own in the call's trace, and tell them.
+    traced: Option<&'a Traced>,
 }
 
-impl Prepared {
-    /// Rewrites the head of the caller's request, whose path in normal form is `path`, for `route`,
-    /// into the empty buffer `head`. Where it is `traced`, its attempts have places of their own in the trace.
+impl<'a, 'c> Prepared<'a, 'c> {
+    /// The request of `caller`, whose path in normal form is `path`, as it goes by `route`. Where it is `traced`, its
+    /// attempts have places of their own in the trace.
     ///
     /// # Errors
     ///
     /// The route makes no path of this one.
     pub(crate) fn new(
-        mut head: Vec<u8>,
-        caller: &Caller<'_>,
-        path: &[u8],
-        route: &Route,
-        traced: Option<&Traced>,
+        caller: &'a Caller<'c>,
+        path: &'a [u8],
+        route: &'a Route,
+        traced: Option<&'a Traced>,
     ) -> Result<Self, Error> {
-        let request = &caller.request;
-        head.extend_from_slice(request.method());
-        head.push(b' ');
-        let target = head.len();
-        write_target(&mut head, request, path, route)?;
+        let path = rewritten(path, route)?;
+        let told = traced.filter(|_| !route.request_edits.drops(TRACEPARENT));
+        let prepared = Self { caller, route, path, traced: told };
         if let Some(traced) = traced {
-            traced.asks_for(&head[target..]);
+            let mut target = Vec::new();
+            prepared.write_target(&mut target);
+            traced.asks_for(&target);
         }
-        let traced = traced.filter(|_| !route.request_edits.drops(TRACEPARENT));
-        head.extend_from_slice(b" HTTP/1.1\r\n");
-        let host = match &route.settings.host {
-            Host::Preserve => request.host(),
-            Host::Name(name) => Some(name.as_bytes()),
-            Host::Upstream => None,
-        };
-        match &route.settings.host {
-            Host::Name(name) => field(&mut head, b"Host", name.as_bytes()),
-            _ => host.into_iter().for_each(|host| read_field(&mut head, b"Host", host)),
-        }
-        copy_fields(&mut head, caller, &route.request_edits, traced);
-        match request.framing() {
-            Framing::Length(length) => encode::content_length(&mut head, length),
-            Framing::Chunked => head.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-            Framing::None | Framing::UntilClose => {}
-        }
-        if request.te_trailers() {
-            head.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
-        }
-        if caller.websocket {
-            head.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
-        }
-        write_forwarded(&mut head, caller, &route.request_edits);
-        // RFC 9110 §7.6.3: as it was received.
-        head.extend_from_slice(if caller.http2 {
-            b"Via: 2.0 locum\r\n"
-        } else {
-            b"Via: 1.1 locum\r\n"
-        });
-        for (name, value) in caller.passed() {
-            if !route.request_edits.drops(name.as_bytes()) {
-                field(&mut head, name.as_bytes(), value);
-            }
-        }
-        head.extend_from_slice(&route.request_edits.lines);
-        Ok(Self {
-            head,
-            host_of_endpoint: host.is_none(),
-            attempt_above: caller.attempt_above,
-            grpc: caller.grpc,
-            trace: traced.map(|traced| traced.context),
-        })
+        Ok(prepared)
     }
 
-    /// Puts the head of attempt `number` to the endpoint called `endpoint` into `out`.
+    /// Puts the head of attempt `number` to the endpoint called `endpoint`, which has so much time left, into `out`.
     pub(crate) fn write(
         &self,
         out: &mut Vec<u8>,
@@ -111,29 +66,67 @@ impl Prepared {
         number: u32,
         left: Option<Duration>,
     ) {
-        out.extend_from_slice(&self.head);
-        if self.host_of_endpoint {
-            field(out, b"Host", endpoint.as_bytes());
+        let Self { caller, route, .. } = self;
+        let request = &caller.request;
+        out.extend_from_slice(request.method());
+        out.push(b' ');
+        self.write_target(out);
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        // A client of HTTP/1.0 may have named no host, and HTTP/1.1 must not leave without (RFC 9112 §3.2).
+        match (&route.settings.host, request.host()) {
+            (Host::Name(name), _) => field(out, b"Host", name.as_bytes()),
+            (Host::Preserve, Some(host)) => read_field(out, b"Host", host),
+            (Host::Preserve, None) | (Host::Upstream, _) => {
+                field(out, b"Host", endpoint.as_bytes());
+            }
         }
-        let attempt = number.max(self.attempt_above);
+        copy_fields(out, caller, &route.request_edits, self.traced);
+        match request.framing() {
+            Framing::Length(length) => encode::content_length(out, length),
+            Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Framing::None | Framing::UntilClose => {}
+        }
+        if request.te_trailers() {
+            out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
+        }
+        if caller.websocket {
+            out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+        }
+        write_forwarded(out, caller, &route.request_edits);
+        // RFC 9110 §7.6.3: as it was received.
+        out.extend_from_slice(if caller.http2 {
+            b"Via: 2.0 locum\r\n"
+        } else {
+            b"Via: 1.1 locum\r\n"
+        });
+        for (name, value) in caller.passed() {
+            if !route.request_edits.drops(name.as_bytes()) {
+                field(out, name.as_bytes(), value);
+            }
+        }
+        out.extend_from_slice(&route.request_edits.lines);
+        let attempt = number.max(caller.attempt_above);
         if attempt > 1 {
             out.extend_from_slice(b"x-locum-attempt: ");
             encode::decimal(out, u64::from(attempt));
             out.extend_from_slice(encode::CRLF);
         }
         if let Some(left) = left {
-            timeout::tell(out, left, self.grpc);
+            timeout::tell(out, left, caller.grpc);
         }
-        if let Some(trace) = &self.trace {
-            write!(out, "traceparent: {}\r\n", trace.attempt(number))
+        if let Some(traced) = self.traced {
+            write!(out, "traceparent: {}\r\n", traced.context.attempt(number))
                 .expect("invariant: writing to a Vec cannot fail");
         }
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Gives the buffer back.
-    pub(crate) fn into_buffer(self) -> Vec<u8> {
-        self.head
+    fn write_target(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.path);
+        if let Some(query) = self.caller.request.query() {
+            out.push(b'?');
+            out.extend_from_slice(query);
+        }
     }
 }
 
@@ -144,36 +137,29 @@ pub(crate) fn is_websocket(request: &Request<'_>) -> bool {
         && request.upgrade().is_some_and(|token| token.eq_ignore_ascii_case(b"websocket"))
 }
 
-fn write_target(
-    head: &mut Vec<u8>,
-    request: &Request<'_>,
-    path: &[u8],
-    route: &Route,
-) -> Result<(), Error> {
+/// What `route` makes of `path`.
+fn rewritten<'a>(path: &'a [u8], route: &Route) -> Result<Cow<'a, [u8]>, Error> {
     let pattern = &route.matcher.path;
+    let mut made = Vec::new();
     match &route.settings.rewrite {
+        None => return Ok(Cow::Borrowed(path)),
         // `OPTIONS *` asks about the server, not about a path.
-        _ if path == b"*" => head.push(b'*'),
-        None => head.extend_from_slice(path),
+        Some(_) if path == b"*" => return Ok(Cow::Borrowed(path)),
         Some(Rewrite::Prefix(prefix)) => {
             let rest = match pattern {
                 PathPattern::Prefix(old) => &path[old.len()..],
                 _ => path,
             };
             let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-            head.extend_from_slice(prefix.as_bytes());
+            made.extend_from_slice(prefix.as_bytes());
             if prefix.is_empty() && !rest.starts_with(b"/") {
-                head.push(b'/');
+                made.push(b'/');
             }
-            head.extend_from_slice(rest);
+            made.extend_from_slice(rest);
         }
-        Some(Rewrite::Path(template)) => write_path(head, template, pattern, path)?,
+        Some(Rewrite::Path(template)) => write_path(&mut made, template, pattern, path)?,
     }
-    if let Some(query) = request.query() {
-        head.push(b'?');
-        head.extend_from_slice(query);
-    }
-    Ok(())
+    Ok(Cow::Owned(made))
 }
 
 /// Copies the fields that go on, in as few runs as there are gaps.
@@ -241,6 +227,11 @@ const TRACEPARENT: &[u8] = b"traceparent";
 /// appended to what it says.
 fn write_forwarded(head: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits) {
     let request = &caller.request;
+    if let (Some(host @ [_, ..]), false, true) =
+        (request.host(), caller.trusted, edits.dropped.is_empty())
+    {
+        return write_forwarded_anew(head, caller, host);
+    }
     let earlier = |name: Name| {
         let believed = if caller.trusted { usize::MAX } else { 0 };
         let fields = request.fields().take(believed).filter(move |field| field.kind == name);
@@ -283,6 +274,31 @@ fn write_forwarded(head: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits) {
         head.extend_from_slice(b";proto=");
         head.extend_from_slice(scheme);
         head.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The same of a peer that is not trusted, all of it: few pieces, as this is on the way of most calls.
+fn write_forwarded_anew(head: &mut Vec<u8>, caller: &Caller<'_>, host: &[u8]) {
+    let address = Address::of(caller.peer);
+    let scheme: [&[u8]; 2] = match caller.secure {
+        true => [b"\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: ", b"\";proto=https\r\n"],
+        false => [b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ", b"\";proto=http\r\n"],
+    };
+    let [before, after] = address.node_marks();
+    for piece in [
+        b"X-Forwarded-For: ",
+        address.text(),
+        scheme[0],
+        host,
+        b"\r\nForwarded: for=",
+        before,
+        address.text(),
+        after,
+        b";host=\"",
+        host,
+        scheme[1],
+    ] {
+        head.extend_from_slice(piece);
     }
 }
 

@@ -48,7 +48,7 @@ impl Mirror {
     }
 
     /// Makes the call of `caller` once more, if all of it is there and there is room.
-    pub(crate) fn send(&self, caller: &Caller<'_>, prepared: &Prepared, worker: &Worker) {
+    pub(crate) fn send(&self, caller: &Caller<'_>, prepared: &Prepared<'_, '_>, worker: &Worker) {
         let label = self.upstream.label;
         let count = |outcome| worker.shard.count_mirrored(label, outcome);
         let upload = caller.upload.borrow();

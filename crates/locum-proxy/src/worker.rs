@@ -269,7 +269,7 @@ impl Worker {
 
     pub(crate) fn give_scratch(&self, mut scratch: Vec<u8>) {
         let mut spare = self.spare.scratch.borrow_mut();
-        if spare.len() < KEPT && scratch.capacity() <= SCRATCH {
+        if spare.len() < KEPT && (1..=SCRATCH).contains(&scratch.capacity()) {
             scratch.clear();
             spare.push(scratch);
         }

@@ -45,10 +45,14 @@ impl Address {
         &self.text[..self.length]
     }
 
-    /// RFC 7239 §6: a v6 address stands in brackets and quotes.
+    /// What stands around it where it is a node (RFC 7239 §6): a v6 address is in brackets and quotes.
+    pub(super) fn node_marks(&self) -> [&'static [u8]; 2] {
+        if self.is_v6 { [b"\"[", b"]\""] } else { [b"", b""] }
+    }
+
+    /// Writes it as a node.
     pub(super) fn write_node(&self, out: &mut Vec<u8>) {
-        let (before, after): (&[u8], &[u8]) =
-            if self.is_v6 { (b"\"[", b"]\"") } else { (b"", b"") };
+        let [before, after] = self.node_marks();
         out.extend_from_slice(before);
         out.extend_from_slice(self.text());
         out.extend_from_slice(after);
