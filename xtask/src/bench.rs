@@ -23,11 +23,14 @@ mod scale;
 mod scenario;
 mod server;
 mod tool;
+mod train;
 
 use std::process::Command;
 
 pub(crate) use counts::counts;
+pub(crate) use train::train;
 
+use crate::dist;
 use crate::process::{Step, cargo, root};
 use crate::setup;
 
@@ -75,11 +78,13 @@ pub(crate) fn run(name: &str, options: &[&str]) -> Result<(), String> {
         return Err(format!("`{name}` is not a benchmark; they are {}, all", known.join(", ")));
     };
     options.allow(name, benchmark.parts)?;
+    release(&options)?;
     (benchmark.run)(&options)
 }
 
 fn all(options: &Options) -> Result<(), String> {
     options.allow("all", &[])?;
+    release(options)?;
     // One that fails does not take the others' results with it.
     let failure = |benchmark: &Benchmark| {
         let why = (benchmark.run)(options).err()?;
@@ -91,6 +96,14 @@ fn all(options: &Options) -> Result<(), String> {
         failures.extend(report().err());
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n  ")) }
+}
+
+/// Results that are kept are those of the program as it is released.
+fn release(options: &Options) -> Result<(), String> {
+    if options.is_whole() && dist::fresh().is_none() {
+        dist::dist()?;
+    }
+    Ok(())
 }
 
 /// Draws `bench/REPORT.md` from the newest results.

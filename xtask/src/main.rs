@@ -3,6 +3,7 @@
 
 mod bench;
 mod check;
+mod dist;
 mod fuzz;
 mod process;
 mod setup;
@@ -19,6 +20,7 @@ usage: cargo xtask COMMAND
   run [ARGUMENTS]   build the program and run `locum run` with the arguments; without any, a demo of HTTP
                     and of remote calls, which says what to try
   test              format, lints, documentation, dependencies, every test, a short fuzz
+  dist              builds the program as it is released, by what it counts of itself under load: target/dist/locum
   bench NAME [--brief] [--only SCENARIO] [--peers NAME,NAME]
                     measures, prints tables and writes them to bench/results/; of a part nothing is written
     proxy           the data path beside nginx, HAProxy, Envoy, Go, Caddy, pingora and hyper
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["run", rest @ ..] => run(rest),
         ["test"] => check::everything(),
+        ["dist"] => dist::dist().map(drop),
         ["bench", "run"] => bench::engine(),
         ["bench", "counts"] => bench::counts(None),
         ["bench", "counts", reason] => bench::counts(Some(reason)),

@@ -41,14 +41,14 @@ pub(crate) async fn in_one_thread(calls: u32) -> Result<(), Box<dyn Error>> {
     let bound = server("127.0.0.1:0").bind().await?;
     let address = bound.addresses()[0].to_string();
     tokio::spawn(bound.run());
-    call(address.trim_start_matches("tcp://"), calls).await
+    call("gob", address.trim_start_matches("tcp://"), calls).await
 }
 
-/// Calls the server at `address`, one call after the other.
-pub(crate) async fn call(address: &str, calls: u32) -> Result<(), Box<dyn Error>> {
+/// Calls the server at `address` over `protocol`, one call after the other.
+pub(crate) async fn call(protocol: &str, address: &str, calls: u32) -> Result<(), Box<dyn Error>> {
     let policies = Policies::parse(POLICIES)?;
     let all = policies.get("all").expect("it stands above").clone();
-    let arith = ArithProxy::connect(format!("gob://{address}")).policy(all).build()?;
+    let arith = ArithProxy::connect(format!("{protocol}://{address}")).policy(all).build()?;
     let cx = Cx::new();
     for number in 0..i64::from(calls) {
         let product = arith.multiply(&cx, Args { a: number, b: 7 }).await?;

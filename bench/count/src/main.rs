@@ -3,7 +3,8 @@
 //!     locum-count policies CALLS       calls through every policy, to a peer that answers at once
 //!     locum-count library CALLS        remote calls over gob, client and server in one thread
 //!     locum-count serve ADDRESS        a server of such calls
-//!     locum-count call ADDRESS CALLS   such calls to a server elsewhere
+//!     locum-count call ADDRESS CALLS [PROTOCOL]
+//!                                      such calls to a server elsewhere, over gob if nothing else is said
 //!
 //! One call after the other, so that every run does the same.
 
@@ -22,7 +23,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ["policies", calls] => policies::call(calls.parse()?),
         ["library", calls] => arith::in_one_thread(calls.parse()?).await?,
         ["serve", address] => arith::serve(address).await?,
-        ["call", address, calls] => arith::call(address, calls.parse()?).await?,
+        ["call", address, calls] => arith::call("gob", address, calls.parse()?).await?,
+        ["call", address, calls, protocol] => {
+            arith::call(protocol, address, calls.parse()?).await?;
+        }
         _ => return Err("locum-count policies|library|serve|call".into()),
     }
     Ok(())

@@ -110,6 +110,17 @@ impl Peer {
         started.collect()
     }
 
+    /// Asks it to end, and waits until it has.
+    pub(super) fn end(mut self) -> Result<(), String> {
+        let kill = Command::new("kill").args(["-TERM", &self.id().to_string()]).status();
+        kill.map_err(|error| format!("kill: {error}"))?;
+        match self.process.wait() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("{} ended with {status}", self.name)),
+            Err(error) => Err(format!("{}: {error}", self.name)),
+        }
+    }
+
     /// The number of its process.
     pub(super) fn id(&self) -> u32 {
         self.process.id()

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::dist;
 use crate::process::{Step, cargo, find, output, root, target};
 use crate::setup;
 
 /// A server's program. It is fetched or built when it is first wanted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Program {
-    /// Locum, built for release.
+    /// Locum as it is released; a part of a benchmark takes the plain build, where nothing else is at hand.
     Locum,
     /// What a Debian package brings: the program's name, and the package's.
     Debian(&'static str, &'static str),
@@ -43,6 +44,9 @@ impl Program {
     /// What was measured.
     pub(super) fn version(self) -> String {
         match self {
+            Self::Locum if dist::fresh().is_none() => {
+                format!("locum {}, not built as it is released", super::results::revision())
+            }
             Self::Locum => format!("locum {}", super::results::revision()),
             Self::Debian(_, package) => package_version(package),
             Self::Wheel(requirement, _) => requirement.replace("==", " "),
@@ -62,6 +66,9 @@ pub(super) fn package_version(package: &str) -> String {
 }
 
 fn build_locum() -> Result<PathBuf, String> {
+    if let Some(program) = dist::fresh() {
+        return Ok(program);
+    }
     const BUILD: &str = "build --quiet --release --locked --package locum-cli --bin locum";
     setup::need_allocator()?;
     Step::new("build the program").run(&mut cargo(&BUILD.split(' ').collect::<Vec<_>>()))?;
