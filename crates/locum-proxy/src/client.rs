@@ -80,8 +80,6 @@ enum Arrival {
     Http2,
     /// The connection ended where it may end.
     End,
-    /// There was nothing to read after all.
-    Nothing,
     /// The client is silent; at that time the connection ends.
     Silence(Time),
     /// What came is no request. In a box: an idle connection has no room for why.
@@ -244,7 +242,6 @@ impl Client {
                     return;
                 }
                 Arrival::Silence(until) => return worker.parking.park(*self, until),
-                Arrival::Nothing => continue,
                 Arrival::Refused(refusal) => {
                     return Box::pin(self.turn_away(&refusal, worker)).await;
                 }
@@ -316,10 +313,10 @@ impl Client {
             let mut waiting = None;
             let arrival = poll_fn(|cx| self.poll_head(cx, &mut head, &limits, &mut waiting)).await;
             match arrival {
-                Arrival::Head => self.head = Some(head),
+                Some(Arrival::Head) => self.head = Some(head),
                 _ => worker.give_head(head),
             }
-            if !matches!(arrival, Arrival::Nothing) {
+            if let Some(arrival) = arrival {
                 return arrival;
             }
         }
@@ -370,22 +367,23 @@ impl Client {
         }
     }
 
-    /// Reads until the head is whole. `waiting` remembers what the alarm was armed for last.
+    /// Reads until the head is whole; `None`: there was nothing to read after all. `waiting` remembers what the alarm was
+    /// armed for last.
     fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
         head: &mut Head,
         limits: &http1::Limits,
         waiting: &mut Option<Waiting>,
-    ) -> Poll<Arrival> {
-        let refused = |refusal| Arrival::Refused(Box::new(refusal));
+    ) -> Poll<Option<Arrival>> {
+        let refused = |refusal| Some(Arrival::Refused(Box::new(refusal)));
         loop {
             if !self.buffer.is_empty() {
                 match self.begins_as_http2() {
-                    Some(true) => return Poll::Ready(Arrival::Http2),
+                    Some(true) => return Poll::Ready(Some(Arrival::Http2)),
                     None => {}
                     Some(false) => match head.parse_request(self.buffer.filled(), limits) {
-                        Ok(true) => return Poll::Ready(Arrival::Head),
+                        Ok(true) => return Poll::Ready(Some(Arrival::Head)),
                         Ok(false) => {}
                         Err(error) => {
                             return Poll::Ready(refused(Refusal::malformed(error)));
@@ -398,9 +396,9 @@ impl Client {
                     return Poll::Ready(refused(Refusal::cut_short()));
                 }
                 // Between two requests a client may close.
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Arrival::End),
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Some(Arrival::End)),
                 Poll::Ready(Ok(_)) => {}
-                Poll::Pending if self.buffer.is_empty() => return Poll::Ready(Arrival::Nothing),
+                Poll::Pending if self.buffer.is_empty() => return Poll::Ready(None),
                 Poll::Pending => {
                     // What comes in pieces gets its time, but no more memory than it has bytes.
                     self.buffer.shrink();
@@ -415,7 +413,7 @@ impl Client {
                         });
                     }
                     return self.alarm.poll(cx).map(|()| match now {
-                        Waiting::ForFirst => Arrival::End,
+                        Waiting::ForFirst => Some(Arrival::End),
                         Waiting::ForRest => refused(Refusal::slow_head()),
                     });
                 }

@@ -17,6 +17,7 @@ use locum_policy::Time;
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::retry_on_intr;
 use slab::Slab;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -119,7 +120,7 @@ impl Parking {
     fn take_up(&self, worker: &Rc<Worker>) -> io::Result<usize> {
         let mut events = Vec::with_capacity(AT_ONCE);
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        epoll::wait(&self.watch, spare_capacity(&mut events), Some(&at_once))?;
+        retry_on_intr(|| epoll::wait(&self.watch, spare_capacity(&mut events), Some(&at_once)))?;
         for event in &events {
             let key = usize::try_from(event.data.u64()).unwrap_or(usize::MAX);
             let Some(parked) = self.parked.borrow_mut().try_remove(key) else { continue };

@@ -36,8 +36,9 @@ fn an_endpoint_that_joins_others_starts_slowly() {
         assert!(a >= 10 && b >= 10, "{balance}: those of the start are as new as each other");
         locum.reload(&config(3));
         // A tenth of a third.
-        let [a, b, c]: [usize; 3] = counts(&locum, 300);
-        assert!((3..=24).contains(&c) && a > 75 && b > 75, "{balance}: {a} {b} {c}");
+        let [a, b, c]: [usize; 3] = counts(&locum, 600);
+        // By chance it leaves these bounds once in ten thousand runs.
+        assert!((5..=40).contains(&c) && a > 150 && b > 150, "{balance}: {a} {b} {c}");
         locum.reload(&config(3).replace("slow_start = \"1h\"", ""));
         let [.., c]: [usize; 3] = counts(&locum, 90);
         assert!(c > 15, "{balance}: {c}");
