@@ -4,6 +4,7 @@
 //! `report` draws `bench/REPORT.md` from the newest of these. What is under measurement has core 0, and all
 //! else core 1.
 
+mod arith;
 mod beside;
 mod counts;
 mod io;

@@ -298,6 +298,24 @@ impl Plan {
     }
 }
 
+#[cfg(test)]
+impl Plan {
+    /// One that serves nothing.
+    pub(crate) fn of_nothing() -> Self {
+        let nothing = Settings {
+            listeners: Vec::new(),
+            upstreams: Vec::new(),
+            policies: Vec::new(),
+            auth: Vec::new(),
+            routes: Vec::new(),
+            zone: None,
+            drain: Duration::ZERO,
+            seed: None,
+        };
+        Self::build(nothing, None).expect("nothing can be built")
+    }
+}
+
 fn build_policies(settings: &Settings, previous: Option<&Plan>) -> Result<Vec<Arc<Policy>>, Error> {
     let mut policies: Vec<Arc<Policy>> = Vec::with_capacity(settings.policies.len());
     let before = previous.map_or(&[][..], |plan| &plan.policies);

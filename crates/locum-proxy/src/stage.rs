@@ -130,22 +130,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn plan() -> Arc<Plan> {
-        let settings = plan::Settings {
-            listeners: Vec::new(),
-            upstreams: Vec::new(),
-            policies: Vec::new(),
-            auth: Vec::new(),
-            routes: Vec::new(),
-            zone: None,
-            drain: Duration::ZERO,
-            seed: None,
-        };
-        Arc::new(Plan::build(settings, None).unwrap())
+        Arc::new(Plan::of_nothing())
     }
 
     #[test]

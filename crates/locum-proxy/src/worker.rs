@@ -346,19 +346,8 @@ impl Worker {
 
     /// The same, by that clock.
     pub(crate) fn idle_by(clock: clock::Source) -> Rc<Self> {
-        let nothing = crate::plan::Settings {
-            listeners: Vec::new(),
-            upstreams: Vec::new(),
-            policies: Vec::new(),
-            auth: Vec::new(),
-            routes: Vec::new(),
-            zone: None,
-            drain: Duration::ZERO,
-            seed: None,
-        };
-        let plan = Plan::build(nothing, None).expect("nothing can be built");
         let outfit = Outfit { of: 1, clock, ..Outfit::default() };
-        Self::new(Arc::new(plan), Arc::default(), outfit).expect("an epoll")
+        Self::new(Arc::new(Plan::of_nothing()), Arc::default(), outfit).expect("an epoll")
     }
 }
 

@@ -11,8 +11,8 @@ mod valgrind;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 
+use super::arith::Arith;
 use super::peer;
 use crate::process::{Step, cargo, installed, root, skipped, target};
 use crate::setup;
@@ -125,9 +125,10 @@ fn run_proxy(path: Path, calls: u32) -> Result<u64, String> {
         peer::free_address()?,
         peer::free_address()?,
     ];
+    let caller = program("locum-count");
     let config = write_config([bare, all, gob, arith, origin.address])?;
     let _arith = match path {
-        Path::GobProxy => Some(Ended::start(&["serve", &arith.to_string()])?),
+        Path::GobProxy => Some(Arith::start(&caller, &["serve", &arith.to_string()])?),
         _ => None,
     };
     let arguments = ["run", "-c", &config.display().to_string()].map(str::to_owned);
@@ -139,7 +140,7 @@ fn run_proxy(path: Path, calls: u32) -> Result<u64, String> {
         Path::Http2All => Http2::connect(all)?.ask(calls)?,
         _ => {
             let call = ["call", &gob.to_string(), &calls.to_string()].map(str::to_owned);
-            Ended::start(&call.each_ref().map(String::as_str))?.wait()?;
+            Arith::start(&caller, &call.each_ref().map(String::as_str))?.wait()?;
         }
     }
     proxy.end()
@@ -160,27 +161,4 @@ fn write_config([bare, all, gob, arith, origin]: [SocketAddr; 5]) -> Result<Path
 
 fn program(name: &str) -> PathBuf {
     target().join("fast").join(name)
-}
-
-/// The other side of remote calls, uncounted. Dropping it ends it.
-struct Ended(Child);
-
-impl Ended {
-    fn start(arguments: &[&str]) -> Result<Self, String> {
-        let mut command = Command::new(program("locum-count"));
-        let started = command.args(arguments).stdin(Stdio::null()).spawn();
-        started.map(Self).map_err(|error| format!("locum-count: {error}"))
-    }
-
-    fn wait(mut self) -> Result<(), String> {
-        let status = self.0.wait().map_err(|error| format!("locum-count: {error}"))?;
-        if status.success() { Ok(()) } else { Err(format!("locum-count: {status}")) }
-    }
-}
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
 }

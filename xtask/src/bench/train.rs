@@ -3,8 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
+use super::arith::Arith;
 use super::load::Bench;
 use super::material;
 use super::need_tools;
@@ -59,26 +59,4 @@ fn build_caller() -> Result<PathBuf, String> {
     let step = Step::new("build what calls it");
     step.run(&mut cargo(&["build", "--quiet", "--locked", "--package", "locum-count"]))?;
     Ok(target().join("debug/locum-count"))
-}
-
-/// A server of remote calls, or who calls it. Dropping it ends it.
-struct Arith(Child);
-
-impl Arith {
-    fn start(program: &Path, words: &[&str]) -> Result<Self, String> {
-        let started = Command::new(program).args(words).stdin(Stdio::null()).spawn();
-        started.map(Self).map_err(|error| format!("locum-count: {error}"))
-    }
-
-    fn wait(mut self) -> Result<(), String> {
-        let status = self.0.wait().map_err(|error| format!("locum-count: {error}"))?;
-        if status.success() { Ok(()) } else { Err(format!("locum-count: {status}")) }
-    }
-}
-
-impl Drop for Arith {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
 }
