@@ -6,7 +6,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
@@ -27,12 +26,9 @@ pub(crate) fn dist() -> Result<PathBuf, String> {
     let merged = target().join("dist/merged.profdata");
     let step = Step::new("bring together what was counted");
     step.run(Command::new(merge).arg("merge").arg("-o").arg(&merged).arg(&counts))?;
-    // By its name cargo sees that it is another than the last.
-    let profile = merged.with_file_name(format!("{:016x}.profdata", hash(&merged)?));
-    moved(&merged, &profile)?;
+    // All of it anew: cargo does not see that the counts are others.
     forget(&target().join("dist/tuned"))?;
-    let tuned = build("tuned", &host, &format!("-Cprofile-use={}", profile.display()))?;
-    moved(&profile, &merged)?;
+    let tuned = build("tuned", &host, &format!("-Cprofile-use={}", merged.display()))?;
     let program = program();
     fs::copy(&tuned, &program).map_err(|error| format!("{}: {error}", program.display()))?;
     println!("==> {}", program.display());
@@ -83,17 +79,6 @@ fn profdata(host: &str) -> Result<PathBuf, String> {
         step.run(Command::new("rustup").args(["component", "add", "llvm-tools"]))?;
     }
     if tool.exists() { Ok(tool) } else { Err("needs the compiler's llvm-tools".to_owned()) }
-}
-
-fn hash(file: &Path) -> Result<u64, String> {
-    let bytes = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    Ok(hasher.finish())
-}
-
-fn moved(from: &Path, to: &Path) -> Result<(), String> {
-    fs::rename(from, to).map_err(|error| format!("{}: {error}", from.display()))
 }
 
 /// Removes a directory, if it is there.
