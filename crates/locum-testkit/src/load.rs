@@ -4,21 +4,18 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::client::Client;
-use crate::clock::now;
 use crate::http::Broken;
 
 /// Clients that each send one request after the other on a kept connection, until so many were
-/// sent, or so much time has passed, or they are told to stop.
+/// sent, or they are told to stop.
 #[derive(Debug)]
 pub struct Load {
     address: SocketAddr,
     request: String,
     clients: usize,
     requests: u64,
-    time: Duration,
     connections: Connections,
     stop: AtomicBool,
     sent: AtomicU64,
@@ -60,14 +57,13 @@ impl Report {
 }
 
 impl Load {
-    /// Four clients that GET the target for at most 30 seconds.
+    /// Four clients that GET the target.
     pub fn get(address: SocketAddr, target: &str) -> Self {
         Self {
             address,
             request: format!("GET {target} HTTP/1.1\r\nHost: a.test\r\n\r\n"),
             clients: 4,
             requests: u64::MAX,
-            time: Duration::from_secs(30),
             connections: Connections::Kept,
             stop: AtomicBool::new(false),
             sent: AtomicU64::new(0),
@@ -126,9 +122,8 @@ impl Load {
 
     fn client(&self) -> Report {
         let mut report = Report::default();
-        let begin = now();
-        while self.goes_on(begin) {
-            self.connection(begin, &mut report);
+        while self.goes_on() {
+            self.connection(&mut report);
             if self.connections == Connections::One {
                 break;
             }
@@ -137,7 +132,7 @@ impl Load {
     }
 
     /// Sends one request after the other over one connection, until it is over.
-    fn connection(&self, begin: Instant, report: &mut Report) {
+    fn connection(&self, report: &mut Report) {
         let mut client = match Client::try_connect(self.address) {
             Ok(client) => client,
             Err(error) => {
@@ -147,7 +142,7 @@ impl Load {
             }
         };
         let mut fresh = true;
-        while self.goes_on(begin) && self.sent.fetch_add(1, Ordering::Relaxed) < self.requests {
+        while self.goes_on() && self.sent.fetch_add(1, Ordering::Relaxed) < self.requests {
             match self.exchange(&mut client) {
                 Ok((status, closes)) => {
                     *report.statuses.entry(status).or_default() += 1;
@@ -170,10 +165,8 @@ impl Load {
         }
     }
 
-    fn goes_on(&self, begin: Instant) -> bool {
-        !self.stop.load(Ordering::Relaxed)
-            && begin.elapsed() < self.time
-            && self.sent.load(Ordering::Relaxed) < self.requests
+    fn goes_on(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed) && self.sent.load(Ordering::Relaxed) < self.requests
     }
 
     /// One request and the status of its answer, and whether the connection ends with it.
