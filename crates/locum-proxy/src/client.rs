@@ -110,7 +110,17 @@ impl Client {
             }
             _ => stream,
         };
-        Box::new(Self {
+        Box::new(Self { seat: Some(seat), ..Self::over(stream, peer, listener, worker) })
+    }
+
+    /// A connection that has served nothing yet, and has no place of its own.
+    fn over(
+        stream: Stream,
+        peer: Option<SocketAddr>,
+        listener: Arc<Listener>,
+        worker: &Worker,
+    ) -> Self {
+        Self {
             stream,
             buffer: Buffer::new(&worker.buffers),
             head: None,
@@ -119,9 +129,9 @@ impl Client {
             certificate: None,
             alarm: worker.alarms.alarm(),
             served: 0,
-            seat: Some(seat),
+            seat: None,
             times_parked: 0,
-        })
+        }
     }
 
     /// What its streams have in common.
@@ -132,17 +142,11 @@ impl Client {
 
     /// One stream of a connection, as if it were one.
     pub(crate) fn of_stream(stream: http2::Stream, origin: &Origin, worker: &Worker) -> Self {
+        let Origin { listener, peer, certificate } = origin;
+        let stream = Stream::Http2(stream);
         Self {
-            stream: Stream::Http2(stream),
-            buffer: Buffer::new(&worker.buffers),
-            head: None,
-            listener: Arc::clone(&origin.listener),
-            peer: origin.peer,
-            certificate: origin.certificate.clone(),
-            alarm: worker.alarms.alarm(),
-            served: 0,
-            seat: None,
-            times_parked: 0,
+            certificate: certificate.clone(),
+            ..Self::over(stream, *peer, Arc::clone(listener), worker)
         }
     }
 

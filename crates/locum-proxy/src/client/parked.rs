@@ -7,7 +7,6 @@ use std::sync::Arc;
 use locum_policy::Time;
 
 use super::Client;
-use crate::buffer::Buffer;
 use crate::listener::{Listener, Seat};
 use crate::parking::rounded;
 use crate::stream::Socket;
@@ -51,18 +50,8 @@ impl Client {
     /// The system does not let us watch the socket.
     pub(crate) fn of_parked(parked: Parked, worker: &Worker) -> io::Result<Box<Self>> {
         let Parked { socket, listener, peer, served, seat, times_parked, .. } = parked;
-        Ok(Box::new(Self {
-            stream: socket.try_into()?,
-            buffer: Buffer::new(&worker.buffers),
-            head: None,
-            listener,
-            peer,
-            certificate: None,
-            alarm: worker.alarms.alarm(),
-            served,
-            seat,
-            times_parked,
-        }))
+        let opened = Self::over(socket.try_into()?, peer, listener, worker);
+        Ok(Box::new(Self { served, seat, times_parked, ..opened }))
     }
 }
 
