@@ -6,12 +6,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
-use locum_policy::Time;
 use locum_wire::http1::{self, Head};
-use locum_wire::http2::PREFACE;
 use rustls::ServerConfig;
 
 use crate::buffer::Buffer;
@@ -21,7 +19,6 @@ use crate::flow;
 use crate::forward::Persistence;
 use crate::http2;
 use crate::listener::{Listener, Protocol, Seat};
-use crate::parking;
 use crate::refusal::Refusal;
 use crate::rpc::front::{self, Found};
 use crate::stream::Stream;
@@ -29,10 +26,13 @@ use crate::stream::tls::Tls;
 use crate::tcp;
 use crate::worker::Worker;
 
+mod arrival;
 mod handshake;
 mod introduced;
 mod parked;
+mod parting;
 
+use arrival::Arrival;
 pub(crate) use parked::Parked;
 
 /// A client's connection. While it is idle it holds no buffer and no head.
@@ -70,29 +70,6 @@ pub(crate) enum Next {
     Done,
     /// There is nobody left to talk to, or they must not take what they got for the whole.
     Abort,
-}
-
-/// What became of waiting for a request.
-enum Arrival {
-    /// A head is there.
-    Head,
-    /// It speaks HTTP/2, by its preface.
-    Http2,
-    /// The connection ended where it may end.
-    End,
-    /// The client is silent; at that time the connection ends.
-    Silence(Time),
-    /// What came is no request. In a box: an idle connection has no room for why.
-    Refused(Box<Refusal>),
-}
-
-/// What a connection without a whole head waits for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Waiting {
-    /// The first byte of a head; empty lines before it do not count.
-    ForFirst,
-    /// The rest of it.
-    ForRest,
 }
 
 impl Client {
@@ -303,29 +280,6 @@ impl Client {
         sent
     }
 
-    /// Waits for a request's head and reads it.
-    async fn next_request(&mut self, worker: &Worker) -> Arrival {
-        let mut until = Time::NEVER;
-        loop {
-            if self.buffer.is_empty()
-                && let Some(instead) = self.wait(worker, &mut until).await
-            {
-                return instead;
-            }
-            let limits = self.wire_limits();
-            let mut head = worker.head();
-            let mut waiting = None;
-            let arrival = poll_fn(|cx| self.poll_head(cx, &mut head, &limits, &mut waiting)).await;
-            match arrival {
-                Some(Arrival::Head) => self.head = Some(head),
-                _ => worker.give_head(head),
-            }
-            if let Some(arrival) = arrival {
-                return arrival;
-            }
-        }
-    }
-
     pub(crate) fn wire_limits(&self) -> http1::Limits {
         let limits = &self.listener.settings.limits;
         http1::Limits {
@@ -335,146 +289,10 @@ impl Client {
         }
     }
 
-    /// Waits for a first byte, without a buffer; `None` once it is there. At `until` the connection ends; that is set
-    /// if it was not.
-    async fn wait(&mut self, worker: &Worker, until: &mut Time) -> Option<Arrival> {
-        self.buffer.shrink();
-        let mut armed = false;
-        poll_fn(|cx| {
-            match self.stream.poll_readable(cx) {
-                Poll::Ready(Ok(())) => return Poll::Ready(None),
-                Poll::Ready(Err(_)) => return Poll::Ready(Some(Arrival::End)),
-                Poll::Pending => {}
-            }
-            if !armed {
-                armed = true;
-                *until = (*until).min(self.alarm.now() + self.listener.settings.limits.idle);
-                self.alarm.arm(self.parks_at().min(*until));
-            }
-            if worker.closes_idle() {
-                return Poll::Ready(Some(Arrival::End));
-            }
-            self.alarm.poll(cx).map(|()| {
-                let is_over = self.alarm.now() >= *until;
-                Some(if is_over { Arrival::End } else { Arrival::Silence(*until) })
-            })
-        })
-        .await
-    }
-
-    /// When it is parked, if nothing comes before.
-    fn parks_at(&self) -> Time {
-        if self.stream.is_plain() {
-            parking::rounded(self.alarm.now() + parking::patience(self.times_parked))
-        } else {
-            Time::NEVER
-        }
-    }
-
-    /// Reads until the head is whole; `None`: there was nothing to read after all. `waiting` remembers what the alarm was
-    /// armed for last.
-    fn poll_head(
-        &mut self,
-        cx: &mut Context<'_>,
-        head: &mut Head,
-        limits: &http1::Limits,
-        waiting: &mut Option<Waiting>,
-    ) -> Poll<Option<Arrival>> {
-        let refused = |refusal| Some(Arrival::Refused(Box::new(refusal)));
-        loop {
-            if !self.buffer.is_empty() {
-                match self.begins_as_http2() {
-                    Some(true) => return Poll::Ready(Some(Arrival::Http2)),
-                    None => {}
-                    Some(false) => match head.parse_request(self.buffer.filled(), limits) {
-                        Ok(true) => return Poll::Ready(Some(Arrival::Head)),
-                        Ok(false) => {}
-                        Err(error) => {
-                            return Poll::Ready(refused(Refusal::malformed(error)));
-                        }
-                    },
-                }
-            }
-            match self.buffer.poll_fill(cx, &mut self.stream) {
-                Poll::Ready(Ok(0)) if head.is_started(self.buffer.filled()) => {
-                    return Poll::Ready(refused(Refusal::cut_short()));
-                }
-                // Between two requests a client may close.
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Some(Arrival::End)),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Pending if self.buffer.is_empty() => return Poll::Ready(None),
-                Poll::Pending => {
-                    // What comes in pieces gets its time, but no more memory than it has bytes.
-                    self.buffer.shrink();
-                    let started = head.is_started(self.buffer.filled());
-                    let now = if started { Waiting::ForRest } else { Waiting::ForFirst };
-                    if *waiting != Some(now) {
-                        *waiting = Some(now);
-                        let limits = &self.listener.settings.limits;
-                        self.alarm.arm_in(match now {
-                            Waiting::ForFirst => limits.idle,
-                            Waiting::ForRest => limits.header_timeout,
-                        });
-                    }
-                    return self.alarm.poll(cx).map(|()| match now {
-                        Waiting::ForFirst => Some(Arrival::End),
-                        Waiting::ForRest => refused(Refusal::slow_head()),
-                    });
-                }
-            }
-        }
-    }
-
-    /// Whether the connection begins with the preface of HTTP/2; `None`: so far it does. Under TLS it has to be
-    /// agreed on before (RFC 9113 §3.2).
-    fn begins_as_http2(&self) -> Option<bool> {
-        let filled = self.buffer.filled();
-        if filled[0] != PREFACE[0] || self.served > 0 {
-            return Some(false);
-        }
-        let so_far = filled.len().min(PREFACE.len());
-        if filled[..so_far] != PREFACE[..so_far] || self.stream.is_secure() {
-            return Some(false);
-        }
-        (so_far == PREFACE.len()).then_some(true)
-    }
-
     /// Sends all of `bytes`, unless the client does not take them.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let stall = self.listener.settings.limits.write_stall;
         send(&RefCell::new(&mut self.stream), &self.alarm, stall, bytes).await
-    }
-
-    /// Closes at once, if the client has kept to its word that it will say nothing more.
-    async fn take_leave(&mut self) {
-        let silent = self.buffer.is_empty() && !self.stream.is_secure();
-        if !silent || poll_fn(|cx| Poll::Ready(self.stream.peek(cx))).await == Some(true) {
-            self.linger().await;
-        }
-    }
-
-    /// Closes so that our last words arrive: a close with unread bytes would reset the connection
-    /// and could throw away what the client has not read yet (RFC 9112 §9.6).
-    pub(crate) async fn linger(&mut self) {
-        self.alarm.arm_in(LINGER);
-        let mut finished = false;
-        let mut discarded = 0;
-        poll_fn(|cx| {
-            if !finished && self.stream.poll_finish(cx).is_pending() {
-                return self.alarm.poll(cx);
-            }
-            finished = true;
-            while discarded < LINGER_BYTES {
-                self.buffer.consume(self.buffer.filled().len());
-                match self.buffer.poll_fill(cx, &mut self.stream) {
-                    Poll::Ready(Ok(count)) if count > 0 => discarded += count,
-                    Poll::Ready(_) => return Poll::Ready(()),
-                    Poll::Pending => return self.alarm.poll(cx),
-                }
-            }
-            Poll::Ready(())
-        })
-        .await;
     }
 
     /// Whether the limits let the connection carry a request after this one.
@@ -487,10 +305,6 @@ impl Client {
         self.peer.map(|peer| peer.ip().to_canonical())
     }
 }
-
-/// How long, and how much, a client may go on sending after our last words.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
 
 /// Sends all of `bytes` on `stream`, giving up when no progress is made for `stall`.
 pub(crate) async fn send(
