@@ -6,23 +6,26 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
-use locum_policy::{Call, Key, Keys, Time};
-use locum_wire::http1::encode::{self, field};
+use locum_policy::{Call, Time};
 use locum_wire::http1::{Name, Request, Version};
 use locum_wire::proxy_protocol::{Addresses, Header};
 use locum_wire::rpc::TraceParent;
 
 use crate::auth::{Admitted, Asked, Claims};
 use crate::body::{BodyError, Upload};
-use crate::client::{self, Next};
 use crate::clock::Alarm;
-use crate::forward::{self, Delivery, Persistence};
+use crate::forward;
 use crate::listener::Listener;
 use crate::refusal::Refusal;
-use crate::route::{Edits, Route, Subject};
+use crate::route::{Route, Subject};
 use crate::stream::Stream;
 use crate::timeout::{self, Told};
 use crate::worker::Worker;
+
+mod answer;
+mod keys;
+
+pub(crate) use keys::CallKeys;
 
 /// One request and whoever sent it.
 pub(crate) struct Caller<'a> {
@@ -324,101 +327,6 @@ impl<'a> Caller<'a> {
             _ => Poll::Pending,
         }
     }
-
-    /// Whether and how the connection goes on after an answer whose body is delivered so.
-    pub(crate) fn persistence(&self, delivery: Delivery, worker: &Worker) -> Persistence {
-        // What is still to come of the request would be read as the next one.
-        let whole = self.upload.borrow().is_done();
-        let keeps =
-            self.keeps && whole && delivery != Delivery::UntilClose && !worker.is_draining();
-        match (keeps, self.version) {
-            (false, _) => Persistence::Closed,
-            (true, Version::Http11) => Persistence::Kept,
-            (true, _) => Persistence::KeptAlive,
-        }
-    }
-
-    /// What becomes of the connection, once an answer that told the client so has gone whole.
-    pub(crate) fn next(&self, persistence: Persistence) -> Next {
-        match persistence {
-            Persistence::Closed if !self.request.keep_alive() && self.upload.borrow().is_done() => {
-                Next::Done
-            }
-            Persistence::Closed => Next::Close,
-            Persistence::Kept | Persistence::KeptAlive => Next::Request,
-        }
-    }
-
-    /// Tells the client why not. Gives the bytes written.
-    pub(crate) async fn refuse(&self, refusal: &Refusal, worker: &Worker) -> (u64, Next) {
-        self.upload.borrow_mut().skip_received();
-        let persistence = if refusal.ends_connection() {
-            Persistence::Closed
-        } else {
-            self.persistence(Delivery::Nothing, worker)
-        };
-        let mut out = worker.scratch();
-        match self.grpc {
-            true => refusal.write_grpc(&mut out, persistence),
-            false => refusal.write(&mut out, self.head_only, persistence),
-        }
-        self.tell_pages(&mut out);
-        self.send(out, persistence, worker).await
-    }
-
-    /// Answers with `body` and what `fields` writes. Gives the bytes written.
-    pub(crate) async fn answer(
-        &self,
-        status: u16,
-        fields: impl FnOnce(&mut Vec<u8>),
-        body: &[u8],
-        edits: &Edits,
-        worker: &Worker,
-    ) -> (u64, Next) {
-        self.upload.borrow_mut().skip_received();
-        let persistence = self.persistence(Delivery::Nothing, worker);
-        let mut out = worker.scratch();
-        encode::status_line(&mut out, status);
-        field(&mut out, b"Date", crate::clock::http_date().as_bytes());
-        fields(&mut out);
-        // RFC 9110 §8.6: no length in a 204, and in a 304 only that of the answer it stands for.
-        if !matches!(status, 204 | 304) {
-            encode::content_length(&mut out, body.len() as u64);
-        }
-        persistence.write(&mut out);
-        out.extend_from_slice(&edits.lines);
-        out.extend_from_slice(b"\r\n");
-        if !self.head_only {
-            out.extend_from_slice(body);
-        }
-        self.tell_pages(&mut out);
-        self.send(out, persistence, worker).await
-    }
-
-    /// Puts what pages of other origins are told into the head that `out` begins with.
-    pub(crate) fn tell_pages(&self, out: &mut Vec<u8>) {
-        let Some(lines) = self.told_pages.get() else { return };
-        if let Some(end) = memchr::memchr(b'\n', out) {
-            out.splice(end + 1..end + 1, lines.iter().copied());
-        }
-    }
-
-    /// Sends what is ready to go. Gives the bytes written.
-    pub(crate) async fn send(
-        &self,
-        out: Vec<u8>,
-        persistence: Persistence,
-        worker: &Worker,
-    ) -> (u64, Next) {
-        let stall = self.listener.settings.limits.write_stall;
-        let sent = client::send(&self.stream, self.alarm, stall, &out).await;
-        let written = out.len() as u64;
-        worker.give_scratch(out);
-        match sent {
-            Ok(()) => (written, self.next(persistence)),
-            Err(_) => (0, Next::Abort),
-        }
-    }
 }
 
 /// Whether the request may be sent twice (RFC 9110 §9.2.2, and the Idempotency-Key draft).
@@ -442,48 +350,4 @@ fn without_port(host: &[u8]) -> &[u8] {
 
 fn parse_address(hop: &[u8]) -> Option<IpAddr> {
     std::str::from_utf8(hop).ok()?.trim().parse().ok()
-}
-
-/// The values that rate limits tell callers apart by.
-pub(crate) struct CallKeys<'a> {
-    request: Request<'a>,
-    route: &'a str,
-    identity: Option<&'a str>,
-    address: [u8; 16],
-    length: usize,
-}
-
-impl<'a> CallKeys<'a> {
-    pub(crate) fn new(caller: &'a Caller<'_>, route: &'a str) -> Self {
-        let mut address = [0; 16];
-        let length = match caller.client_address() {
-            None => 0,
-            Some(IpAddr::V4(v4)) => {
-                address[..4].copy_from_slice(&v4.octets());
-                4
-            }
-            Some(IpAddr::V6(v6)) => {
-                address = v6.octets();
-                16
-            }
-        };
-        let identity = caller.identity();
-        Self { request: caller.request, route, identity, address, length }
-    }
-}
-
-impl Keys for CallKeys<'_> {
-    fn key(&self, part: &Key) -> Option<&[u8]> {
-        match part {
-            Key::ClientIp => Some(&self.address[..self.length]),
-            Key::Header(name) => self
-                .request
-                .fields()
-                .find(|field| field.name.eq_ignore_ascii_case(name.as_bytes()))
-                .map(|field| field.value),
-            Key::Method => Some(self.request.method()),
-            Key::Route => Some(self.route.as_bytes()),
-            Key::Identity => self.identity.map(str::as_bytes),
-        }
-    }
 }
