@@ -10,18 +10,22 @@ use std::ops::Range;
 use std::time::Duration;
 
 use locum_wire::http1::encode::{self, field, read_field};
-use locum_wire::http1::{Error, Field, Framing, Name, Request, Response, Version};
+use locum_wire::http1::{Error, Field, Framing, Name, Request};
 
 use crate::caller::Caller;
 use crate::rewrite::write_path;
 use crate::route::{Edits, Host, PathPattern, Rewrite, Route};
 use crate::telemetry::Traced;
 use crate::timeout;
-use crate::upstream::sticky::Cookie;
 
 mod address;
+mod answer;
+mod forwarded;
 
-use address::Address;
+pub(crate) use answer::{
+    Delivery, Persistence, answer_head, chunk, delivery, interim_head, switching_head,
+};
+use forwarded::write_forwarded;
 
 /// A request as its attempts send it. Each writes the head anew: a call that waits for its answer holds no copy of
 /// what is sent once in almost every case.
@@ -222,221 +226,6 @@ fn is_passed<'a>(kind: Name, hop: bool, name: impl Fn() -> &'a [u8]) -> bool {
 const ATTEMPT: &[u8] = b"x-locum-attempt";
 /// Where a request stands in its trace (W3C Trace Context §3.2).
 const TRACEPARENT: &[u8] = b"traceparent";
-
-/// X-Forwarded-* and Forwarded (RFC 7239): rebuilt from the connection, or, if the peer is trusted,
-/// appended to what it says.
-fn write_forwarded(head: &mut Vec<u8>, caller: &Caller<'_>, edits: &Edits) {
-    let request = &caller.request;
-    if let (Some(host @ [_, ..]), false, true) =
-        (request.host(), caller.trusted, edits.dropped.is_empty())
-    {
-        return write_forwarded_anew(head, caller, host);
-    }
-    let earlier = |name: Name| {
-        let believed = if caller.trusted { usize::MAX } else { 0 };
-        let fields = request.fields().take(believed).filter(move |field| field.kind == name);
-        fields.map(|field| field.value).filter(|value| !value.is_empty())
-    };
-    let address = Address::of(caller.peer);
-    let scheme: &[u8] = if caller.secure { b"https" } else { b"http" };
-
-    if !edits.drops(b"x-forwarded-for") {
-        head.extend_from_slice(b"X-Forwarded-For: ");
-        for value in earlier(Name::XForwardedFor) {
-            head.extend_from_slice(value);
-            head.extend_from_slice(b", ");
-        }
-        head.extend_from_slice(address.text());
-        head.extend_from_slice(b"\r\n");
-    }
-    let host = request.host().unwrap_or_default();
-    if !edits.drops(b"x-forwarded-proto") {
-        let scheme = earlier(Name::XForwardedProto).next().unwrap_or(scheme);
-        read_field(head, b"X-Forwarded-Proto", scheme);
-    }
-    if !edits.drops(b"x-forwarded-host") {
-        read_field(head, b"X-Forwarded-Host", earlier(Name::XForwardedHost).next().unwrap_or(host));
-    }
-    if !edits.drops(b"forwarded") {
-        head.extend_from_slice(b"Forwarded: ");
-        for value in earlier(Name::Forwarded) {
-            head.extend_from_slice(value);
-            head.extend_from_slice(b", ");
-        }
-        head.extend_from_slice(b"for=");
-        address.write_node(head);
-        if !host.is_empty() {
-            // A port's colon is no token character, so a host is always quoted.
-            head.extend_from_slice(b";host=\"");
-            head.extend_from_slice(host);
-            head.push(b'"');
-        }
-        head.extend_from_slice(b";proto=");
-        head.extend_from_slice(scheme);
-        head.extend_from_slice(b"\r\n");
-    }
-}
-
-/// The same of a peer that is not trusted, all of it: few pieces, as this is on the way of most calls.
-fn write_forwarded_anew(head: &mut Vec<u8>, caller: &Caller<'_>, host: &[u8]) {
-    let address = Address::of(caller.peer);
-    let scheme: [&[u8]; 2] = match caller.secure {
-        true => [b"\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: ", b"\";proto=https\r\n"],
-        false => [b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ", b"\";proto=http\r\n"],
-    };
-    let [before, after] = address.node_marks();
-    for piece in [
-        b"X-Forwarded-For: ",
-        address.text(),
-        scheme[0],
-        host,
-        b"\r\nForwarded: for=",
-        before,
-        address.text(),
-        after,
-        b";host=\"",
-        host,
-        scheme[1],
-    ] {
-        head.extend_from_slice(piece);
-    }
-}
-
-/// How an answer's body is framed towards the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Delivery {
-    /// No body.
-    Nothing,
-    /// So many bytes.
-    Length(u64),
-    /// Chunks.
-    Chunked,
-    /// Until we close: the client speaks HTTP/1.0 and the length is not known.
-    UntilClose,
-}
-
-/// Whether and how the client's connection goes on after an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Persistence {
-    /// HTTP/1.1 keeps it open without a word.
-    Kept,
-    /// HTTP/1.0 is told that it stays open.
-    KeptAlive,
-    /// It is closed.
-    Closed,
-}
-
-impl Persistence {
-    /// Writes what the client must be told, if anything.
-    pub(crate) fn write(self, out: &mut Vec<u8>) {
-        match self {
-            Self::Kept => {}
-            Self::KeptAlive => field(out, b"Connection", b"keep-alive"),
-            Self::Closed => field(out, b"Connection", b"close"),
-        }
-    }
-}
-
-/// Writes the head of `response`, which was read from `bytes`, as the client is to see it.
-pub(crate) fn answer_head(
-    out: &mut Vec<u8>,
-    bytes: &[u8],
-    response: &Response<'_>,
-    delivery: Delivery,
-    persistence: Persistence,
-    cookie: Option<Cookie<'_>>,
-    edits: &Edits,
-) {
-    status_line(out, response);
-    let mut run = 0..0;
-    // What is delivered as it came has its length; a 304 or an answer to HEAD tells that which a body would have had.
-    let length_stays = matches!(delivery, Delivery::Nothing | Delivery::Length(_));
-    let mut length_stayed = false;
-    let all_stay = edits.dropped.is_empty();
-    for line in response.lines() {
-        let stays = !line.hop
-            && (line.kind != Name::ContentLength || length_stays)
-            && (all_stay || !edits.drops(line.name(bytes)));
-        length_stayed |= stays && line.kind == Name::ContentLength;
-        extend_run(out, bytes, &mut run, &line.at, stays);
-    }
-    out.extend_from_slice(&bytes[run]);
-    match delivery {
-        Delivery::Nothing | Delivery::UntilClose => {}
-        Delivery::Length(_) if length_stayed => {}
-        Delivery::Length(length) => encode::content_length(out, length),
-        Delivery::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-    }
-    persistence.write(out);
-    if let Some(cookie) = cookie {
-        cookie.write(out);
-    }
-    out.extend_from_slice(&edits.lines);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Writes the head of an interim answer (RFC 9110 §15.2) as the client is to see it.
-pub(crate) fn interim_head(out: &mut Vec<u8>, response: &Response<'_>) {
-    status_line(out, response);
-    for line in response.fields().filter(|line| !line.hop && line.kind != Name::ContentLength) {
-        field(out, line.name, line.value);
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Writes the head of the answer that turns a connection into a tunnel; `accept` is the proof of it, where the
-/// upstream does not give one.
-pub(crate) fn switching_head(
-    out: &mut Vec<u8>,
-    response: &Response<'_>,
-    accept: Option<String>,
-    cookie: Option<Cookie<'_>>,
-    edits: &Edits,
-) {
-    status_line(out, response);
-    for line in response.fields().filter(|line| !line.hop && !edits.drops(line.name)) {
-        field(out, line.name, line.value);
-    }
-    out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
-    if let Some(accept) = accept {
-        field(out, b"Sec-WebSocket-Accept", accept.as_bytes());
-    }
-    if let Some(cookie) = cookie {
-        cookie.write(out);
-    }
-    out.extend_from_slice(&edits.lines);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// How the body of `response` goes to a client that speaks `version`.
-pub(crate) fn delivery(framing: Framing, version: Version) -> Delivery {
-    match framing {
-        Framing::None => Delivery::Nothing,
-        Framing::Length(length) => Delivery::Length(length),
-        Framing::Chunked | Framing::UntilClose if version == Version::Http11 => Delivery::Chunked,
-        Framing::Chunked | Framing::UntilClose => Delivery::UntilClose,
-    }
-}
-
-/// The status line as the upstream phrased it.
-fn status_line(out: &mut Vec<u8>, response: &Response<'_>) {
-    let digit = |place: u16| b'0' + (response.status() / place % 10) as u8;
-    let [hundreds, tens, ones] = [100, 10, 1].map(digit);
-    out.extend_from_slice(&[
-        b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b' ', hundreds, tens, ones, b' ',
-    ]);
-    out.extend_from_slice(response.reason());
-    out.extend_from_slice(encode::CRLF);
-}
-
-/// Appends `content` as one chunk; nothing for nothing, which would end the body.
-pub(crate) fn chunk(out: &mut Vec<u8>, content: &[u8]) {
-    if !content.is_empty() {
-        encode::chunk_head(out, content.len());
-        out.extend_from_slice(content);
-        out.extend_from_slice(encode::CRLF);
-    }
-}
 
 #[cfg(test)]
 mod tests {
