@@ -5,19 +5,25 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use locum_wire::rpc::{Answer, Answers, Limits, Protocol};
+use locum_wire::rpc::{Answer, Answers, Limits};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::pace;
-use crate::stream::TooMuch;
 use crate::transport::Io;
 
-use super::answer::{Lost, Outcome, OwnedForm};
-use super::connection::{Connection, KEPT_OUT, Phase, QUEUE, State, Waiting};
+use super::answer::{Lost, Outcome};
+use super::connection::{Connection, KEPT_OUT, Phase, State};
 use super::input::Input;
 use super::slots::NEVER;
+
+mod deliver;
+mod keepalive;
+
+use deliver::deliver;
+use keepalive::Keepalive;
+pub(super) use keepalive::KeepaliveSettings;
 
 /// Drives a connection for as long as it is there. Dropped, it closes the connection.
 ///
@@ -51,23 +57,6 @@ pub(super) struct Driver {
     woken: Vec<Waker>,
     /// Calls whose time was over, until their peer is told.
     expired: Vec<u64>,
-}
-
-/// How a silent peer is found dead.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct KeepaliveSettings {
-    /// Silence after which it is asked.
-    pub(super) interval: Duration,
-    /// How long it has to say something.
-    pub(super) timeout: Duration,
-}
-
-struct Keepalive {
-    settings: KeepaliveSettings,
-    /// When the peer last said something.
-    heard: Instant,
-    /// Whether it was asked since.
-    asked: bool,
 }
 
 /// How a connection ended.
@@ -106,7 +95,7 @@ impl Driver {
             timer: Box::pin(sleep_until(far)),
             armed: far,
             far,
-            keepalive: keepalive.map(|settings| Keepalive { settings, heard: now, asked: false }),
+            keepalive: keepalive.map(|settings| Keepalive::new(settings, now)),
             answered: false,
             woken: Vec::new(),
             expired: Vec::new(),
@@ -134,7 +123,7 @@ impl Driver {
             self.input.filled(count);
             let now = Instant::now();
             if let Some(keepalive) = &mut self.keepalive {
-                (keepalive.heard, keepalive.asked) = (now, false);
+                keepalive.hears(now);
             }
             if self.input.bytes().len() >= self.answers.needs()
                 && let Err(reason) = self.hand_out(self.connection.nanos(now))
@@ -300,35 +289,6 @@ impl Driver {
         drop(state);
         self.woken.drain(..).for_each(Waker::wake);
     }
-
-    /// Asks a peer that is silent; says why one that stays so is given up.
-    fn keep_alive(&mut self, now: Instant) -> Option<String> {
-        let keepalive = self.keepalive.as_mut().filter(|keepalive| keepalive.due() <= now)?;
-        if std::mem::replace(&mut keepalive.asked, true) {
-            let silence = now.saturating_duration_since(keepalive.heard);
-            return Some(format!("the peer has been silent for {} s", silence.as_secs()));
-        }
-        let mut state = self.connection.lock();
-        let begin = state.out.len();
-        let State { calls, out, .. } = &mut *state;
-        let can_ask = calls.ping(out, 0);
-        Connection::queued(&mut state, begin);
-        drop(state);
-        if !can_ask {
-            self.keepalive = None;
-        }
-        None
-    }
-}
-
-impl Keepalive {
-    fn due(&self) -> Instant {
-        let patience = match self.asked {
-            false => self.settings.interval,
-            true => self.settings.interval + self.settings.timeout,
-        };
-        self.heard + patience
-    }
 }
 
 impl Future for Driver {
@@ -357,76 +317,6 @@ impl Drop for Driver {
         if self.connection.lock().phase != Phase::Closed {
             self.connection.close(self.sent, "its runtime was shut down");
         }
-    }
-}
-
-/// Gives one answer to the call that waits for it, if one does.
-fn deliver(
-    state: &mut State,
-    answer: Answer<'_>,
-    now: u64,
-    connection: &Connection,
-    woken: &mut Vec<Waker>,
-) {
-    let begin = state.out.len();
-    match answer {
-        Answer::Reply { id, body } => {
-            if let Some(waiting) = state.slots.settle(id) {
-                waiting.ended = now;
-                waiting.body.clear();
-                waiting.body.extend_from_slice(body.bytes);
-                woken.extend(waiting.finish(Outcome::Reply(OwnedForm::of(&body.form))));
-            }
-        }
-        Answer::Failure { id, mut failure } => {
-            if let Some(waiting) = state.slots.settle(id) {
-                waiting.ended = now;
-                // Elsewhere it is no postcard.
-                failure.detail.take_if(|_| connection.settings().protocol != Protocol::Native);
-                woken.extend(waiting.finish(Outcome::Failure(Box::new(failure.into_owned()))));
-            }
-        }
-        Answer::Unreadable { id, error } => {
-            if let Some(waiting) = state.slots.settle(id) {
-                waiting.ended = now;
-                woken.extend(waiting.finish(Outcome::Unreadable(error.0)));
-            }
-        }
-        // A peer that asks and does not read what it is told asks for nothing.
-        Answer::Ping(_) if state.out.len() >= QUEUE => {}
-        Answer::Ping(token) => {
-            state.calls.pong(&mut state.out, token);
-            Connection::queued(state, begin);
-        }
-        Answer::GoAway { last } => {
-            // The connection's task is the one that is running, so nobody is to be woken.
-            connection.retire_locked(state);
-            state.slots.settle_those(
-                |id, _| last.is_none_or(|last| id > last),
-                |_, waiting| woken.extend(waiting.finish(Outcome::Lost(Lost::Refused))),
-            );
-        }
-        // Of a call without a stream, and of one that is over, none of these say anything.
-        Answer::Open { id } => woken.extend(state.slots.find(id).and_then(Waiting::open)),
-        Answer::Item { id, item } => {
-            let stream = state.slots.find(id).and_then(|waiting| waiting.stream.as_ref());
-            match stream.map(|stream| stream.flow.arrive(&item)) {
-                Some(Ok(reader)) => woken.extend(reader),
-                Some(Err(TooMuch)) => {
-                    if let Some(waiting) = state.slots.settle(id) {
-                        let reason = "more items than there was credit for".to_owned();
-                        woken.extend(waiting.finish(Outcome::Unreadable(reason)));
-                        connection.cancel(state, id);
-                    }
-                }
-                None => {}
-            }
-        }
-        Answer::Credit { id, bytes } => {
-            let stream = state.slots.find(id).and_then(|waiting| waiting.stream.as_ref());
-            woken.extend(stream.and_then(|stream| stream.flow.add(bytes)));
-        }
-        Answer::Pong(_) => {}
     }
 }
 
