@@ -204,6 +204,22 @@ impl Default for Limits {
 }
 
 impl Settings {
+    /// HTTP in the clear, from anybody, none of whom is believed, within the limits that are safe on an open network.
+    pub fn new(name: &str, bind: Bind) -> Self {
+        Self {
+            name: name.to_owned(),
+            bind,
+            socket: SocketFile::default(),
+            protocol: Protocol::Http,
+            tls: None,
+            trusted_proxies: Vec::new(),
+            trusts_unix: false,
+            proxy_protocol: false,
+            maintenance: None,
+            limits: Limits::default(),
+        }
+    }
+
     fn alpn(&self) -> Alpn {
         if self.protocol.takes_http() { Alpn::Http } else { Alpn::None }
     }

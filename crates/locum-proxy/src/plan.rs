@@ -19,8 +19,8 @@ use crate::roster::Roster;
 use crate::route::{self, Forced, Owned, Route, Router, Subject};
 use crate::upstream::{self, Upstream};
 
-/// What a plan is built from: plain values, references by name.
-#[derive(Clone, Debug, PartialEq)]
+/// What a plan is built from: plain values, references by name. By default it serves nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// Where calls come in.
     pub listeners: Vec<listener::Settings>,
@@ -302,17 +302,7 @@ impl Plan {
 impl Plan {
     /// One that serves nothing.
     pub(crate) fn of_nothing() -> Self {
-        let nothing = Settings {
-            listeners: Vec::new(),
-            upstreams: Vec::new(),
-            policies: Vec::new(),
-            auth: Vec::new(),
-            routes: Vec::new(),
-            zone: None,
-            drain: Duration::ZERO,
-            seed: None,
-        };
-        Self::build(nothing, None).expect("nothing can be built")
+        Self::build(Settings::default(), None).expect("nothing can be built")
     }
 }
 

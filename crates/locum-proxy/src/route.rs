@@ -73,6 +73,31 @@ pub struct Settings {
     pub auth: Vec<String>,
 }
 
+impl Settings {
+    /// Everything that comes in anywhere, from anybody, tried once and passed on as it is.
+    pub fn new(name: &str, action: Action) -> Self {
+        Self {
+            name: name.to_owned(),
+            listener: None,
+            matches: Match::default(),
+            action,
+            split_key: None,
+            maintenance: None,
+            cors: None,
+            mirror: None,
+            compress: None,
+            policy: None,
+            host: Host::Preserve,
+            rewrite: None,
+            request_headers: HeaderEdits::default(),
+            response_headers: HeaderEdits::default(),
+            max_body: None,
+            priority: 1,
+            auth: Vec::new(),
+        }
+    }
+}
+
 /// What a request must be like; an absent part matches everything.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Match {

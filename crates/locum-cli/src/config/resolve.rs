@@ -300,33 +300,33 @@ fn upstream(
     endpoints: Vec<EndpointSettings>,
     attached: &Attachments,
 ) -> upstream::Settings {
-    let defaults = PoolSettings::default();
-    let pool = &wanted.pool;
+    let defaults = upstream::Settings::new(name, endpoints);
+    let (pool, pools) = (&wanted.pool, &defaults.pool);
     upstream::Settings {
-        name: name.to_owned(),
-        endpoints,
+        name: defaults.name,
+        endpoints: defaults.endpoints,
         protocol: wanted.speaks().into(),
         tls: wanted.is_over_tls().then(|| tls::of_upstream(name, wanted.tls.as_ref(), attached)),
         proxy_protocol: wanted.proxy_protocol.map(|version| match version {
             ProxyProtocol::V1 => upstream::ProxyProtocol::V1,
             ProxyProtocol::V2 => upstream::ProxyProtocol::V2,
         }),
-        cancel: wanted.cancel.unwrap_or(true),
+        cancel: wanted.cancel.unwrap_or(defaults.cancel),
         types: types::resolve(&wanted.types),
         balance: wanted.balance.clone(),
-        max_ejected: wanted.max_ejected.unwrap_or(MAX_EJECTED),
+        max_ejected: wanted.max_ejected.unwrap_or(defaults.max_ejected),
         discover: wanted.discover.as_ref().and_then(discover::resolve),
         slow_start: wanted.slow_start.map(|time| time.0),
         failover: wanted.failover.clone(),
         health: wanted.health.as_ref().map(|health| health::resolve(health, wanted.speaks())),
         pool: PoolSettings {
-            idle_per_worker: pool.idle_per_worker.unwrap_or(defaults.idle_per_worker),
+            idle_per_worker: pool.idle_per_worker.unwrap_or(pools.idle_per_worker),
             connections_per_worker: pool
                 .connections_per_worker
-                .unwrap_or(defaults.connections_per_worker),
-            idle: pool.idle.map_or(defaults.idle, |time| time.0),
-            connect_timeout: pool.connect_timeout.map_or(defaults.connect_timeout, |time| time.0),
-            read_idle: pool.read_idle.map_or(defaults.read_idle, |time| time.0),
+                .unwrap_or(pools.connections_per_worker),
+            idle: pool.idle.map_or(pools.idle, |time| time.0),
+            connect_timeout: pool.connect_timeout.map_or(pools.connect_timeout, |time| time.0),
+            read_idle: pool.read_idle.map_or(pools.read_idle, |time| time.0),
         },
         endpoint_policy: wanted.endpoint_policy.clone(),
     }
@@ -373,8 +373,9 @@ fn route(index: usize, wanted: &file::Route, file: &File) -> route::Settings {
             route::Action::Forward(wanted.split.iter().map(share).collect())
         }
     };
+    let defaults = route::Settings::new(&wanted.name_at(index), action);
     route::Settings {
-        name: wanted.name_at(index),
+        name: defaults.name,
         listener: wanted.listener.clone(),
         matches: route::Match {
             host: wanted.matches.host.clone(),
@@ -385,7 +386,7 @@ fn route(index: usize, wanted: &file::Route, file: &File) -> route::Settings {
             call: wanted.calls(file).map(str::to_owned),
             sni: wanted.matches.sni.clone(),
         },
-        action,
+        action: defaults.action,
         split_key: wanted.split_key.as_deref().and_then(split_key),
         maintenance: maintenance(&wanted.maintenance),
         cors: wanted.cors.as_ref().map(|cors| cors::Settings {
@@ -421,7 +422,7 @@ fn route(index: usize, wanted: &file::Route, file: &File) -> route::Settings {
         request_headers: edits(&wanted.request_headers),
         response_headers: edits(&wanted.response_headers),
         max_body: wanted.max_body.map(|size| size.0),
-        priority: wanted.priority.unwrap_or(1),
+        priority: wanted.priority.unwrap_or(defaults.priority),
         auth: wanted.auth.clone(),
     }
 }
@@ -448,6 +449,3 @@ const IDLE_BYTES: Duration = Duration::from_secs(600);
 
 /// What an orchestrator commonly grants before it kills.
 const DRAIN: Duration = Duration::from_secs(30);
-
-/// With more left out, the rest would have to carry more than twice their load.
-const MAX_EJECTED: f64 = 0.5;

@@ -281,18 +281,7 @@ mod tests {
     }
 
     fn settings(bind: Bind) -> Settings {
-        Settings {
-            name: "web".to_owned(),
-            bind,
-            socket: Default::default(),
-            protocol: super::super::Protocol::Http,
-            tls: None,
-            proxy_protocol: false,
-            trusted_proxies: Vec::new(),
-            trusts_unix: false,
-            maintenance: None,
-            limits: super::super::Limits::default(),
-        }
+        Settings::new("web", bind)
     }
 
     #[test]

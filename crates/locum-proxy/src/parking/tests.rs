@@ -37,18 +37,8 @@ fn with_a_worker(test: impl AsyncFnOnce(&Setting)) {
 }
 
 fn listener(bind: SocketAddr) -> Arc<Listener> {
-    let settings = listener::Settings {
-        name: "web".to_owned(),
-        bind: Bind::Tcp(bind),
-        socket: Default::default(),
-        protocol: listener::Protocol::Http,
-        tls: None,
-        trusted_proxies: Vec::new(),
-        trusts_unix: false,
-        proxy_protocol: false,
-        maintenance: None,
-        limits: Limits { idle: Duration::from_secs(60), ..Limits::default() },
-    };
+    let limits = Limits { idle: Duration::from_secs(60), ..Limits::default() };
+    let settings = listener::Settings { limits, ..listener::Settings::new("web", Bind::Tcp(bind)) };
     Listener::build(&settings, None).unwrap()
 }
 

@@ -190,33 +190,15 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Action, HeaderEdits, Host, Match, Settings};
+    use super::super::{Action, Match, Settings};
     use super::*;
 
     fn route(index: usize, host: Option<&str>, path: Option<&str>) -> Arc<Route> {
-        let settings = Settings {
-            name: format!("{}{}", host.unwrap_or("-"), path.unwrap_or("-")),
-            listener: None,
-            matches: Match {
-                host: host.map(Into::into),
-                path: path.map(Into::into),
-                ..Match::default()
-            },
-            action: Action::Redirect { status: 308, to: "/".into() },
-            split_key: None,
-            maintenance: None,
-            cors: None,
-            mirror: None,
-            compress: None,
-            policy: None,
-            host: Host::Preserve,
-            rewrite: None,
-            request_headers: HeaderEdits::default(),
-            response_headers: HeaderEdits::default(),
-            max_body: None,
-            priority: 1,
-            auth: Vec::new(),
-        };
+        let name = format!("{}{}", host.unwrap_or("-"), path.unwrap_or("-"));
+        let action = Action::Redirect { status: 308, to: "/".into() };
+        let [host, path] = [host, path].map(|part| part.map(Into::into));
+        let matches = Match { host, path, ..Match::default() };
+        let settings = Settings { matches, ..Settings::new(&name, action) };
         Arc::new(
             Route::build(&settings, index, [].into(), &Default::default(), |_| {
                 unreachable!("no upstream")

@@ -300,14 +300,8 @@ fn rejected(answer: &[u8]) -> Result<u64, Refused> {
 
 /// The collector as the engine of HTTP/2 wants to know it.
 fn endpoint(name: &str) -> Arc<Endpoint> {
-    let settings = EndpointSettings {
-        name: name.to_owned(),
-        // It is connected to already.
-        address: Address::Tcp(([0, 0, 0, 0], 0).into()),
-        host: None,
-        weight: 1,
-        zone: None,
-    };
+    // It is connected to already.
+    let settings = EndpointSettings::new(name, Address::Tcp(([0, 0, 0, 0], 0).into()));
     Arc::new(Endpoint::new(&settings, None, None, Time::ZERO))
 }
 

@@ -155,13 +155,7 @@ fn targets(data: Vec<Data>) -> Vec<(String, u16, u32)> {
 
 fn endpoint(address: SocketAddr, host: &str, weight: u32) -> EndpointSettings {
     let host = Some(host.trim_end_matches('.').to_owned());
-    EndpointSettings {
-        name: address.to_string(),
-        address: address.into(),
-        host,
-        weight,
-        zone: None,
-    }
+    EndpointSettings { host, weight, ..EndpointSettings::new(&address.to_string(), address) }
 }
 
 /// In an order of their own: servers rotate their answers, and what has not changed is to look the same.

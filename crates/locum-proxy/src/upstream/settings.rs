@@ -51,6 +51,28 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// HTTP/1.1 in the clear, to one endpoint after the other, of which half may be ejected.
+    pub fn new(name: &str, endpoints: Vec<EndpointSettings>) -> Self {
+        Self {
+            name: name.to_owned(),
+            endpoints,
+            discover: None,
+            protocol: Protocol::Http1,
+            tls: None,
+            proxy_protocol: None,
+            cancel: true,
+            types: Vec::new(),
+            balance: Balance::RoundRobin,
+            // With more left out, the rest would have to carry more than twice their load.
+            max_ejected: 0.5,
+            slow_start: None,
+            failover: None,
+            health: None,
+            pool: PoolSettings::default(),
+            endpoint_policy: None,
+        }
+    }
+
     pub(super) fn alpn(&self) -> Alpn {
         match self.protocol {
             Protocol::Http1 => Alpn::Http1,
@@ -143,6 +165,13 @@ pub struct EndpointSettings {
     pub weight: u32,
     /// Where it stands: calls stay in the zone of the proxy as long as enough of that works.
     pub zone: Option<String>,
+}
+
+impl EndpointSettings {
+    /// As heavy as any other, in no zone.
+    pub fn new(name: &str, address: impl Into<Address>) -> Self {
+        Self { name: name.to_owned(), address: address.into(), host: None, weight: 1, zone: None }
+    }
 }
 
 /// Where an endpoint is.

@@ -13,7 +13,7 @@ use locum_proxy::listener::{self, Bind};
 use locum_proxy::metrics::{Exposition, Format};
 use locum_proxy::plan::Settings;
 use locum_proxy::tls::{Identity, Secret};
-use locum_proxy::upstream::{Balance, EndpointSettings, PoolSettings};
+use locum_proxy::upstream::EndpointSettings;
 use locum_proxy::{Options, Proxy, route, upstream};
 use locum_testkit::{Broken, Reader, Response, clock, eventually};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -27,66 +27,15 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// The listener `web`, and a route from there to the upstream `up` at this address.
 pub(crate) fn settings(upstream: SocketAddr) -> Settings {
+    let anywhere = Bind::Tcp((Ipv4Addr::LOCALHOST, 0).into());
+    let endpoint = EndpointSettings::new(&upstream.to_string(), upstream);
+    let forward = route::Action::Forward(vec![("up".to_owned(), 1)]);
     Settings {
-        listeners: vec![listener::Settings {
-            name: "web".to_owned(),
-            bind: Bind::Tcp((Ipv4Addr::LOCALHOST, 0).into()),
-            socket: Default::default(),
-            protocol: listener::Protocol::Http,
-            tls: None,
-            trusted_proxies: Vec::new(),
-            trusts_unix: false,
-            proxy_protocol: false,
-            maintenance: None,
-            limits: listener::Limits::default(),
-        }],
-        upstreams: vec![upstream::Settings {
-            name: "up".to_owned(),
-            endpoints: vec![EndpointSettings {
-                name: upstream.to_string(),
-                address: upstream.into(),
-                host: None,
-                weight: 1,
-                zone: None,
-            }],
-            protocol: upstream::Protocol::Http1,
-            tls: None,
-            cancel: true,
-            types: Vec::new(),
-            balance: Balance::RoundRobin,
-            proxy_protocol: None,
-            max_ejected: 0.0,
-            discover: None,
-            slow_start: None,
-            failover: None,
-            health: None,
-            pool: PoolSettings::default(),
-            endpoint_policy: None,
-        }],
-        policies: Vec::new(),
-        auth: Vec::new(),
-        routes: vec![route::Settings {
-            name: "all".to_owned(),
-            listener: None,
-            matches: route::Match::default(),
-            action: route::Action::Forward(vec![("up".to_owned(), 1)]),
-            split_key: None,
-            maintenance: None,
-            cors: None,
-            mirror: None,
-            compress: None,
-            policy: None,
-            host: route::Host::Preserve,
-            rewrite: None,
-            request_headers: route::HeaderEdits::default(),
-            response_headers: route::HeaderEdits::default(),
-            max_body: None,
-            priority: 2,
-            auth: Vec::new(),
-        }],
-        zone: None,
+        listeners: vec![listener::Settings::new("web", anywhere)],
+        upstreams: vec![upstream::Settings::new("up", vec![endpoint])],
+        routes: vec![route::Settings::new("all", forward)],
         drain: Duration::from_secs(1),
-        seed: None,
+        ..Settings::default()
     }
 }
 

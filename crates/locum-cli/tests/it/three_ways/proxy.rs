@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use locum_policy::{Settings, Time};
-use locum_proxy::upstream::{EndpointSettings, PoolSettings};
+use locum_proxy::upstream::EndpointSettings;
 use locum_proxy::{ClockSource, Hand, LogTarget, Options, Proxy, listener, plan, route, upstream};
 use locum_sim::trace::{Line, Meets, Outcome};
 use locum_testkit::{Client, Connection, Upstream, eventually};
@@ -352,65 +352,21 @@ impl Desk {
 
 /// One listener, one route, one upstream with one endpoint.
 fn plan(settings: &Settings, endpoint: SocketAddr) -> plan::Settings {
+    let anywhere = listener::Bind::Tcp("127.0.0.1:0".parse().unwrap());
+    let listener = listener::Settings {
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        ..listener::Settings::new("web", anywhere)
+    };
+    let endpoints = vec![EndpointSettings::new("a", endpoint)];
+    let forward = route::Action::Forward(vec![(UPSTREAM.to_owned(), 1)]);
+    let route =
+        route::Settings { policy: Some(POLICY.to_owned()), ..route::Settings::new("all", forward) };
     plan::Settings {
-        listeners: vec![listener::Settings {
-            name: "web".to_owned(),
-            bind: listener::Bind::Tcp("127.0.0.1:0".parse().unwrap()),
-            socket: Default::default(),
-            protocol: listener::Protocol::Http,
-            tls: None,
-            trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
-            trusts_unix: false,
-            proxy_protocol: false,
-            maintenance: None,
-            limits: listener::Limits::default(),
-        }],
-        upstreams: vec![upstream::Settings {
-            name: UPSTREAM.to_owned(),
-            endpoints: vec![EndpointSettings {
-                name: "a".to_owned(),
-                address: endpoint.into(),
-                host: None,
-                weight: 1,
-                zone: None,
-            }],
-            protocol: upstream::Protocol::Http1,
-            tls: None,
-            cancel: true,
-            types: Vec::new(),
-            balance: upstream::Balance::RoundRobin,
-            proxy_protocol: None,
-            max_ejected: 0.5,
-            discover: None,
-            slow_start: None,
-            failover: None,
-            health: None,
-            pool: PoolSettings::default(),
-            endpoint_policy: None,
-        }],
+        listeners: vec![listener],
+        upstreams: vec![upstream::Settings::new(UPSTREAM, endpoints)],
         policies: vec![(POLICY.to_owned(), settings.clone())],
-        auth: Vec::new(),
-        routes: vec![route::Settings {
-            name: "all".to_owned(),
-            listener: None,
-            matches: route::Match::default(),
-            action: route::Action::Forward(vec![(UPSTREAM.to_owned(), 1)]),
-            split_key: None,
-            maintenance: None,
-            cors: None,
-            mirror: None,
-            compress: None,
-            policy: Some(POLICY.to_owned()),
-            host: route::Host::Preserve,
-            rewrite: None,
-            request_headers: route::HeaderEdits::default(),
-            response_headers: route::HeaderEdits::default(),
-            max_body: None,
-            priority: 1,
-            auth: Vec::new(),
-        }],
-        zone: None,
-        drain: Duration::ZERO,
+        routes: vec![route],
         seed: Some(SEED),
+        ..plan::Settings::default()
     }
 }

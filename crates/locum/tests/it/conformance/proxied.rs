@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use locum_proxy::upstream::{self, EndpointSettings, PoolSettings, Protocol};
+use locum_proxy::upstream::{self, EndpointSettings, Protocol};
 use locum_proxy::{Options, Proxy, listener, plan, route};
 use locum_testkit::{Go, Mode};
 
@@ -27,66 +27,24 @@ impl Proxied {
 }
 
 fn plan(protocol: Protocol, server: SocketAddr) -> plan::Settings {
+    let listener = listener::Settings {
+        protocol: listener::Protocol::Rpc,
+        ..listener::Settings::new("rpc", listener::Bind::Tcp(PORT_0))
+    };
+    let endpoint = EndpointSettings::new(&server.to_string(), server);
+    let upstream =
+        upstream::Settings { protocol, ..upstream::Settings::new("peer", vec![endpoint]) };
+    let forward = route::Action::Forward(vec![("peer".to_owned(), 1)]);
+    let route = route::Settings {
+        matches: route::Match { call: Some("*".to_owned()), ..route::Match::default() },
+        ..route::Settings::new("all", forward)
+    };
     plan::Settings {
-        listeners: vec![listener::Settings {
-            name: "rpc".to_owned(),
-            bind: listener::Bind::Tcp(PORT_0),
-            socket: Default::default(),
-            protocol: listener::Protocol::Rpc,
-            tls: None,
-            trusted_proxies: Vec::new(),
-            trusts_unix: false,
-            proxy_protocol: false,
-            maintenance: None,
-            limits: listener::Limits::default(),
-        }],
-        upstreams: vec![upstream::Settings {
-            name: "peer".to_owned(),
-            endpoints: vec![EndpointSettings {
-                name: server.to_string(),
-                address: server.into(),
-                host: None,
-                weight: 1,
-                zone: None,
-            }],
-            protocol,
-            tls: None,
-            cancel: true,
-            types: Vec::new(),
-            balance: upstream::Balance::RoundRobin,
-            proxy_protocol: None,
-            max_ejected: 0.5,
-            discover: None,
-            slow_start: None,
-            failover: None,
-            health: None,
-            pool: PoolSettings::default(),
-            endpoint_policy: None,
-        }],
-        policies: Vec::new(),
-        auth: Vec::new(),
-        routes: vec![route::Settings {
-            name: "all".to_owned(),
-            listener: None,
-            matches: route::Match { call: Some("*".to_owned()), ..route::Match::default() },
-            action: route::Action::Forward(vec![("peer".to_owned(), 1)]),
-            split_key: None,
-            maintenance: None,
-            cors: None,
-            mirror: None,
-            compress: None,
-            policy: None,
-            host: route::Host::Preserve,
-            rewrite: None,
-            request_headers: route::HeaderEdits::default(),
-            response_headers: route::HeaderEdits::default(),
-            max_body: None,
-            priority: 1,
-            auth: Vec::new(),
-        }],
-        zone: None,
+        listeners: vec![listener],
+        upstreams: vec![upstream],
+        routes: vec![route],
         drain: Duration::from_secs(1),
-        seed: None,
+        ..plan::Settings::default()
     }
 }
 
