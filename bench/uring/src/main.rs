@@ -2,7 +2,7 @@
 //! answers back, on epoll (tokio) and on io_uring (compio, monoio). The loop knows of a head only its end
 //! and of a body only its length; what differs is the way to the kernel.
 //!
-//! `uring epoll|compio|monoio LISTEN ORIGIN`
+//! `uring tokio|compio|monoio LISTEN ORIGIN`
 
 #![forbid(unsafe_code)]
 
@@ -17,10 +17,10 @@ fn main() {
     let address = |at: usize| -> SocketAddr { words[at].parse().expect("an address") };
     let (listen, origin) = (address(2), address(3));
     match words[1].as_str() {
-        "epoll" => epoll_loop::run(listen, origin),
+        "tokio" => epoll_loop::run(listen, origin),
         "compio" => compio_loop::run(listen, origin),
         "monoio" => monoio_loop::run(listen, origin),
-        other => panic!("no loop is named {other}"),
+        other => panic!("no loop is on {other}"),
     }
 }
 

@@ -78,6 +78,7 @@ impl Peer {
             ("bind", Ipv4Addr::LOCALHOST.to_string()),
             ("program", program.display().to_string()),
         ]);
+        known.extend(server.program.shows().map(|name| ("crate", name.to_owned())));
         // Of several that run, each has its own.
         let config = server.config.map(|template| {
             let config = format!("{}-{}", address.port(), template.replace('/', "-"));

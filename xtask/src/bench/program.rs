@@ -41,6 +41,14 @@ impl Program {
         }
     }
 
+    /// The crate that it shows, if it shows one.
+    pub(super) const fn shows(self) -> Option<&'static str> {
+        match self {
+            Self::Crate(name) | Self::Loop(name) => Some(name),
+            Self::Locum | Self::Debian(..) | Self::Wheel(..) | Self::Go => None,
+        }
+    }
+
     /// What was measured.
     pub(super) fn version(self) -> String {
         match self {

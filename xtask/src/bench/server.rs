@@ -150,27 +150,20 @@ pub(super) const LOCUM_ALL: Server = Server {
 pub(super) const LOCUM_BARE: Server =
     Server { name: "locum, no policy", config: Some("proxy/bare.toml"), ..LOCUM_ALL };
 
-const LOOP: Server = Server { config: None, core: PROXY, ports: PLAIN, ..NGINX };
-/// One loop on three ways to the kernel.
+/// One loop on a way to the kernel, by the crate that goes it.
+const LOOP: Server = Server {
+    name: "loop",
+    program: Program::Loop("tokio"),
+    config: None,
+    core: PROXY,
+    words: &["{program}", "{crate}", "127.0.0.1:{port}", "127.0.0.1:{origin}"],
+    ports: PLAIN,
+};
+/// The same loop on three ways.
 pub(super) const LOOPS: [Server; 3] = [
-    Server {
-        name: "loop on epoll",
-        program: Program::Loop("tokio"),
-        words: &["{program}", "epoll", "127.0.0.1:{port}", "127.0.0.1:{origin}"],
-        ..LOOP
-    },
-    Server {
-        name: "loop on io_uring, compio",
-        program: Program::Loop("compio"),
-        words: &["{program}", "compio", "127.0.0.1:{port}", "127.0.0.1:{origin}"],
-        ..LOOP
-    },
-    Server {
-        name: "loop on io_uring, monoio",
-        program: Program::Loop("monoio"),
-        words: &["{program}", "monoio", "127.0.0.1:{port}", "127.0.0.1:{origin}"],
-        ..LOOP
-    },
+    Server { name: "loop on epoll", program: Program::Loop("tokio"), ..LOOP },
+    Server { name: "loop on io_uring, compio", program: Program::Loop("compio"), ..LOOP },
+    Server { name: "loop on io_uring, monoio", program: Program::Loop("monoio"), ..LOOP },
 ];
 
 /// What nginx, the reference, is measured beside.
