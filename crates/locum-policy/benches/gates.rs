@@ -1,90 +1,31 @@
 //! What each gate costs by itself: a policy that holds nothing else around a call that is answered
 //! at once. `none` is such a policy without the gate.
 
-use std::cell::Cell;
-use std::future::{Future, pending};
 use std::hint::black_box;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use locum_policy::gates::rate_limit::{self, Algorithm};
 use locum_policy::gates::{concurrency, throttle};
 use locum_policy::text::Rate;
-use locum_policy::{
-    Attempt, Bound, Call, Cause, Clock, Ended, Endpoint, Exchange, Key, Keys, Policy, Settings,
-    Time, run,
-};
+use locum_policy::{Key, Policy, Settings};
 
-/// A clock that moves on by 100 ns a call, and costs nothing to read.
-struct Manual(Cell<Time>);
+use once::{Manual, call_once};
 
-impl Clock for Manual {
-    fn now(&self) -> Time {
-        self.0.get()
-    }
+#[path = "shared/once.rs"]
+mod once;
 
-    fn sleep_until(&self, _: Time) -> impl Future<Output = ()> {
-        pending()
-    }
-}
-
-/// A peer that answers at once.
-struct Ready;
-
-impl Exchange for Ready {
-    type Reply = ();
-
-    fn pick(&self, _: &[u32], _: Time) -> Option<Endpoint<'_>> {
-        Some(Endpoint { id: 0, name: "a", policy: None })
-    }
-
-    async fn send(&self, _: &Attempt<'_>) -> Ended<()> {
-        Ended { cause: Cause::Status(200), retry_after: None, reply: () }
-    }
-
-    fn abort(&self, _: &Attempt<'_>, status: u16) -> Ended<()> {
-        Ended { cause: Cause::Status(status), retry_after: None, reply: () }
-    }
-}
-
-struct Client;
-
-impl Keys for Client {
-    fn key(&self, _: &Key) -> Option<&[u8]> {
-        Some(b"192.0.2.17")
-    }
-}
-
-fn call_once(policy: &Bound, clock: &Manual) {
-    clock.0.set(clock.0.get() + Duration::from_nanos(100));
-    let call = Call {
-        method: "Arith.Multiply",
-        arrived: clock.now(),
-        deadline: None,
-        idempotent: true,
-        cost: 1,
-        priority: 1,
-        attempt_above: 1,
-        keys: &Client,
-        seed: 7,
-    };
-    let work = pin!(run(policy, &call, clock, black_box(&Ready), &()));
-    let Poll::Ready(answer) = work.poll(&mut Context::from_waker(Waker::noop())) else {
-        unreachable!("the peer answers at once, and no gate lets a call wait")
-    };
-    answer.held.settle(Cause::Status(200), clock.now(), &());
-}
+/// Between two calls.
+const STEP: Duration = Duration::from_nanos(100);
 
 /// Measures calls through each of `policies`.
 fn measure(criterion: &mut Criterion, gate: &str, policies: &[(&str, Settings)]) {
     let mut group = criterion.benchmark_group(gate);
-    let clock = Manual(Cell::new(Time::from_millis(1)));
+    let clock = Manual::new();
     for (name, settings) in policies {
         let policy = Policy::build("bench", settings, 1, None).expect("in range").bind("up");
         group.bench_function(*name, |bencher| {
-            bencher.iter(|| call_once(black_box(&policy), &clock));
+            bencher.iter(|| call_once(black_box(&policy), &clock, clock.pass(STEP)));
         });
     }
 }
