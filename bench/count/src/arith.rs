@@ -1,30 +1,13 @@
-//! The service of net/rpc's own example, and calls of it.
+//! Remote calls, and a server of them.
 
 use std::error::Error;
 
-use locum::{CallError, Cx, Policies, Server};
-use serde::{Deserialize, Serialize};
+use locum::{Cx, Policies, Server};
 
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Args {
-    a: i64,
-    b: i64,
-}
+use service::{Args, Arith as _, ArithProxy, ArithServer, RealArith};
 
-#[locum::service]
-trait Arith {
-    #[method(idempotent)]
-    async fn multiply(&self, cx: &Cx, args: Args) -> Result<i64, CallError>;
-}
-
-struct RealArith;
-
-impl Arith for RealArith {
-    async fn multiply(&self, _: &Cx, args: Args) -> Result<i64, CallError> {
-        Ok(args.a.wrapping_mul(args.b))
-    }
-}
+#[path = "../../../crates/locum/benches/shared/arith.rs"]
+mod service;
 
 const POLICIES: &str = "[policies.all]\n\
     timeout = \"60s\"\n\

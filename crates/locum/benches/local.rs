@@ -6,28 +6,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use locum::{CallError, Cx, Policies};
-use serde::{Deserialize, Serialize};
+use locum::{Cx, Policies};
 
-#[derive(Clone, Serialize, Deserialize)]
-struct Args {
-    a: i64,
-    b: i64,
-}
+use arith::{Args, Arith, ArithProxy, RealArith};
 
-#[locum::service]
-trait Arith {
-    #[method(idempotent)]
-    async fn multiply(&self, cx: &Cx, args: Args) -> Result<i64, CallError>;
-}
-
-struct RealArith;
-
-impl Arith for RealArith {
-    async fn multiply(&self, _: &Cx, args: Args) -> Result<i64, CallError> {
-        Ok(args.a.wrapping_mul(args.b))
-    }
-}
+#[path = "shared/arith.rs"]
+mod arith;
 
 /// Nothing waits, so one poll is a whole call.
 fn call_once(arith: &impl Arith, cx: &Cx) -> i64 {
