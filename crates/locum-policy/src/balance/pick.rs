@@ -7,6 +7,7 @@ use super::{Ask, Balance, Balancer, Endpoints, Member, rendezvous};
 use crate::seed::up_to;
 
 impl Balancer {
+    /// Where a pick goes, of several endpoints, which may change meanwhile.
     pub(super) fn choose<E: Endpoints>(
         &self,
         endpoints: &E,

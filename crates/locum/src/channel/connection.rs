@@ -101,6 +101,7 @@ pub(super) struct Waiting {
 pub(super) const QUEUE: usize = 4 << 20;
 /// Buffers larger than this are given back after their use.
 pub(super) const KEPT_OUT: usize = 256 << 10;
+
 impl Connection {
     pub(super) fn new(settings: Settings) -> Self {
         let start = Instant::now();

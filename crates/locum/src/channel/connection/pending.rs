@@ -154,6 +154,7 @@ pub(in crate::channel) fn keep_spare(mut body: Vec<u8>) {
 }
 
 impl Waiting {
+    /// From its beginning to its answer, if one came.
     fn took(&self) -> Option<Duration> {
         let nanos = self.ended.saturating_sub(self.begun);
         (self.ended != NEVER).then(|| Duration::from_nanos(nanos))

@@ -16,6 +16,7 @@ pub(in crate::channel) struct KeepaliveSettings {
     pub(in crate::channel) timeout: Duration,
 }
 
+/// What is known of a peer's silence.
 pub(super) struct Keepalive {
     settings: KeepaliveSettings,
     /// When the peer last said something.
@@ -34,6 +35,7 @@ impl Keepalive {
         (self.heard, self.asked) = (now, false);
     }
 
+    /// When it is asked, or given up.
     pub(super) fn due(&self) -> Instant {
         let patience = match self.asked {
             false => self.settings.interval,
