@@ -1,13 +1,14 @@
 //! Loads for `cargo xtask bench`.
 //!
-//! `open ADDRESS RATE SEED CONNECTIONS WARM-UP-MS MEASURED-MS` makes requests when they are due, whether or not those
-//! before were answered, and prints one line of JSON. `idle ADDRESS COUNT` opens connections that make one request
+//! `open ADDRESS ORIGIN RATE SEED CONNECTIONS WARM-UP-MS MEASURED-MS` makes requests when they are due, whether or not
+//! those before were answered, is what the proxy stands before, and prints one line of JSON. `idle ADDRESS COUNT` opens connections that make one request
 //! each and then nothing: first one, and after a line on standard input the others; it says when, and holds them
 //! until standard input ends.
 
 mod answer;
 mod idle;
 mod open;
+mod origin;
 mod schedule;
 
 use std::env;
@@ -35,11 +36,12 @@ fn main() -> ExitCode {
 }
 
 fn open(numbers: &[&str]) -> Result<()> {
-    let [address, rate, seed, connections, warm_up, measured] = numbers else {
-        return Err("an address and five numbers".into());
+    let [address, origin, rate, seed, connections, warm_up, measured] = numbers else {
+        return Err("two addresses and five numbers".into());
     };
     let load = open::Load {
         address: address.parse()?,
+        origin: origin.parse()?,
         rate: rate.parse()?,
         seed: seed.parse()?,
         connections: connections.parse()?,

@@ -1,5 +1,8 @@
 //! An open loop: requests are made when they are due, and their latency is counted from then on, so that what
 //! is slow does not hide what came after it (coordinated omission).
+//!
+//! What stands behind the proxy is the same thread. As a process beside it on its core, each would wait for the
+//! other for whole slices of the scheduler, and at some load that is all that is seen.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,13 +14,17 @@ use std::time::{Duration, Instant};
 use rustix::event::{Timespec, epoll};
 
 use crate::answer::Answer;
+use crate::origin::Origin;
 use crate::schedule::Schedule;
 use crate::{REQUEST, Result};
 
 /// What is asked, how often.
 #[derive(Debug)]
 pub(crate) struct Load {
+    /// Where the proxy is.
     pub(crate) address: SocketAddr,
+    /// Where the proxy expects what it stands before.
+    pub(crate) origin: SocketAddr,
     /// Requests a second.
     pub(crate) rate: f64,
     pub(crate) seed: u64,
@@ -74,6 +81,7 @@ impl Load {
         // A wait may otherwise end 50 us late.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let mut origin = Origin::listen(self.origin, &poll, self.connections as u64)?;
         let connections = (0..self.connections).map(|n| {
             let stream = TcpStream::connect(self.address)?;
             stream.set_nodelay(true)?;
@@ -122,7 +130,10 @@ impl Load {
                 other => other?,
             };
             for event in &events[..happened] {
-                run.read(event.data.u64() as usize)?;
+                match event.data.u64() {
+                    client if client < self.connections as u64 => run.read(client as usize)?,
+                    other => origin.attend(other, &poll)?,
+                }
             }
         }
         Ok(run.over())
@@ -229,45 +240,33 @@ fn below(sorted: &[u64], of_a_thousand: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::thread;
 
     use super::*;
 
-    /// Answers every request, or none.
-    fn server(answers: bool) -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        thread::spawn(move || {
-            for mut stream in listener.incoming().map_while(std::io::Result::ok) {
-                thread::spawn(move || {
-                    let mut request = [0; REQUEST.len()];
-                    while stream.read_exact(&mut request).is_ok() {
-                        if answers {
-                            stream
-                                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-                                .unwrap();
-                        }
-                    }
-                });
-            }
-        });
-        address
-    }
-
-    fn load(address: SocketAddr) -> Report {
-        let (warm_up, measured) = (Duration::ZERO, Duration::from_millis(100));
-        let load = Load { address, rate: 1000.0, seed: 1, connections: 4, warm_up, measured };
+    /// Whether the load meets its own origin, or somebody who never answers.
+    fn load(answers: bool) -> Report {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let load = Load {
+            address: if answers { free } else { silent.local_addr().unwrap() },
+            origin: free,
+            rate: 1000.0,
+            seed: 1,
+            connections: 4,
+            warm_up: Duration::ZERO,
+            measured: Duration::from_millis(100),
+        };
         load.run().unwrap()
     }
 
     #[test]
     fn every_request_that_was_due_has_a_latency() {
         let due = Schedule::new(1000.0, 1).take_while(|due| due.as_millis() < 100).count();
-        let answered = load(server(true));
+        let answered = load(true);
         assert_eq!((answered.requests, answered.latencies.len()), (due, due));
         assert_eq!(answered.unanswered, 0);
         // Who never answers hides none of them.
-        let silent = load(server(false));
+        let silent = load(false);
         assert_eq!((silent.latencies.len(), silent.unanswered), (due, due));
         assert!(silent.latencies[0] >= GRACE.as_nanos() as u64);
     }

@@ -11,7 +11,7 @@ use super::material;
 use super::need_tools;
 use super::open::{Open, Said};
 use super::options::Options;
-use super::peer::{Peer, Place};
+use super::peer::{Peer, Place, first, free_address};
 use super::program::{build_workspace, package_version};
 use super::results::{Results, Row, median};
 use super::scenario::SCENARIOS;
@@ -22,7 +22,7 @@ const PEERS: [super::server::Server; 4] = [NGINX, HAPROXY, ENVOY, LOCUM_ALL];
 
 /// Hundredths of what nginx carries.
 const LOADS: [u32; 9] = [10, 20, 30, 40, 50, 60, 70, 80, 90];
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 const CONNECTIONS: u32 = 64;
 
 /// One run.
@@ -51,13 +51,13 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
     material::make()?;
     let load = build_workspace("load")?.join("locum-bench-load");
     let mut bench = Bench::new()?;
-    let place = Place::before(bench.origin());
+    let (origin, first) = (free_address()?, first());
     let wanted: Vec<_> =
         PEERS.into_iter().filter(|server| options.wants_peer(server.name)).collect();
     let ready = gather(&wanted);
-    let peers = Peer::start_all(&ready, &place);
+    let peers = Peer::start_all(&ready, &Place { first, ..Place::before(origin) });
     let capacity = capacity(&mut bench, options)?;
-    let (rounds, measured) = if options.brief { (1, 500) } else { (ROUNDS, 3_000) };
+    let (rounds, measured) = if options.brief { (1, 500) } else { (ROUNDS, 2_000) };
     let mut all = Vec::new();
     for round in 1..=rounds {
         for share in LOADS.into_iter().filter(|load| options.wants_scenario(&load.to_string())) {
@@ -65,7 +65,9 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
             let step = Step::new(&format!("{rate:.0} requests/s, round {round} of {rounds}"));
             for peer in &peers {
                 let seed = u64::from(share) + 100 * round as u64;
-                let run = match once(&load, peer, (rate, seed, measured)) {
+                let connections = CONNECTIONS;
+                let open = Open { origin, first, rate, seed, connections, warm_up: 500, measured };
+                let run = match once(&load, peer, open) {
                     Ok(run) => run,
                     Err(why) => {
                         println!("    FAILED: {}: {}", peer.name, why.trim());
@@ -86,7 +88,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         name: "latency",
         title: "Latency against offered load",
         versions,
-        tables: tables(&all, capacity, rounds),
+        tables: tables(&all, capacity, rounds, !first.is_empty()),
         rows: all.iter().map(|run| run.row(capacity)).collect(),
     };
     results.tell(options, Ok(()))
@@ -103,13 +105,8 @@ fn capacity(bench: &mut Bench, options: &Options) -> Result<f64, String> {
     Ok(median(runs.into_iter()))
 }
 
-/// Loads the peer for so many milliseconds, after some that do not count.
-fn once(
-    program: &Path,
-    peer: &Peer,
-    (rate, seed, measured): (f64, u64, u32),
-) -> Result<Measured, String> {
-    let load = Open { rate, seed, connections: CONNECTIONS, warm_up: 500, measured };
+/// Loads the peer once.
+fn once(program: &Path, peer: &Peer, load: Open) -> Result<Measured, String> {
     let before = peer.processor_time()?;
     let ended = load.command(program, peer.address).output().map_err(|error| error.to_string())?;
     let processor = peer.processor_time()? - before;
@@ -119,7 +116,7 @@ fn once(
         peer: peer.name,
         load: 0,
         round: 0,
-        asked: rate,
+        asked: load.rate,
         answered: of("rate")?,
         unanswered: of("unanswered")?,
         p50: of("p50")?,
@@ -150,11 +147,16 @@ impl Measured {
     }
 }
 
-fn tables(all: &[Measured], capacity: f64, rounds: usize) -> String {
+fn tables(all: &[Measured], capacity: f64, rounds: usize, first: bool) -> String {
+    let first = if first {
+        "Both go before everything else that\nwants their core (`SCHED_FIFO`)."
+    } else {
+        "Neither was allowed to go before what\nelse wants its core (`SCHED_FIFO`), so that the longest latencies are the machine's."
+    };
     let mut text = format!(
         "Requests are due at random times (Poisson, by seed), whether or not those before were answered, and counted\n\
          from then on; {CONNECTIONS} connections, and what is due while all are busy waits for one. The proxy on core 0;\n\
-         the origin and the load, one thread, on core 1. nginx carried {capacity:.0} requests/s of a closed loop. {rounds}\n\
+         the origin and the load, one thread, on core 1. {first} nginx carried {capacity:.0} requests/s of a closed loop. {rounds}\n\
          rounds, medians. *Late*: 99 of 100 requests for which a connection was free left within so many microseconds\n\
          after they were due; what is no longer than that says nothing of the proxy.\n"
     );

@@ -1,4 +1,5 @@
-//! The load of `bench/load` that does not wait for answers, and what it says of one run.
+//! The load of `bench/load` that does not wait for answers and is what the proxy stands before, and what it says of
+//! one run.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,6 +11,10 @@ use super::tool::number;
 /// How often it asks, and for how long.
 #[derive(Clone, Copy)]
 pub(super) struct Open {
+    /// Where the proxy expects what it stands before.
+    pub(super) origin: SocketAddr,
+    /// What has it go before everything else that wants its core, if it does.
+    pub(super) first: &'static [&'static str],
     /// Requests a second.
     pub(super) rate: f64,
     /// What decides when requests are due.
@@ -25,10 +30,12 @@ impl Open {
     pub(super) fn command(&self, program: &Path, address: SocketAddr) -> Command {
         let mut command = Command::new("timeout");
         command
-            .args(["--kill-after=1", "60", "taskset", "-c", REST])
+            .args(["--kill-after=1", "60"])
+            .args(self.first)
+            .args(["taskset", "-c", REST])
             .arg(program)
             .arg("open")
-            .arg(address.to_string())
+            .args([address, self.origin].map(|address| address.to_string()))
             .args([format!("{:.0}", self.rate), self.seed.to_string()])
             .args([self.connections, self.warm_up, self.measured].map(|number| number.to_string()));
         command

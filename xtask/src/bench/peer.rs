@@ -19,13 +19,15 @@ pub(super) struct Place {
     pub(super) origin: SocketAddr,
     /// How many clients it has to have room for.
     pub(super) connections: usize,
+    /// What has it go before everything else that wants its core, if it does.
+    pub(super) first: &'static [&'static str],
     /// What else its configuration has a place for, by name.
     pub(super) more: Vec<(&'static str, String)>,
 }
 
 impl Place {
     pub(super) fn before(origin: SocketAddr) -> Self {
-        Self { origin, connections: 18_000, more: Vec::new() }
+        Self { origin, connections: 18_000, first: &[], more: Vec::new() }
     }
 
     /// What a server may have open. Only few of its clients are served at the same time, and take two.
@@ -174,6 +176,13 @@ impl Drop for Peer {
     }
 }
 
+/// What runs what follows it before everything else that wants its core; nothing, if that is not allowed.
+pub(super) fn first() -> &'static [&'static str] {
+    let allowed =
+        Command::new("chrt").args(["--fifo", "10", "true"]).stderr(Stdio::null()).status();
+    if allowed.is_ok_and(|status| status.success()) { &["chrt", "--fifo", "10"] } else { &[] }
+}
+
 /// Writes a configuration of which all places are filled.
 fn configure(to: &Path, template: &str, known: &[(&'static str, String)]) -> Result<(), String> {
     let from = root().join("bench").join(template);
@@ -193,6 +202,7 @@ fn spawn(server: &Server, words: &[String], place: &Place, log: &Path) -> io::Re
     Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "prlimit"])
         .arg(format!("--nofile={}", place.descriptors()))
+        .args(place.first)
         .args(["taskset", "-c", server.core])
         .args(words)
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")

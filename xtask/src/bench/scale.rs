@@ -65,7 +65,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
     let reloads = match reload::is_wanted(options) {
         true => {
             let load = build_workspace("load")?.join("locum-bench-load");
-            reload::run(&bench, &load, options)?
+            reload::run(&load, options)?
         }
         false => Vec::new(),
     };

@@ -5,16 +5,16 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::each;
-use crate::bench::load::Bench;
 use crate::bench::open::{Open, Said};
 use crate::bench::options::Options;
-use crate::bench::peer::{Peer, Place};
+use crate::bench::peer::{Peer, Place, free_address};
 use crate::bench::results::{Row, median};
 use crate::bench::server::{LOCUM_BARE, Ready, Server};
 use crate::process::{Step, skipped};
@@ -56,7 +56,7 @@ pub(super) fn ready() -> Result<Ready, String> {
 }
 
 /// Reloads with every size.
-pub(super) fn run(bench: &Bench, load: &Path, options: &Options) -> Result<Vec<Measured>, String> {
+pub(super) fn run(load: &Path, options: &Options) -> Result<Vec<Measured>, String> {
     let ready = ready()?;
     let mut all = Vec::new();
     for routes in SIZES {
@@ -65,7 +65,7 @@ pub(super) fn run(bench: &Bench, load: &Path, options: &Options) -> Result<Vec<M
             continue;
         }
         let step = Step::new(&name);
-        match measure(&ready, bench, load, (routes, rounds(options))) {
+        match measure(&ready, load, (routes, rounds(options))) {
             Ok(measured) => all.extend(measured),
             Err(why) => skipped(&name, &why),
         }
@@ -89,15 +89,15 @@ fn rounds(options: &Options) -> usize {
 
 fn measure(
     ready: &Ready,
-    bench: &Bench,
     load: &Path,
     (routes, rounds): (usize, usize),
 ) -> Result<Vec<Measured>, String> {
-    let origin = bench.origin();
+    let origin = free_address()?;
     let more = vec![("routes", table(routes)), ("upstreams", upstreams(routes, origin.port()))];
     let mut server = Reloading {
         peer: Peer::start(ready, &Place { more, ..Place::before(origin) })?,
         load: load.to_owned(),
+        origin,
         version: 1,
     };
     let mut all = Vec::new();
@@ -118,6 +118,8 @@ fn measure(
 struct Reloading {
     peer: Peer,
     load: PathBuf,
+    /// Where it expects what it stands before.
+    origin: SocketAddr,
     version: usize,
 }
 
@@ -128,8 +130,15 @@ impl Reloading {
         seed: u64,
         happens: impl FnOnce(&mut Self) -> Result<(), String>,
     ) -> Result<(f64, Felt), String> {
-        let open =
-            Open { rate: RATE, seed, connections: CONNECTIONS, warm_up: WARM_UP, measured: WINDOW };
+        let open = Open {
+            origin: self.origin,
+            first: &[],
+            rate: RATE,
+            seed,
+            connections: CONNECTIONS,
+            warm_up: WARM_UP,
+            measured: WINDOW,
+        };
         let mut command = open.command(&self.load, self.peer.address);
         let process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let process = process.map_err(|error| format!("the load: {error}"))?;
