@@ -5,13 +5,18 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
-use socket2::{SockRef, Socket};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::retry_on_intr;
+use rustix::net::{SocketFlags, acceptfrom_with};
+use socket2::Socket;
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::clock::Alarm;
 use crate::stream::Stream;
+use crate::watch;
 
 /// A listener's way in, until it is closed.
 pub(crate) struct Door {
@@ -20,9 +25,9 @@ pub(crate) struct Door {
 }
 
 /// A listening socket.
-pub(crate) enum Acceptor {
-    Tcp(TcpListener),
-    Unix(UnixListener),
+pub(crate) struct Acceptor {
+    socket: AsyncFd<Socket>,
+    is_unix: bool,
 }
 
 /// A connection, and from where it came unless by a unix socket.
@@ -30,53 +35,61 @@ pub(crate) type Accepted = (Stream, Option<SocketAddr>);
 
 impl Acceptor {
     pub(crate) fn new(socket: Socket) -> io::Result<Self> {
-        if socket.local_addr()?.is_unix() {
-            UnixListener::from_std(socket.into()).map(Self::Unix)
-        } else {
-            TcpListener::from_std(socket.into()).map(Self::Tcp)
-        }
+        let is_unix = socket.local_addr()?.is_unix();
+        Ok(Self { socket: watch::readable(socket)?, is_unix })
     }
 
     /// The next connection; `None` when the door is closed and nobody is left in front of it.
     pub(crate) async fn accept(&self, door: &Door, alarm: &Alarm) -> io::Result<Option<Accepted>> {
-        poll_fn(|cx| {
-            let polled = match self {
-                Self::Tcp(listener) => listener
-                    .poll_accept(cx)
-                    .map_ok(|(stream, peer)| (Stream::Tcp(stream), Some(peer))),
-                Self::Unix(listener) => {
-                    listener.poll_accept(cx).map_ok(|(stream, _)| (Stream::Unix(stream), None))
-                }
-            };
-            match polled {
-                Poll::Ready(accepted) => Poll::Ready(accepted.map(Some)),
-                // The runtime may not have heard yet of connections that are made already.
-                Poll::Pending if !door.open.get() => Poll::Ready(self.accept_left()),
-                Poll::Pending => alarm.poll(cx).map(|()| Ok(None)),
-            }
+        poll_fn(|cx| match self.poll_accept(cx) {
+            Poll::Ready(accepted) => Poll::Ready(accepted.map(Some)),
+            Poll::Pending if !door.open.get() => Poll::Ready(self.accept_left()),
+            Poll::Pending => alarm.poll(cx).map(|()| Ok(None)),
         })
         .await
     }
 
-    /// A connection that was made before the door closed: closing the socket would reset it.
-    fn accept_left(&self) -> io::Result<Option<Accepted>> {
-        let socket = match self {
-            Self::Tcp(listener) => SockRef::from(listener),
-            Self::Unix(listener) => SockRef::from(listener),
-        };
-        match socket.accept() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
-            Ok((stream, peer)) => {
-                stream.set_nonblocking(true)?;
-                let peer = peer.as_socket();
-                let stream = match self {
-                    Self::Tcp(_) => Stream::Tcp(TcpStream::from_std(stream.into())?),
-                    Self::Unix(_) => Stream::Unix(UnixStream::from_std(stream.into())?),
-                };
-                Ok(Some((stream, peer)))
+    /// To accept in vain costs ten times as much as to ask whether somebody is there: a socket is made first.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        loop {
+            let mut readiness = ready!(self.socket.poll_read_ready(cx))?;
+            match self.take() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => readiness.clear_ready(),
+                accepted => {
+                    if accepted.is_ok() && !self.has_more() {
+                        readiness.clear_ready();
+                    }
+                    return Poll::Ready(accepted);
+                }
             }
         }
+    }
+
+    /// A connection that was made before the door closed: closing the socket would reset it, and the runtime may not
+    /// have heard of it yet.
+    fn accept_left(&self) -> io::Result<Option<Accepted>> {
+        match self.take() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            taken => taken.map(Some),
+        }
+    }
+
+    fn take(&self) -> io::Result<Accepted> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (socket, peer) = acceptfrom_with(self.socket.get_ref(), flags)?;
+        Ok(if self.is_unix {
+            (Stream::Unix(UnixStream::from_std(socket.into())?), None)
+        } else {
+            let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+            (Stream::Tcp(TcpStream::from_std(socket.into())?), peer)
+        })
+    }
+
+    /// Whether somebody else is there already.
+    fn has_more(&self) -> bool {
+        let mut socket = [PollFd::new(self.socket.get_ref(), PollFlags::IN)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        retry_on_intr(|| rustix::event::poll(&mut socket, Some(&at_once))) != Ok(0)
     }
 }
 

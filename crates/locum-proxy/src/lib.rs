@@ -61,6 +61,7 @@ mod timeout;
 pub mod tls;
 mod tunnel;
 pub mod upstream;
+mod watch;
 mod worker;
 
 pub use clock::{Hand, Source as ClockSource, now};

@@ -19,12 +19,12 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::retry_on_intr;
 use slab::Slab;
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::spawn_local;
 
 use crate::client::{Client, Parked};
 use crate::clock::{Alarm, Alarms};
+use crate::watch;
 use crate::worker::Worker;
 
 /// The parked connections of one worker.
@@ -176,12 +176,8 @@ impl Parking {
     /// # Errors
     ///
     /// The system does not let the runtime watch it.
-    #[expect(
-        deprecated,
-        reason = "the safe way to make one, and sound: the descriptor is owned, so nobody else closes it"
-    )]
     pub(crate) fn watch(&self) -> io::Result<Watch> {
-        AsyncFd::with_interest(Rc::clone(&self.watch), Interest::READABLE)
+        watch::readable(Rc::clone(&self.watch))
     }
 
     /// Ready only when nothing can be waited for any more.
