@@ -25,7 +25,7 @@ fn measure(criterion: &mut Criterion, gate: &str, policies: &[(&str, Settings)])
     for (name, settings) in policies {
         let policy = Policy::build("bench", settings, 1, None).expect("in range").bind("up");
         group.bench_function(*name, |bencher| {
-            bencher.iter(|| call_once(black_box(&policy), &clock, clock.pass(STEP)));
+            bencher.iter(|| call_once(black_box(&policy), &clock, STEP));
         });
     }
 }

@@ -13,13 +13,12 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use locum_policy::gates::{breaker, concurrency, fallback, hedge, rate_limit, retry};
 use locum_policy::text::Rate;
 use locum_policy::{
-    Attempt, AttemptKind, Bound, Clock, Endpoint, Exchange, Key, Policy, Settings, Time,
+    Answer, Attempt, Bound, Call, Cause, Clock, End, Ended, Endpoint, Exchange, Key, Keys, Policy,
+    Settings, Time, run,
 };
 
-use once::{Manual, READY};
-
-#[path = "shared/once.rs"]
-mod once;
+/// A clock that stands where it was put, and costs nothing to read.
+struct Manual(Cell<Time>);
 
 /// The machine's.
 struct Real(Instant);
@@ -31,9 +30,20 @@ trait Arrive: Clock {
     fn arrive(&self) -> Time;
 }
 
+impl Clock for Manual {
+    fn now(&self) -> Time {
+        self.0.get()
+    }
+
+    fn sleep_until(&self, _: Time) -> impl Future<Output = ()> {
+        std::future::pending()
+    }
+}
+
 impl Arrive for Manual {
     fn arrive(&self) -> Time {
-        self.pass(Duration::from_nanos(100))
+        self.0.set(self.0.get() + Duration::from_nanos(100));
+        self.0.get()
     }
 }
 
@@ -70,14 +80,61 @@ impl Arrive for Turn {
     }
 }
 
+/// A peer that answers at once.
+struct Ready(Cause);
+
+const READY: Ready = Ready(Cause::Status(200));
+
+impl Exchange for Ready {
+    type Reply = u64;
+
+    fn pick(&self, _: &[u32], _: Time) -> Option<Endpoint<'_>> {
+        Some(Endpoint { id: 0, name: "a", policy: None })
+    }
+
+    async fn send(&self, attempt: &Attempt<'_>) -> Ended<u64> {
+        Ended { cause: self.0, retry_after: None, reply: u64::from(attempt.number) }
+    }
+
+    fn abort(&self, _: &Attempt<'_>, _: u16) -> Ended<u64> {
+        unreachable!("no policy here injects a fault")
+    }
+}
+
+struct Client;
+
+impl Keys for Client {
+    fn key(&self, _: &Key) -> Option<&[u8]> {
+        Some(b"192.0.2.17")
+    }
+}
+
 fn call_once(policy: &Bound, clock: &impl Arrive) -> u64 {
-    once::call_once(policy, clock, clock.arrive())
+    let call = Call {
+        method: "Arith.Multiply",
+        arrived: clock.arrive(),
+        deadline: None,
+        idempotent: true,
+        cost: 1,
+        priority: 1,
+        attempt_above: 1,
+        keys: &Client,
+        seed: 7,
+    };
+    let work = pin!(run(policy, &call, clock, black_box(&READY), &()));
+    let Poll::Ready(Answer { end, held, .. }) = work.poll(&mut Context::from_waker(Waker::noop()))
+    else {
+        unreachable!("the peer answers at once")
+    };
+    let End::Ended(cause, reply) = end else { unreachable!("nothing refuses") };
+    held.settle(cause, clock.now(), &());
+    reply
 }
 
 /// What a call is without an engine around it.
 fn plain_call(clock: &impl Arrive) -> u64 {
     let endpoint = Endpoint { id: 0, name: "a", policy: None };
-    let kind = AttemptKind::First;
+    let kind = locum_policy::AttemptKind::First;
     let attempt = Attempt { number: 1, kind, endpoint, deadline: None, started: clock.arrive() };
     let work = pin!(READY.send(black_box(&attempt)));
     let Poll::Ready(ended) = work.poll(&mut Context::from_waker(Waker::noop())) else {
@@ -142,7 +199,7 @@ fn bench(criterion: &mut Criterion) {
             });
         }
     };
-    let manual = Manual::new();
+    let manual = Manual(Cell::new(Time::from_millis(1)));
     measure("manual", &|policy| call_once(policy, &manual), &|| plain_call(&manual));
     let turn = Turn(Real(start()), Cell::default());
     measure("turn", &|policy| call_once(policy, &turn), &|| plain_call(&turn));

@@ -8,15 +8,17 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use locum_policy::{
-    Answer, Attempt, Bound, Call, Cause, Clock, End, Ended, Endpoint, Exchange, Key, Keys, Time,
-    run,
+    Attempt, Bound, Call, Cause, Clock, Ended, Endpoint, Exchange, Key, Keys, Time, run,
 };
 
-/// Makes a call that arrives at this time, and waits for nothing.
-pub(crate) fn call_once(policy: &Bound, clock: &impl Clock, arrived: Time) -> u64 {
+/// Makes a call that arrives so long after the one before.
+// Inline, so that it is built with who calls it, and costs the same wherever it stands.
+#[inline]
+pub(crate) fn call_once(policy: &Bound, clock: &Manual, after: Duration) {
+    clock.0.set(clock.0.get() + after);
     let call = Call {
         method: "Arith.Multiply",
-        arrived,
+        arrived: clock.now(),
         deadline: None,
         idempotent: true,
         cost: 1,
@@ -25,14 +27,11 @@ pub(crate) fn call_once(policy: &Bound, clock: &impl Clock, arrived: Time) -> u6
         keys: &Client,
         seed: 7,
     };
-    let work = pin!(run(policy, &call, clock, black_box(&READY), &()));
-    let Poll::Ready(Answer { end, held, .. }) = work.poll(&mut Context::from_waker(Waker::noop()))
-    else {
+    let work = pin!(run(policy, &call, clock, black_box(&Ready), &()));
+    let Poll::Ready(answer) = work.poll(&mut Context::from_waker(Waker::noop())) else {
         unreachable!("the peer answers at once, and no gate lets a call wait")
     };
-    let End::Ended(cause, reply) = end else { unreachable!("nothing refuses") };
-    held.settle(cause, clock.now(), &());
-    reply
+    answer.held.settle(Cause::Status(200), clock.now(), &());
 }
 
 /// A clock that stands where it was put, and costs nothing to read.
@@ -41,12 +40,6 @@ pub(crate) struct Manual(Cell<Time>);
 impl Manual {
     pub(crate) fn new() -> Self {
         Self(Cell::new(Time::from_millis(1)))
-    }
-
-    /// Moves it on; gives where it stands then.
-    pub(crate) fn pass(&self, time: Duration) -> Time {
-        self.0.set(self.0.get() + time);
-        self.0.get()
     }
 }
 
@@ -61,22 +54,20 @@ impl Clock for Manual {
 }
 
 /// A peer that answers at once.
-pub(crate) struct Ready(Cause);
-
-pub(crate) const READY: Ready = Ready(Cause::Status(200));
+struct Ready;
 
 impl Exchange for Ready {
-    type Reply = u64;
+    type Reply = ();
 
     fn pick(&self, _: &[u32], _: Time) -> Option<Endpoint<'_>> {
         Some(Endpoint { id: 0, name: "a", policy: None })
     }
 
-    async fn send(&self, attempt: &Attempt<'_>) -> Ended<u64> {
-        Ended { cause: self.0, retry_after: None, reply: u64::from(attempt.number) }
+    async fn send(&self, _: &Attempt<'_>) -> Ended<()> {
+        Ended { cause: Cause::Status(200), retry_after: None, reply: () }
     }
 
-    fn abort(&self, _: &Attempt<'_>, _: u16) -> Ended<u64> {
+    fn abort(&self, _: &Attempt<'_>, _: u16) -> Ended<()> {
         unreachable!("no policy here injects a fault")
     }
 }
