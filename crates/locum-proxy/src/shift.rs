@@ -211,12 +211,13 @@ fn welcome(worker: &Rc<Worker>, stream: Stream, peer: Option<SocketAddr>, name: 
     }));
 }
 
-/// Tells a client that there is no room, if it takes that at once.
+/// Tells a client that there is no room. A new connection takes that as soon as the runtime knows of it, which is in
+/// its next turn.
 async fn turn_away(mut stream: Stream) {
     let mut out = Vec::new();
     Refusal::connections().write(&mut out, false, Persistence::Closed);
+    let _ = poll_fn(|cx| stream.poll_send(cx, &out)).await;
     poll_fn(|cx| {
-        let _ = stream.poll_send(cx, &out);
         let _ = stream.poll_finish(cx);
         Poll::Ready(())
     })
