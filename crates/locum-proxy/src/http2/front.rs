@@ -30,6 +30,8 @@ mod patience;
 ///
 /// Dropping the future closes the connection and gives up its calls.
 pub(crate) async fn serve(client: &mut Client, worker: &Worker) {
+    // It is still armed for the client's first word.
+    client.alarm.disarm();
     let limits = client.listener.settings.limits.clone();
     let codec = Connection::server(&wire_limits(&limits), worker.random());
     let streams = Streams::new(codec, client.stream.is_secure(), End::Server);

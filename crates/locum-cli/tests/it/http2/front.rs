@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use locum_testkit::http2::{self, Http2};
 use locum_testkit::{Client, Gate, Signal, Upstream, eventually, script};
@@ -149,6 +150,28 @@ fn a_call_that_waits_for_its_next_attempt_ends_with_its_stream() {
     eventually("the call is over", || {
         locum.metric("locum_calls_total", &[("outcome", "cancelled")]) == 1.0
     });
+}
+
+#[test]
+fn a_first_call_may_take_longer_than_a_client_may_be_silent() {
+    let upstream = Upstream::start(|peer| {
+        while peer.request().is_some() {
+            // Longer than a connection that says nothing is kept at hand.
+            thread::sleep(Duration::from_millis(1500));
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let locum = Config::to(&upstream).start();
+    let mut client = Http2::silent(locum.address("web"));
+    let get = http2::frame(
+        http2::HEADERS,
+        http2::END_HEADERS | http2::END_STREAM,
+        1,
+        &http2::block(&http2::get("/")),
+    );
+    // All at once, so that the call is under way before anything else is waited for.
+    client.send(&[http2::PREFACE, &http2::frame(http2::SETTINGS, 0, 0, &[]), &get].concat());
+    assert_eq!(client.body(1), b"ok");
 }
 
 #[test]
