@@ -26,6 +26,7 @@ use tokio::time::sleep;
 use crate::config::value::Bind;
 use crate::running::Running;
 
+mod answer;
 mod api;
 mod configuration;
 mod guard;

@@ -7,7 +7,7 @@ use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
-use super::api::{Answer, body_of, json, problem, wrong_method};
+use super::answer::{Answer, body_of, json, problem, wrong_method};
 use crate::config::{self, Config};
 use crate::diff;
 use crate::running::Running;

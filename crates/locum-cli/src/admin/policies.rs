@@ -13,7 +13,7 @@ use locum_proxy::plan::Plan;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::api::{Answer, body_of, json, problem, seconds, wrong_method};
+use super::answer::{Answer, body_of, json, problem, seconds, wrong_method};
 use crate::running::Running;
 
 /// All of them.

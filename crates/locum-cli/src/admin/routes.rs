@@ -9,7 +9,7 @@ use locum_proxy::route::{Forced, Maintenance, Settings};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::api::{Answer, body_of, json, problem, wrong_method};
+use super::answer::{Answer, body_of, json, problem, wrong_method};
 use super::policies::{decoded, listed};
 use crate::print;
 use crate::running::Running;

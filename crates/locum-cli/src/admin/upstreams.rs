@@ -9,7 +9,7 @@ use locum_proxy::upstream::{Listed, Upstream, discover};
 use locum_proxy::{Unknown, now};
 use serde_json::{Value, json};
 
-use super::api::{Answer, json, problem, seconds, wrong_method};
+use super::answer::{Answer, json, problem, seconds, wrong_method};
 use super::policies::{decoded, listed};
 use crate::print;
 use crate::running::Running;
