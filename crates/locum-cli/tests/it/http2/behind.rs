@@ -1,8 +1,9 @@
 //! Upstreams that speak HTTP/2.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use locum_testkit::http2::{self, Http2};
@@ -145,16 +146,25 @@ fn what_a_peer_may_have_begun_is_not_sent_again() {
 
 #[test]
 fn more_connections_are_made_when_streams_run_out_and_no_more_than_the_pool_may_have() {
-    // Each connection takes two streams, and answers when both are there.
-    let (address, accepted) = server(|_, peer| {
+    // Each connection takes two streams. Who comes first waits for another, then are four to be there at once,
+    // and after them nobody waits.
+    let waiting = Mutex::new((Vec::new(), vec![4, 2]));
+    let (address, accepted) = server(move |_, peer| {
         peer.frame(http2::SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 2]);
-        let mut waiting = Vec::new();
         while let Some(frame) = peer.read() {
-            if frame.ends() {
-                waiting.push(frame.stream);
+            if !frame.ends() {
+                continue;
             }
-            if waiting.len() == 2 {
-                waiting.drain(..).for_each(|stream| answer(peer, stream, b"ok"));
+            let (waiting, rounds) = &mut *waiting.lock().unwrap();
+            waiting.push((peer.socket().try_clone().unwrap(), frame.stream));
+            if waiting.len() >= rounds.last().copied().unwrap_or(1) {
+                rounds.pop();
+                for (mut socket, stream) in waiting.drain(..) {
+                    let head = http2::block(&[(":status", "200")]);
+                    let head = http2::frame(http2::HEADERS, http2::END_HEADERS, stream, &head);
+                    let body = http2::frame(http2::DATA, http2::END_STREAM, stream, b"ok");
+                    socket.write_all(&[head, body].concat()).unwrap();
+                }
             }
         }
     });
