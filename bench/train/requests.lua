@@ -12,7 +12,7 @@ local program = { ["Accept"] = "application/json", ["Authorization"] = "Bearer 4
 local requests = {}
 
 function init()
-   for _, path in ipairs({ "/", "/users/7?page=2", "/bare/", "/chunked", "/bare/chunked", "/compressed/" }) do
+   for _, path in ipairs({ "/", "/users/7?page=2", "/bare/", "/chunked", "/bare/chunked", "/compressed/", "/guarded/" }) do
       table.insert(requests, wrk.format("GET", path, browser))
       table.insert(requests, wrk.format("GET", path, program))
    end
