@@ -1,9 +1,9 @@
 //! Loads for `cargo xtask bench`.
 //!
 //! `open ADDRESS ORIGIN RATE SEED CONNECTIONS WARM-UP-MS MEASURED-MS` makes requests when they are due, whether or not
-//! those before were answered, is what the proxy stands before, and prints one line of JSON. `idle ADDRESS COUNT` opens connections that make one request
-//! each and then nothing: first one, and after a line on standard input the others; it says when, and holds them
-//! until standard input ends.
+//! those before were answered, is what the proxy stands before, and prints one line of JSON. `idle ADDRESS COUNT` opens
+//! connections that make one request each and then nothing: first one, and after a line on standard input the others;
+//! it says when, and holds them until standard input ends.
 
 mod answer;
 mod idle;

@@ -35,6 +35,7 @@ pub mod listener;
 mod log;
 pub mod metrics;
 pub mod mirror;
+mod octets;
 pub mod outgoing;
 mod pace;
 mod parking;

@@ -15,6 +15,7 @@ use locum_wire::proxy_protocol::{Addresses, Header};
 use crate::auth::{Admitted, Asked, Claims};
 use crate::client::Client;
 use crate::label::Label;
+use crate::octets::Octets;
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::route::{Route, Target};
@@ -252,34 +253,22 @@ fn code_of(error: &ConnectError) -> &'static str {
 
 /// The values that limits tell connections apart by.
 struct ConnectionKeys<'a> {
-    address: [u8; 16],
-    length: usize,
+    address: Octets,
     route: &'a str,
     identity: Option<&'a str>,
 }
 
 impl<'a> ConnectionKeys<'a> {
     fn new(client: &Client, route: &'a str, identity: Option<&'a str>) -> Self {
-        let mut address = [0; 16];
-        let length = match client.peer_ip() {
-            None => 0,
-            Some(IpAddr::V4(v4)) => {
-                address[..4].copy_from_slice(&v4.octets());
-                4
-            }
-            Some(IpAddr::V6(v6)) => {
-                address = v6.octets();
-                16
-            }
-        };
-        Self { address, length, route, identity }
+        let address = Octets::of(client.peer_ip());
+        Self { address, route, identity }
     }
 }
 
 impl Keys for ConnectionKeys<'_> {
     fn key(&self, part: &Key) -> Option<&[u8]> {
         match part {
-            Key::ClientIp => Some(&self.address[..self.length]),
+            Key::ClientIp => Some(self.address.bytes()),
             Key::Route => Some(self.route.as_bytes()),
             Key::Identity => self.identity.map(str::as_bytes),
             Key::Header(_) | Key::Method => None,

@@ -10,6 +10,7 @@ use locum_wire::rpc::{Metadata, OwnedBody, TraceParent};
 use super::taker::Taker;
 use crate::auth::Admitted;
 use crate::listener::Listener;
+use crate::octets::Octets;
 use crate::route::Edits;
 
 /// One call, as its client made it, whatever it came in.
@@ -94,32 +95,20 @@ pub(crate) struct CallKeys<'a> {
     call: &'a Call,
     route: &'a str,
     identity: Option<&'a str>,
-    address: [u8; 16],
-    length: usize,
+    address: Octets,
 }
 
 impl<'a> CallKeys<'a> {
     pub(crate) fn new(call: &'a Call, caller: &Caller<'a>, route: &'a str) -> Self {
-        let mut address = [0; 16];
-        let length = match caller.address {
-            None => 0,
-            Some(IpAddr::V4(v4)) => {
-                address[..4].copy_from_slice(&v4.octets());
-                4
-            }
-            Some(IpAddr::V6(v6)) => {
-                address = v6.octets();
-                16
-            }
-        };
-        Self { call, route, identity: caller.identity, address, length }
+        let address = Octets::of(caller.address);
+        Self { call, route, identity: caller.identity, address }
     }
 }
 
 impl Keys for CallKeys<'_> {
     fn key(&self, part: &Key) -> Option<&[u8]> {
         match part {
-            Key::ClientIp => Some(&self.address[..self.length]),
+            Key::ClientIp => Some(self.address.bytes()),
             Key::Header(name) => {
                 let metadata = Metadata::parse(&self.call.metadata)?;
                 let mut pairs = metadata.iter();
