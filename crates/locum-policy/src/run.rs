@@ -62,8 +62,7 @@ where
                 let number = held.attempts() + 1;
                 trial.attempt(number, kind, None, &tried, now, held, |_| ()).await
             }
-            // In a box, so that calls that are not hedged do not carry its room about.
-            Some(hedging) => Box::pin(hedging.race(&trial, kind, &mut tried, now, held)).await,
+            Some(hedging) => hedging.race(&trial, kind, &mut tried, now, held).await,
         };
         // Looked at where it lies: moved out as a whole right after it was written in parts, it costs
         // 15 ns of waiting for the stores.

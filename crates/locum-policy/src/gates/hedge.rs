@@ -15,6 +15,9 @@ pub use self::latency::Latency;
 
 mod latency;
 
+/// The most hedges that a call may have.
+pub(crate) const MAX: u32 = 10;
+
 /// A second attempt beside one that is slow.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(
@@ -48,7 +51,7 @@ impl Settings {
 
     fn check(&self) -> Result<(), Error> {
         at_least("hedge.max", self.max, 1)?;
-        at_most("hedge.max", self.max, 10)
+        at_most("hedge.max", self.max, MAX)
     }
 }
 

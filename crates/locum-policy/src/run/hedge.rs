@@ -3,10 +3,10 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::task::Poll;
 
-use crate::gates::hedge::{Hedge, Latency};
+use crate::gates::hedge::{Hedge, Latency, MAX};
 use crate::gates::retry::{Budget, Tries};
 use crate::policy::{Bound, Part, Parts};
 use crate::{AttemptKind, Call, Cause, Class, Clock, Endpoint, Exchange, Observer, Outcome, Time};
@@ -27,15 +27,14 @@ pub(super) struct Hedging<'a> {
 }
 
 impl<'a> Hedging<'a> {
-    /// Of a call that arrives `now`; `None`: it is not hedged. In a box, so that calls that are not do
-    /// not carry its room about.
+    /// Of a call that arrives `now`; `None`: it is not hedged.
     #[inline]
     pub(super) fn begin(
         policy: &'a Bound,
         call: &Call<'_>,
         tries: &Tries,
         now: Time,
-    ) -> Option<Box<Self>> {
+    ) -> Option<Self> {
         let parts = policy.parts()?;
         let part = parts.hedge.as_ref()?;
         Self::of(policy, parts, part, call, tries, now)
@@ -49,7 +48,7 @@ impl<'a> Hedging<'a> {
         call: &Call<'_>,
         tries: &Tries,
         now: Time,
-    ) -> Option<Box<Self>> {
+    ) -> Option<Self> {
         let max = part.gate.settings().max;
         let (budget, attempts, again) = match &parts.retry {
             Some(retry) => {
@@ -67,7 +66,7 @@ impl<'a> Hedging<'a> {
             return None;
         }
         let most = if attempts > 1 { tries.most() } else { 1 + max };
-        Some(Box::new(Self { part, budget, latency: policy.latency(), left: max, most }))
+        Some(Self { part, budget, latency: policy.latency(), left: max, most })
     }
 
     /// Tries once, as [`Trial::attempt`] does, and joins others to an attempt that is slow. Which
@@ -86,12 +85,18 @@ impl<'a> Hedging<'a> {
         held: &mut Held,
     ) -> Tried<X::Reply> {
         let number = held.attempts() + 1;
-        let start = |number, kind, chosen, avoid, started| {
-            let sent = Arc::default();
-            let work = contend(trial, number, kind, chosen, avoid, started, Arc::clone(&sent));
-            Lane { work: Box::pin(work), started, sent, counted: false }
+        let seen: [Seen; MOST] = Default::default();
+        let mut unseen = seen.iter();
+        let mut start = |number, kind, chosen, avoid, started| {
+            let sent = unseen.next()?;
+            // In a box, so that calls that are not hedged do not carry its room about; and made there, for
+            // `Box::pin` would copy all its room, most of it still empty.
+            let room = Box::new_uninit();
+            let work = contend(trial, number, kind, chosen, avoid, started, sent);
+            let work = Box::into_pin(Box::write(room, work));
+            Some(Lane { work, started, sent, counted: false })
         };
-        let mut lanes = Lanes(vec![start(number, kind, None, tried.clone(), now)]);
+        let mut lanes = Lanes(Vec::from_iter(start(number, kind, None, tried.clone(), now)));
         let mut due = self.due(number, now);
         loop {
             let ended = before(pin!(lanes.first(held)), due, trial.clock).await;
@@ -101,7 +106,7 @@ impl<'a> Hedging<'a> {
                 if let Some(hedge) = self.hedge(trial, &lanes, tried, held, now) {
                     let Chosen { number, endpoint, avoid } = hedge;
                     due = self.due(number, now);
-                    lanes.0.push(start(number, AttemptKind::Hedge, Some(endpoint), avoid, now));
+                    lanes.0.extend(start(number, AttemptKind::Hedge, Some(endpoint), avoid, now));
                 }
                 continue;
             };
@@ -142,7 +147,7 @@ impl<'a> Hedging<'a> {
     fn hedge<'t, C: Clock, X: Exchange, O: Observer, F>(
         &mut self,
         trial: &Trial<'t, C, X, O>,
-        lanes: &Lanes<F>,
+        lanes: &Lanes<'_, F>,
         tried: &[u32],
         held: &Held,
         now: Time,
@@ -176,7 +181,7 @@ impl<'a> Hedging<'a> {
 
     /// An attempt that began at `started` succeeded, and those on `lanes` lost to it. These count with
     /// the time they had: left out, what is observed would sink with every hedge that helps.
-    fn learn<F>(&self, started: Time, lanes: &Lanes<F>, now: Time) {
+    fn learn<F>(&self, started: Time, lanes: &Lanes<'_, F>, now: Time) {
         let Some(latency) = self.latency else { return };
         latency.record(started.until(now), now);
         for lane in &lanes.0 {
@@ -193,18 +198,23 @@ struct Chosen<'a> {
     avoid: Vec<u32>,
 }
 
-/// Attempts under way, in the order in which they began.
-struct Lanes<F>(Vec<Lane<F>>);
+/// The endpoint that sees an attempt, once it was sent.
+type Seen = OnceLock<u32>;
 
-struct Lane<F> {
+/// How many attempts may be side by side.
+const MOST: usize = 1 + MAX as usize;
+
+/// Attempts under way, in the order in which they began.
+struct Lanes<'a, F>(Vec<Lane<'a, F>>);
+
+struct Lane<'a, F> {
     work: Pin<Box<F>>,
     started: Time,
-    /// The endpoint, once the attempt was sent.
-    sent: Arc<OnceLock<u32>>,
+    sent: &'a Seen,
     counted: bool,
 }
 
-impl<F: Future> Lanes<F> {
+impl<F: Future> Lanes<'_, F> {
     /// Waits for the first attempt to end and takes it out; tells when it had begun. Attempts are counted in `held` as they are
     /// sent.
     ///
@@ -238,7 +248,7 @@ async fn contend<'a, C: Clock, X: Exchange, O: Observer>(
     chosen: Option<Endpoint<'a>>,
     avoid: Vec<u32>,
     now: Time,
-    sent: Arc<OnceLock<u32>>,
+    sent: &Seen,
 ) -> (Stake<'a, C, O>, Tried<X::Reply>) {
     let mut stake = Stake { held: Held::default(), clock: trial.clock, observer: trial.observer };
     let tell = |endpoint| {

@@ -16,7 +16,7 @@ pub struct Latency {
     percent: u8,
     /// The number of the newest half, floor(now / `HALF`).
     newest: AtomicU64,
-    halves: [Box<[AtomicU32]>; 2],
+    halves: [Half; 2],
     /// Counted since the percentile was reckoned.
     fresh: AtomicU32,
     /// In nanoseconds; `UNKNOWN` while there is too little to say.
@@ -31,11 +31,10 @@ const UNKNOWN: u64 = u64::MAX;
 impl Latency {
     /// Of nothing yet. `percent` is from 1 to 100.
     pub fn new(percent: u8) -> Self {
-        let half = || (0..SLOTS).map(|_| AtomicU32::new(0)).collect();
         Self {
             percent,
             newest: AtomicU64::new(0),
-            halves: [half(), half()],
+            halves: [Half::new(), Half::new()],
             fresh: AtomicU32::new(0),
             known: AtomicU64::new(UNKNOWN),
         }
@@ -45,8 +44,7 @@ impl Latency {
     pub fn record(&self, took: Duration, now: Time) {
         let turned = self.turn(now.as_nanos() / HALF);
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let newest = self.newest.load(Ordering::Relaxed);
-        self.half(newest)[slot(nanos)].fetch_add(1, Ordering::Relaxed);
+        self.half(self.newest.load(Ordering::Relaxed)).count(slot(nanos));
         let fresh = self.fresh.fetch_add(1, Ordering::Relaxed) + 1;
         if turned || fresh >= REFRESH {
             self.fresh.store(0, Ordering::Relaxed);
@@ -72,45 +70,79 @@ impl Latency {
         if begun.is_err() {
             return false;
         }
-        let forget = |half: &[AtomicU32]| {
-            half.iter().for_each(|count| count.store(0, Ordering::Relaxed));
-        };
-        forget(self.half(index));
+        self.half(index).forget();
         if index > newest + 1 {
-            forget(self.half(index + 1));
+            self.half(index + 1).forget();
         }
         true
     }
 
-    fn half(&self, index: u64) -> &[AtomicU32] {
+    fn half(&self, index: u64) -> &Half {
         &self.halves[usize::from(index % 2 == 1)]
     }
 
     fn reckon(&self) -> u64 {
-        let counts = || {
-            let [even, odd] = &self.halves;
-            even.iter().zip(odd).map(|(even, odd)| {
-                u64::from(even.load(Ordering::Relaxed)) + u64::from(odd.load(Ordering::Relaxed))
-            })
-        };
-        let total: u64 = counts().sum();
+        let [even, odd] = &self.halves;
+        let total: u64 = (0..OCTAVES).map(|octave| even.octave(octave) + odd.octave(octave)).sum();
         if total < ENOUGH {
             return UNKNOWN;
         }
-        let rank = (total * u64::from(self.percent)).div_ceil(100);
-        let mut seen = 0;
-        let reached = counts().position(|count| {
-            seen += count;
-            seen >= rank
-        });
-        reached.map_or(UNKNOWN, upper_end)
+        let mut left = (total * u64::from(self.percent)).div_ceil(100);
+        let mut reaches = |count: u64| {
+            let reaches = count >= left;
+            if !reaches {
+                left -= count;
+            }
+            reaches
+        };
+        let octave =
+            (0..OCTAVES).find(|octave| reaches(even.octave(*octave) + odd.octave(*octave)));
+        let Some(octave) = octave else { return UNKNOWN };
+        let slots = octave << LINEAR..(octave + 1) << LINEAR;
+        // Others may count between these looks, so that an octave seems to have more than its slots.
+        let last = slots.end - 1;
+        let reached = slots.into_iter().find(|slot| reaches(even.slot(*slot) + odd.slot(*slot)));
+        upper_end(reached.unwrap_or(last))
+    }
+}
+
+/// How often durations of each slot were seen.
+struct Half {
+    slots: Box<[AtomicU32]>,
+    /// The same by powers of two, so that a percentile is found by a look at 65 numbers of 1,056.
+    octaves: [AtomicU32; OCTAVES],
+}
+
+impl Half {
+    fn new() -> Self {
+        Self {
+            slots: (0..OCTAVES << LINEAR).map(|_| AtomicU32::new(0)).collect(),
+            octaves: [const { AtomicU32::new(0) }; OCTAVES],
+        }
+    }
+
+    fn count(&self, slot: usize) {
+        self.slots[slot].fetch_add(1, Ordering::Relaxed);
+        self.octaves[slot >> LINEAR].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn slot(&self, slot: usize) -> u64 {
+        self.slots[slot].load(Ordering::Relaxed).into()
+    }
+
+    fn octave(&self, octave: usize) -> u64 {
+        self.octaves[octave].load(Ordering::Relaxed).into()
+    }
+
+    fn forget(&self) {
+        self.slots.iter().chain(&self.octaves).for_each(|count| count.store(0, Ordering::Relaxed));
     }
 }
 
 /// Slots below 2^`LINEAR` are one nanosecond wide, then each power of two has 2^`LINEAR` of them.
 const LINEAR: u32 = 5;
 const TOP: u32 = 37;
-const SLOTS: usize = ((TOP - LINEAR + 1) as usize) << LINEAR;
+const OCTAVES: usize = (TOP - LINEAR + 1) as usize;
 
 fn slot(nanos: u64) -> usize {
     let nanos = nanos.min((1 << TOP) - 1);
@@ -139,7 +171,8 @@ mod tests {
             assert!(nanos == 0 || upper_end(slot(nanos - 1)) <= end);
             nanos += 1 + nanos / 7;
         }
-        assert_eq!(slot(u64::MAX), SLOTS - 1);
-        assert_eq!(upper_end(SLOTS - 1), (1 << TOP) - 1);
+        let last = (OCTAVES << LINEAR) - 1;
+        assert_eq!(slot(u64::MAX), last);
+        assert_eq!(upper_end(last), (1 << TOP) - 1);
     }
 }
