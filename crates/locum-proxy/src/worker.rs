@@ -111,7 +111,8 @@ struct Spare {
         reason = "a connection holds its head in a box, to be small without"
     )]
     heads: RefCell<Vec<Box<Head>>>,
-    records: RefCell<Vec<Record>>,
+    #[expect(clippy::vec_box, reason = "a call takes its record and gives it back without a copy")]
+    records: RefCell<Vec<Box<Record>>>,
     clerks: RefCell<Vec<Clerk>>,
 }
 
@@ -301,14 +302,14 @@ impl Worker {
     }
 
     /// The record of a call that begins now.
-    pub(crate) fn record(&self, started: Time) -> Record {
+    pub(crate) fn record(&self, started: Time) -> Box<Record> {
         let spare = self.spare.records.borrow_mut().pop();
-        let mut record = spare.unwrap_or_else(|| Record::new(self.decisions.clone()));
+        let mut record = spare.unwrap_or_else(|| Box::new(Record::new(self.decisions.clone())));
         record.begin(started);
         record
     }
 
-    pub(crate) fn give_record(&self, record: Record) {
+    pub(crate) fn give_record(&self, record: Box<Record>) {
         let mut spare = self.spare.records.borrow_mut();
         if spare.len() < KEPT {
             spare.push(record);
