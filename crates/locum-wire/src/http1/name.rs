@@ -122,13 +122,22 @@ fn is_same(name: &[u8], text: &[u8]) -> bool {
         return false;
     }
     // The last words overlap the ones before.
-    match (name.last_chunk::<8>(), text.last_chunk::<8>()) {
-        (Some(name_end), Some(text_end)) => {
-            let mut words = name.as_chunks().0.iter().zip(text.as_chunks().0);
-            words.all(|(name, text)| is_same_word(name, text)) && is_same_word(name_end, text_end)
-        }
+    if let (Some(name_end), Some(text_end)) = (name.last_chunk(), text.last_chunk()) {
+        let mut words = name.as_chunks().0.iter().zip(text.as_chunks().0);
+        return words.all(|(name, text)| is_same_word(name, text))
+            && is_same_word(name_end, text_end);
+    }
+    match (both_ends(name), both_ends(text)) {
+        (Some(name), Some(text)) => is_same_word(&name, &text),
         _ => name.eq_ignore_ascii_case(text),
     }
+}
+
+/// The first four bytes and the last four of fewer than eight: all of them, some of them twice.
+fn both_ends(bytes: &[u8]) -> Option<[u8; 8]> {
+    let (first, last): (&[u8; 4], &[u8; 4]) = (bytes.first_chunk()?, bytes.last_chunk()?);
+    let ends = u64::from(u32::from_le_bytes(*last)) << 32 | u64::from(u32::from_le_bytes(*first));
+    Some(ends.to_le_bytes())
 }
 
 fn is_same_word(name: &[u8; 8], text: &[u8; 8]) -> bool {
