@@ -7,7 +7,7 @@ use super::load::{Bench, Measured};
 use super::peer::Peer;
 use super::results::{Row, median};
 use super::scenario::Scenario;
-use crate::process::Step;
+use crate::process::{Step, skipped};
 
 /// One proxy in one scenario.
 pub(super) struct Series {
@@ -17,6 +17,42 @@ pub(super) struct Series {
     runs: Vec<(Measured, Measured)>,
     /// Why there are no more.
     failure: Option<String>,
+}
+
+/// Measures in all scenarios, with servers that are started anew for each round: which memory a process is given by
+/// chance is worth several hundredths of its time for as long as it lives. A scenario in which the reference fails is
+/// left out of that round.
+pub(super) fn measure_anew(
+    bench: &mut Bench,
+    start: impl Fn() -> Result<(Peer, Vec<Peer>), String>,
+    scenarios: &[&Scenario],
+    rounds: usize,
+) -> Result<Vec<Series>, String> {
+    let mut all: Vec<Series> = Vec::new();
+    for round in 1..=rounds {
+        println!("==> round {round} of {rounds}");
+        let (reference, others) = start()?;
+        for scenario in scenarios {
+            match measure(bench, &reference, &others, scenario, 1) {
+                Ok(series) => series.into_iter().for_each(|one| add(&mut all, one)),
+                Err(why) => skipped(&scenario.name, &why),
+            }
+        }
+    }
+    // Those of one scenario stand together, in whichever round they first came.
+    all.sort_by_key(|one| scenarios.iter().position(|scenario| scenario.name == one.scenario));
+    if all.is_empty() { Err("nothing could be measured".to_owned()) } else { Ok(all) }
+}
+
+/// Adds the runs of `one` to those of the same proxy in the same scenario.
+fn add(all: &mut Vec<Series>, one: Series) {
+    match all.iter_mut().find(|it| (it.peer, &it.scenario) == (one.peer, &one.scenario)) {
+        Some(same) => {
+            same.runs.extend(one.runs);
+            same.failure = one.failure.or_else(|| same.failure.take());
+        }
+        None => all.push(one),
+    }
 }
 
 /// Measures everyone who listens where this scenario asks, round by round, the reference first. Who fails is left

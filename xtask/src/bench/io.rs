@@ -12,7 +12,6 @@ use super::program::package_version;
 use super::results::Results;
 use super::scenario::{Port, SCENARIOS, Scenario};
 use super::server::{LOCUM_BARE, LOOPS, NGINX, Server, gather};
-use crate::process::skipped;
 
 /// With two scenarios of five servers it is done in three minutes.
 const ROUNDS: usize = 3;
@@ -28,17 +27,13 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
     let wanted: Vec<Server> = others.filter(|server| options.wants_peer(server.name)).collect();
     let wanted: Vec<_> = wanted.into_iter().map(Server::only_plain).collect();
     let ready = gather(&wanted);
-    let reference = Peer::start(&NGINX.only_plain().ready()?, &place)?;
-    let others = Peer::start_all(&ready, &place);
-
-    let mut series = Vec::new();
-    for scenario in scenarios().filter(|scenario| options.wants_scenario(&scenario.name)) {
-        match beside::measure(&mut bench, &reference, &others, &scenario, rounds) {
-            Ok(measured) => series.extend(measured),
-            Err(why) => skipped(&scenario.name, &why),
-        }
-    }
-    drop((reference, others));
+    let nginx = NGINX.only_plain().ready()?;
+    let start = || Ok((Peer::start(&nginx, &place)?, Peer::start_all(&ready, &place)));
+    let scenarios: Vec<_> = SCENARIOS
+        .iter()
+        .filter(|scenario| is_plain(scenario) && options.wants_scenario(&scenario.name))
+        .collect();
+    let series = beside::measure_anew(&mut bench, start, &scenarios, rounds)?;
 
     let mut versions = vec![NGINX.program.version()];
     versions.extend(super::versions(&ready));
@@ -50,7 +45,8 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         versions,
         tables: format!(
             "One thread each, on core 0; the origin and wrk on core 1; connections are kept on both sides. A loop knows of\n\
-             a head only its end and of a body only its length: what differs is the way to the kernel.\n{legend}{}",
+             a head only its end and of a body only its length: what differs is the way to the kernel. All but the\n\
+             origin are started anew for each round. {legend}{}",
             beside::table(&series, NGINX.name),
         ),
         rows: beside::rows(&series),
@@ -58,10 +54,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
     results.tell(options, bench.judge())
 }
 
-/// Those of kept connections in the clear, with small answers.
-fn scenarios() -> impl Iterator<Item = Scenario> {
-    SCENARIOS.into_iter().filter(|scenario| {
-        scenario.port == Port::Plain
-            && ["64 connections", "512 connections"].contains(&&*scenario.name)
-    })
+/// Whether it is one of kept connections in the clear, with small answers.
+fn is_plain(scenario: &Scenario) -> bool {
+    scenario.port == Port::Plain && ["64 connections", "512 connections"].contains(&&*scenario.name)
 }

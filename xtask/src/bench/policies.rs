@@ -56,18 +56,17 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
     let engine = if options.brief { Vec::new() } else { engine()? };
     let mut bench = Bench::new()?;
     let place = Place::before(bench.origin());
-    let reference = Peer::start(&LOCUM_BARE.ready()?, &place)?;
-    let wanted = POLICIES.iter().filter(|(name, _)| options.wants_peer(name));
-    let others = wanted.map(|(name, parts)| {
-        let server = Server { name, config: Some("proxy/policy.toml"), ..LOCUM_BARE };
-        let place = Place { more: vec![("policy", parts.join("\n"))], ..place.clone() };
-        Peer::start(&server.only_plain().ready()?, &place)
-    });
-    let others: Vec<_> = others.collect::<Result<_, _>>()?;
+    let start = || {
+        let wanted = POLICIES.iter().filter(|(name, _)| options.wants_peer(name));
+        let others = wanted.map(|(name, parts)| {
+            let server = Server { name, config: Some("proxy/policy.toml"), ..LOCUM_BARE };
+            let place = Place { more: vec![("policy", parts.join("\n"))], ..place.clone() };
+            Peer::start(&server.only_plain().ready()?, &place)
+        });
+        Ok((Peer::start(&LOCUM_BARE.ready()?, &place)?, others.collect::<Result<_, String>>()?))
+    };
     let rounds = if options.brief { 1 } else { ROUNDS };
-    let scenario = &SCENARIOS[0];
-    let series = beside::measure(&mut bench, &reference, &others, scenario, rounds)?;
-    drop((reference, others));
+    let series = beside::measure_anew(&mut bench, start, &[&SCENARIOS[0]], rounds)?;
 
     let legend = beside::legend("the proxy without a policy", rounds, bench.runs());
     let mut rows = beside::rows(&series);
@@ -77,7 +76,8 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         title: "What policies cost",
         versions: vec![LOCUM_BARE.program.version(), package_version("wrk")],
         tables: format!(
-            "One worker, on core 0; the origin and wrk on core 1. {legend}{}{}",
+            "One worker, on core 0; the origin and wrk on core 1. The proxies are started anew for each round.\n\
+             {legend}{}{}",
             beside::table(&series, "none"),
             table(&engine),
         ),

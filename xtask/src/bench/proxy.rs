@@ -13,7 +13,6 @@ use super::results::Results;
 use super::scenario::SCENARIOS;
 use super::server::{NGINX, PEERS, gather};
 use super::{need_tools, rounds};
-use crate::process::skipped;
 
 /// Measures everybody in every scenario.
 pub(super) fn run(options: &Options) -> Result<(), String> {
@@ -24,17 +23,11 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
     let wanted: Vec<_> =
         PEERS.into_iter().filter(|server| options.wants_peer(server.name)).collect();
     let ready = gather(&wanted);
-    let reference = Peer::start(&NGINX.ready()?, &place)?;
-    let others = Peer::start_all(&ready, &place);
-
-    let mut series = Vec::new();
-    for scenario in SCENARIOS.iter().filter(|scenario| options.wants_scenario(&scenario.name)) {
-        match beside::measure(&mut bench, &reference, &others, scenario, rounds(options)) {
-            Ok(measured) => series.extend(measured),
-            Err(why) => skipped(&scenario.name, &why),
-        }
-    }
-    drop((reference, others));
+    let nginx = NGINX.ready()?;
+    let start = || Ok((Peer::start(&nginx, &place)?, Peer::start_all(&ready, &place)));
+    let scenarios: Vec<_> =
+        SCENARIOS.iter().filter(|scenario| options.wants_scenario(&scenario.name)).collect();
+    let series = beside::measure_anew(&mut bench, start, &scenarios, rounds(options))?;
 
     let mut versions = vec![NGINX.program.version()];
     versions.extend(super::versions(&ready));
@@ -47,7 +40,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         tables: format!(
             "One worker each, on core 0; the origin (nginx, 1 KiB from memory) and the load (wrk, for\n\
              HTTP/2 h2load) on core 1. Kept connections on both sides, where nothing else is said.\n\
-             {legend}{}",
+             All but the origin are started anew for each round. {legend}{}",
             beside::table(&series, NGINX.name),
         ),
         rows: beside::rows(&series),

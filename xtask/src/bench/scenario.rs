@@ -40,7 +40,7 @@ pub(super) enum Port {
     Tls,
 }
 
-pub(super) const SCENARIOS: [Scenario; 7] = [
+pub(super) static SCENARIOS: [Scenario; 7] = [
     wrk("64 connections", 64, Port::Plain),
     wrk("512 connections", 512, Port::Plain),
     Scenario {
