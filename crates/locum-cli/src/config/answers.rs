@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::check::{Findings, is_field_value, is_ours, is_token};
+use super::fields::{is_field_value, is_ours, is_token};
 use super::file::{Compression, Files, Respond, Route};
+use super::findings::Findings;
 
 /// The answers of one route.
 pub(super) fn check(index: usize, route: &Route, findings: &mut Findings<'_>) {

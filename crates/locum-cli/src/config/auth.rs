@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use locum_proxy::auth::{self, Credential};
 
 use super::attached::Attachments;
-use super::check::{Findings, check_name, is_field_value, is_ours, is_token};
+use super::fields::{is_field_value, is_ours, is_token};
 use super::file::{Auth, AuthKind, File};
+use super::findings::Findings;
 use super::keys;
 use super::value::{Link, Net};
 
@@ -16,7 +17,7 @@ mod jwt;
 pub(super) fn check(file: &File, attached: &Attachments, findings: &mut Findings<'_>) {
     for (name, auth) in &file.auth {
         let path = format!("auth.{name}");
-        check_name(&path, name, findings);
+        findings.name(&path, name);
         check_keys(&path, auth, findings);
         match auth.kind {
             AuthKind::ApiKey => {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use locum_proxy::upstream::discover::{Name, Resolver, Settings};
 
 use super::attached::{Attached, Attachments};
-use super::check::Findings;
 use super::file::{Discover, Upstream};
+use super::findings::Findings;
 use super::value::{Address, Endpoint, host_and_port};
 
 /// What the upstream at `path` says of where its endpoints are.
@@ -65,9 +65,7 @@ pub(super) fn check(
                 findings.error(&path, reason, "write a JSON array such as [\"10.0.0.1:7001\"]");
             }
             Ok(None) => {}
-            Ok(Some(endpoints)) => {
-                super::upstreams::check_list(&endpoints, findings, |_| path.clone())
-            }
+            Ok(Some(endpoints)) => super::endpoints::check(&endpoints, findings, |_| path.clone()),
         }
     }
 }

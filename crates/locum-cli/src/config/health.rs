@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use locum_proxy::upstream::health::{Probe, Settings};
 
-use super::check::{Findings, is_field_value};
+use super::fields::is_field_value;
 use super::file::{Health, HealthKind, Upstream, UpstreamProtocol};
+use super::findings::Findings;
 use super::traffic::Traffic;
 use super::value::Statuses;
 

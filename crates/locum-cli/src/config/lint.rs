@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use locum_policy::Settings;
 
-use super::check::Findings;
 use super::file::{AuthKind, File, ListenerProtocol, Route};
+use super::findings::Findings;
 use super::suspect;
 use super::types::is_method;
 

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::check::{Findings, check_name};
 use super::file::{File, Http2Limits, Limits, Listener, ListenerProtocol};
+use super::findings::Findings;
 use super::value::{Bind, Peer};
 
 pub(super) fn check(file: &File, findings: &mut Findings<'_>) {
@@ -15,7 +15,7 @@ pub(super) fn check(file: &File, findings: &mut Findings<'_>) {
 
 fn check_listener(name: &str, listener: &Listener, findings: &mut Findings<'_>) {
     let path = format!("listeners.{name}");
-    check_name(&path, name, findings);
+    findings.name(&path, name);
     if name == "admin" {
         let reason = "the name `admin` is the admin API's own";
         findings.error_in_key(&path, reason, "choose another name");

@@ -11,7 +11,7 @@ use locum_proxy::{compress, cors, files, listener, mirror, route};
 use nix::unistd::{Group, User};
 
 use super::attached::Attachments;
-use super::check::is_token;
+use super::fields::is_token;
 use super::file::{self, File, ListenerProtocol, ProxyProtocol};
 use super::value::{Address, Bind, Endpoint, Maintenance, Peer, Size};
 use super::{auth, discover, health, tls, types};

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use locum_proxy::rewrite::server_length;
 use locum_proxy::route::{HostPattern, PathPattern};
 
-use super::check::{Findings, check_edits, is_field_value, is_token};
+use super::fields::{check_edits, is_field_value, is_token};
 use super::file::{
     Auth, AuthKind, Cors, File, Listener, Match, Mirror, Rewrite, Route, Transcode,
     UpstreamProtocol,
 };
+use super::findings::Findings;
 use super::value::host_and_port;
 use super::{answers, resolve, traffic, types};
 

@@ -4,8 +4,9 @@ use locum_proxy::outgoing::Url;
 use locum_proxy::telemetry::{Protocol, Settings};
 
 use super::attached::Attachments;
-use super::check::{Findings, is_token};
+use super::fields::is_token;
 use super::file::{Otlp, Telemetry};
+use super::findings::Findings;
 
 pub(super) fn check(telemetry: &Telemetry, findings: &mut Findings<'_>) {
     match Url::parse(&telemetry.otlp) {

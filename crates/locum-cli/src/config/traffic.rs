@@ -2,8 +2,8 @@
 
 use locum_proxy::route::HostPattern;
 
-use super::check::Findings;
 use super::file::{File, HeaderEdits, Listener, ListenerProtocol, Match, Route, UpstreamProtocol};
+use super::findings::Findings;
 use super::types::is_method;
 
 /// What a route is for, its listener takes, its upstreams speak, and nothing is said of it that means nothing

@@ -2,9 +2,9 @@
 
 use locum_proxy::upstream::{MethodTypes, TypeSettings};
 
-use super::check::Findings;
 use super::file::types::{ARGS, REPLY};
 use super::file::{Args, Type, Types};
+use super::findings::Findings;
 
 /// Every key has to be a method, and the long form whole.
 pub(super) fn check(path: &str, types: &Types, findings: &mut Findings<'_>) {

@@ -3,35 +3,15 @@
 use locum_policy::balance::{Balance, Ejection};
 
 use super::attached::Attachments;
-use super::check::{Findings, check_name};
 use super::file::{File, Pool, Upstream, UpstreamProtocol, UpstreamTls};
+use super::findings::Findings;
 use super::traffic::Traffic;
 use super::value::{Address, Endpoint, host_and_port};
-use super::{discover, health, types};
+use super::{discover, endpoints, health, types};
 
 pub(super) fn check(file: &File, attached: &Attachments, findings: &mut Findings<'_>) {
     for (name, upstream) in &file.upstreams {
         check_upstream(name, upstream, file, attached, findings);
-    }
-}
-
-/// A list of endpoints; each stands `at` some place.
-pub(super) fn check_list(
-    endpoints: &[Endpoint],
-    findings: &mut Findings<'_>,
-    at: impl Fn(usize) -> String,
-) {
-    for (index, endpoint) in endpoints.iter().enumerate() {
-        let path = at(index);
-        let before = &endpoints[..index];
-        if before.iter().any(|other| other.address.name() == endpoint.address.name()) {
-            let reason = format!("`{}` is already in the list", endpoint.address.name());
-            findings.error(&path, reason, "name it once, with a `weight` if it is to get more");
-        }
-        if !(1..=1000).contains(&endpoint.weight) {
-            let reason = format!("the weight {} is out of range", endpoint.weight);
-            findings.error(&format!("{path}.weight"), reason, "write a weight from 1 to 1000");
-        }
     }
 }
 
@@ -43,9 +23,9 @@ fn check_upstream(
     findings: &mut Findings<'_>,
 ) {
     let path = format!("upstreams.{name}");
-    check_name(&path, name, findings);
+    findings.name(&path, name);
     discover::check(&path, upstream, attached, findings);
-    check_list(&upstream.endpoints, findings, |index| format!("{path}.endpoints.{index}"));
+    endpoints::check(&upstream.endpoints, findings, |index| format!("{path}.endpoints.{index}"));
     check_protocol(&path, upstream, findings);
     if let Some(health) = &upstream.health {
         health::check(&format!("{path}.health"), health, upstream, findings);

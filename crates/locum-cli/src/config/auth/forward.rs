@@ -5,8 +5,8 @@ use std::time::Duration;
 use locum_proxy::auth::forward::Settings;
 
 use super::{Contents, check_forwarded, check_header, check_url};
-use crate::config::check::Findings;
 use crate::config::file::Auth;
+use crate::config::findings::Findings;
 
 pub(super) fn check(path: &str, auth: &Auth, findings: &mut Findings<'_>) {
     let key = |key: &str| format!("{path}.{key}");

@@ -6,8 +6,9 @@ use locum_proxy::auth::jwt::{Algorithm, KeySet, Keys, Rules, Settings};
 use locum_proxy::tls::Secret;
 
 use super::{Contents, check_forwarded, check_header, check_url};
-use crate::config::check::{Findings, is_token};
+use crate::config::fields::is_token;
 use crate::config::file::Auth;
+use crate::config::findings::Findings;
 use crate::config::value::Texts;
 
 pub(super) fn check(path: &str, auth: &Auth, contents: &Contents<'_>, findings: &mut Findings<'_>) {
