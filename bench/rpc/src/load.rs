@@ -3,26 +3,11 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::Result;
+use crate::shape::Shape;
 use crate::window::{Phase, Spent, Window};
-
-/// What is measured.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    /// On each connection.
-    pub(crate) callers: usize,
-    pub(crate) connections: usize,
-    /// Of the argument: 8 are a multiplication, more are echoed.
-    pub(crate) bytes: usize,
-    /// The server's process.
-    pub(crate) server: u32,
-    /// That of the server behind it, if it is a proxy.
-    pub(crate) behind: Option<u32>,
-    pub(crate) warm_up: Duration,
-    pub(crate) measured: Duration,
-}
 
 /// What was measured.
 #[derive(Debug)]

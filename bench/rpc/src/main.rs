@@ -7,6 +7,7 @@
 
 mod load;
 mod peers;
+mod shape;
 mod window;
 
 use std::env;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
-use load::Shape;
+use shape::Shape;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 

@@ -11,7 +11,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use tokio::net::TcpListener;
 
 use crate::Result;
-use crate::load::{Report, Shape};
+use crate::load::Report;
+use crate::shape::Shape;
 
 /// Says where it listens, and serves until it is killed.
 pub(crate) async fn serve(system: &str) -> Result<()> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::load::Shape;
+use crate::shape::Shape;
 
 /// Whether calls are counted now.
 #[derive(Debug)]

@@ -12,7 +12,8 @@ use tokio_util::compat::{TokioAsyncReadCompatExt as _, TokioAsyncWriteCompatExt 
 
 use super::{FACTORS, PRODUCT, expect, payload};
 use crate::Result;
-use crate::load::{Report, Shape, drive_local};
+use crate::load::{Report, drive_local};
+use crate::shape::Shape;
 
 mod bench_capnp {
     #![allow(warnings, clippy::all, reason = "it is generated")]

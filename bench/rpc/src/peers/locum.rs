@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{FACTORS, PRODUCT, expect, payload};
 use crate::Result;
-use crate::load::{Report, Shape, drive};
+use crate::load::{Report, drive};
+use crate::shape::Shape;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Args {

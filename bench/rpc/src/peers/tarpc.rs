@@ -13,7 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{FACTORS, PRODUCT, expect, payload};
 use crate::Result;
-use crate::load::{Report, Shape, drive};
+use crate::load::{Report, drive};
+use crate::shape::Shape;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Args {

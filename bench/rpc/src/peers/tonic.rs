@@ -11,7 +11,8 @@ use tonic::{Request, Response, Status};
 
 use super::{FACTORS, PRODUCT, expect, payload};
 use crate::Result;
-use crate::load::{Report, Shape, drive};
+use crate::load::{Report, drive};
+use crate::shape::Shape;
 
 #[derive(Clone, prost::Message)]
 pub(crate) struct Args {

@@ -9,7 +9,8 @@ use volo::net::incoming::DefaultIncoming;
 
 use super::{FACTORS, PRODUCT, expect, payload};
 use crate::Result;
-use crate::load::{Report, Shape, drive};
+use crate::load::{Report, drive};
+use crate::shape::Shape;
 
 mod generated {
     #![allow(warnings, clippy::all, reason = "it is generated")]
