@@ -98,10 +98,10 @@ impl Latency {
         let octave =
             (0..OCTAVES).find(|octave| reaches(even.octave(*octave) + odd.octave(*octave)));
         let Some(octave) = octave else { return UNKNOWN };
-        let slots = octave << LINEAR..(octave + 1) << LINEAR;
+        let mut slots = octave << LINEAR..(octave + 1) << LINEAR;
         // Others may count between these looks, so that an octave seems to have more than its slots.
         let last = slots.end - 1;
-        let reached = slots.into_iter().find(|slot| reaches(even.slot(*slot) + odd.slot(*slot)));
+        let reached = slots.find(|slot| reaches(even.slot(*slot) + odd.slot(*slot)));
         upper_end(reached.unwrap_or(last))
     }
 }
