@@ -15,14 +15,13 @@ pub(super) struct Series {
     scenario: String,
     /// Each beside the mean of the reference's two runs around it.
     runs: Vec<(Measured, Measured)>,
-    /// Why there are no more.
+    /// Why one is missing.
     failure: Option<String>,
 }
 
-/// Measures in all scenarios, with servers that are started anew for each round: which memory a process is given by
-/// chance is worth several hundredths of its time for as long as it lives. A scenario in which the reference fails is
-/// left out of that round.
-pub(super) fn measure_anew(
+/// Measures everyone in every scenario, with servers that are started anew for each round, the reference first: which
+/// memory a process is given by chance is worth several hundredths of its time for as long as it lives.
+pub(super) fn measure(
     bench: &mut Bench,
     start: impl Fn() -> Result<(Peer, Vec<Peer>), String>,
     scenarios: &[&Scenario],
@@ -30,18 +29,59 @@ pub(super) fn measure_anew(
 ) -> Result<Vec<Series>, String> {
     let mut all: Vec<Series> = Vec::new();
     for round in 1..=rounds {
-        println!("==> round {round} of {rounds}");
         let (reference, others) = start()?;
         for scenario in scenarios {
-            match measure(bench, &reference, &others, scenario, 1) {
+            let step = Step::new(&format!("{}, round {round} of {rounds}", scenario.name));
+            match measure_once(bench, &reference, &others, scenario) {
                 Ok(series) => series.into_iter().for_each(|one| add(&mut all, one)),
                 Err(why) => skipped(&scenario.name, &why),
             }
+            step.done();
         }
     }
     // Those of one scenario stand together, in whichever round they first came.
     all.sort_by_key(|one| scenarios.iter().position(|scenario| scenario.name == one.scenario));
     if all.is_empty() { Err("nothing could be measured".to_owned()) } else { Ok(all) }
+}
+
+/// Measures everyone who listens where this scenario asks. Who fails is left out; if that is the reference, nothing can
+/// be said.
+fn measure_once(
+    bench: &mut Bench,
+    reference: &Peer,
+    others: &[Peer],
+    scenario: &Scenario,
+) -> Result<Vec<Series>, String> {
+    let series = |peer: &Peer| Series {
+        peer: peer.name,
+        scenario: scenario.name.to_string(),
+        runs: Vec::new(),
+        failure: None,
+    };
+    let mut all = vec![series(reference)];
+    let mut before = bench.run(reference, scenario)?;
+    for peer in others.iter().filter(|peer| peer.listens(scenario.port)) {
+        let mut one = series(peer);
+        // A machine that was stopped for a moment spoils one run, not two.
+        match bench.run(peer, scenario).or_else(|_| bench.run(peer, scenario)) {
+            Ok(run) => {
+                let after = bench.run(reference, scenario)?;
+                let around = before.mean(&after);
+                one.runs.push((run, around.clone()));
+                all[0].runs.push((after.clone(), around));
+                before = after;
+            }
+            Err(why) => {
+                println!("    FAILED: {}", why.trim());
+                one.failure = Some(why.lines().next().unwrap_or_default().to_owned());
+            }
+        }
+        all.push(one);
+    }
+    if all.len() == 1 {
+        all[0].runs.push((before.clone(), before));
+    }
+    Ok(all)
 }
 
 /// Adds the runs of `one` to those of the same proxy in the same scenario.
@@ -53,55 +93,6 @@ fn add(all: &mut Vec<Series>, one: Series) {
         }
         None => all.push(one),
     }
-}
-
-/// Measures everyone who listens where this scenario asks, round by round, the reference first. Who fails is left
-/// out from then on; if that is the reference, nothing can be said.
-pub(super) fn measure(
-    bench: &mut Bench,
-    reference: &Peer,
-    others: &[Peer],
-    scenario: &Scenario,
-    rounds: usize,
-) -> Result<Vec<Series>, String> {
-    let others: Vec<_> = others.iter().filter(|peer| peer.listens(scenario.port)).collect();
-    let mut series: Vec<_> = std::iter::once(reference)
-        .chain(others.iter().copied())
-        .map(|peer| Series {
-            peer: peer.name,
-            scenario: scenario.name.to_string(),
-            runs: Vec::new(),
-            failure: None,
-        })
-        .collect();
-    for round in 1..=rounds {
-        let step = Step::new(&format!("{}, round {round} of {rounds}", scenario.name));
-        let mut before = bench.run(reference, scenario)?;
-        for (at, peer) in (1..).zip(&others) {
-            if series[at].failure.is_some() {
-                continue;
-            }
-            // A machine that was stopped for a moment spoils one run, not two.
-            let run = match bench.run(peer, scenario).or_else(|_| bench.run(peer, scenario)) {
-                Ok(run) => run,
-                Err(why) => {
-                    println!("    FAILED: {}", why.trim());
-                    series[at].failure = Some(why.lines().next().unwrap_or_default().to_owned());
-                    continue;
-                }
-            };
-            let after = bench.run(reference, scenario)?;
-            let around = before.mean(&after);
-            series[at].runs.push((run, around.clone()));
-            series[0].runs.push((after.clone(), around));
-            before = after;
-        }
-        if others.is_empty() {
-            series[0].runs.push((before.clone(), before));
-        }
-        step.done();
-    }
-    Ok(series)
 }
 
 /// What the columns of [`table`] mean.

@@ -33,7 +33,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         .iter()
         .filter(|scenario| is_plain(scenario) && options.wants_scenario(&scenario.name))
         .collect();
-    let series = beside::measure_anew(&mut bench, start, &scenarios, rounds)?;
+    let series = beside::measure(&mut bench, start, &scenarios, rounds)?;
 
     let mut versions = vec![NGINX.program.version()];
     versions.extend(super::versions(&ready));

@@ -56,17 +56,20 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
     let engine = if options.brief { Vec::new() } else { engine()? };
     let mut bench = Bench::new()?;
     let place = Place::before(bench.origin());
+    let bare = LOCUM_BARE.ready()?;
+    let wanted = POLICIES.iter().filter(|(name, _)| options.wants_peer(name));
+    let wanted = wanted.map(|(name, parts)| {
+        let server = Server { name, config: Some("proxy/policy.toml"), ..LOCUM_BARE };
+        let place = Place { more: vec![("policy", parts.join("\n"))], ..place.clone() };
+        Ok((server.only_plain().ready()?, place))
+    });
+    let wanted: Vec<_> = wanted.collect::<Result<_, String>>()?;
     let start = || {
-        let wanted = POLICIES.iter().filter(|(name, _)| options.wants_peer(name));
-        let others = wanted.map(|(name, parts)| {
-            let server = Server { name, config: Some("proxy/policy.toml"), ..LOCUM_BARE };
-            let place = Place { more: vec![("policy", parts.join("\n"))], ..place.clone() };
-            Peer::start(&server.only_plain().ready()?, &place)
-        });
-        Ok((Peer::start(&LOCUM_BARE.ready()?, &place)?, others.collect::<Result<_, String>>()?))
+        let others = wanted.iter().map(|(ready, place)| Peer::start(ready, place));
+        Ok((Peer::start(&bare, &place)?, others.collect::<Result<_, _>>()?))
     };
     let rounds = if options.brief { 1 } else { ROUNDS };
-    let series = beside::measure_anew(&mut bench, start, &[&SCENARIOS[0]], rounds)?;
+    let series = beside::measure(&mut bench, start, &[&SCENARIOS[0]], rounds)?;
 
     let legend = beside::legend("the proxy without a policy", rounds, bench.runs());
     let mut rows = beside::rows(&series);

@@ -27,7 +27,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
     let start = || Ok((Peer::start(&nginx, &place)?, Peer::start_all(&ready, &place)));
     let scenarios: Vec<_> =
         SCENARIOS.iter().filter(|scenario| options.wants_scenario(&scenario.name)).collect();
-    let series = beside::measure_anew(&mut bench, start, &scenarios, rounds(options))?;
+    let series = beside::measure(&mut bench, start, &scenarios, rounds(options))?;
 
     let mut versions = vec![NGINX.program.version()];
     versions.extend(super::versions(&ready));

@@ -82,7 +82,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         tables: format!(
             "One worker each, on core 0; the origin and wrk, with 64 connections, on core 1. Requests go to all\n\
              routes in turn, or in the name of all keys in turn; endpoints are addresses of this machine, and both\n\
-             keep their connections. {legend}{}{}",
+             keep their connections. Both proxies are started anew for each round. {legend}{}{}",
             beside::table(&series, NGINX.name),
             reload::tables(&reloads),
         ),
@@ -101,10 +101,10 @@ fn measure(
 ) -> Result<Vec<Series>, String> {
     let place = |more| Place { more, ..Place::before(bench.origin()) };
     let port = bench.origin().port();
-    let reference = Peer::start(nginx, &place(kind.nginx(size, port)))?;
-    let others = [Peer::start(locum, &place(kind.locum(size, port)))?];
+    let (nginx_place, locum_place) = (place(kind.nginx(size, port)), place(kind.locum(size, port)));
+    let start = || Ok((Peer::start(nginx, &nginx_place)?, vec![Peer::start(locum, &locum_place)?]));
     let scenario = Scenario::scripted(name.to_owned(), kind.script(size));
-    beside::measure(bench, &reference, &others, &scenario, rounds)
+    beside::measure(bench, start, &[&scenario], rounds)
 }
 
 impl Kind {
